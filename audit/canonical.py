@@ -1,0 +1,71 @@
+"""Canonical bytes of an event: the part of RFC 8785 that events are allowed to use.
+
+Keys are ASCII, values are strings, integers within 2^53, booleans, null, lists and objects. Within
+that part every canonicaliser agrees (audit_crypto.md 0, finding 10); floats are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from audit.errors import AuditFault
+
+MAX_BYTES = 4096
+_MAX_INTEGER = 2**53 - 1
+
+
+def canonical(value: Any) -> bytes:
+    """Return the canonical JSON bytes of `value`.
+
+    Raises:
+        AuditFault: ``FG-AUD-01`` when a key is not ASCII, a number is not a small integer, a type is
+            not allowed, or the result is longer than 4 KiB.
+    """
+    _check(value)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    data = text.encode("utf-8")
+    if len(data) > MAX_BYTES:
+        raise _fault("the event is longer than 4 KiB")
+    return data
+
+
+def parse(data: bytes) -> Any:
+    """Parse canonical bytes and refuse anything that is not byte-equal when written again."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(items)
+        if len(result) != len(items):
+            raise _fault("a key stands twice")
+        return result
+
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise _fault("the bytes are not JSON") from None
+    if canonical(value) != data:
+        raise _fault("the bytes are not canonical")
+    return value
+
+
+def _check(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise _fault("a key is not ASCII text")
+            _check(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item)
+    elif isinstance(value, str):
+        if not value.isprintable() or any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+            raise _fault("a string holds a control character")
+    elif isinstance(value, int):
+        if abs(value) > _MAX_INTEGER:
+            raise _fault("an integer is larger than 2^53")
+    elif value is not None:
+        raise _fault(f"a value of type {type(value).__name__} is not allowed")
+
+
+def _fault(why: str) -> AuditFault:
+    return AuditFault("FG-AUD-01", why, "Report this fault; nothing was disclosed.")

@@ -1,0 +1,262 @@
+"""The log's own database: leaves, the head row and signed checkpoints, in one SQLite file.
+
+A batch takes ``BEGIN IMMEDIATE``, re-reads the head row, appends, signs and commits; no process
+trusts its memory, so a command line and a server can write at once. The file runs in WAL mode with
+``synchronous=FULL``; NORMAL is not durable on power loss (audit_crypto.md 0, finding 6) and is
+refused. After the commit the checkpoint is appended to a file outside the database.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audit.canonical import canonical, parse
+from audit.errors import AuditFault
+from audit.merkle import EMPTY, Frontier, inclusion_proof, leaf_hash
+from audit.note import Checkpoint, Signer
+
+DATABASE = "log.db"
+CHECKPOINTS = "checkpoints.txt"
+VKEY = "log.vkey"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS leaf (
+    seq INTEGER PRIMARY KEY CHECK (seq >= 0), body BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS head (
+    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
+-- An index for recovery at start-up; it proves nothing and the verifier does not read it.
+CREATE TABLE IF NOT EXISTS open_intent (intent TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS leaf_no_update BEFORE UPDATE ON leaf
+    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS leaf_no_delete BEFORE DELETE ON leaf
+    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS checkpoint_no_delete BEFORE DELETE ON checkpoint
+    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+INSERT OR IGNORE INTO head VALUES (1, 0, x'');
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An appended event: its place, its leaf hash and the size of the tree that holds it."""
+
+    seq: int
+    hash: bytes
+    size: int
+    root: bytes
+
+
+def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 10.0) -> sqlite3.Connection:
+    """Open the log's database with the settings that make a commit durable."""
+    mode = "ro" if read_only else "rw"
+    try:
+        connection = sqlite3.connect(
+            f"file:{path}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=wait_seconds,
+            check_same_thread=False,
+        )
+        if not read_only:
+            journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+            connection.execute("PRAGMA synchronous=FULL")
+            level = connection.execute("PRAGMA synchronous").fetchone()[0]
+            if journal != "wal" or level < 2:
+                raise AuditFault(
+                    "FG-AUD-03", "the log's database is not durable", "Use a local file system."
+                )
+    except sqlite3.Error as error:
+        raise unwritable(error) from error
+    return connection
+
+
+def unwritable(error: BaseException) -> AuditFault:
+    """Wrap a storage error; its text holds no value because leaves are bound as parameters."""
+    return AuditFault(
+        "FG-AUD-02",
+        f"the audit log cannot be used ({type(error).__name__})",
+        "Nothing was done or shown. Check the disk and the rights of the audit folder.",
+    )
+
+
+class AuditLog:
+    """A writer of the log. One instance may be shared by threads; processes may each have one.
+
+    Args:
+        folder: Holds the database, the checkpoint file and the verifier key.
+        signer: The log key; its name is the log's origin.
+    """
+
+    def __init__(self, folder: Path, signer: Signer) -> None:
+        self.folder = folder
+        self._signer = signer
+        self._lock = threading.Lock()
+        self._connection = connect(folder / DATABASE)
+
+    @staticmethod
+    def create(folder: Path, vkey: str) -> None:
+        """Make an empty log in `folder` and write down its public key.
+
+        Raises:
+            AuditFault: ``FG-AUD-04`` when a log stands there already.
+        """
+        path = folder / DATABASE
+        if path.exists():
+            raise AuditFault("FG-AUD-04", "a log stands here already", "Choose another home.")
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+        finally:
+            connection.close()
+        (folder / VKEY).write_text(vkey + "\n", encoding="ascii")
+        (folder / CHECKPOINTS).touch()
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self._signer.name
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def append(self, events: Sequence[dict[str, Any]]) -> list[Entry]:
+        """Append events durably and return where they stand. All of them, or none.
+
+        Raises:
+            AuditFault: ``FG-AUD-01`` an event is not allowed; ``FG-AUD-02`` the log cannot be
+                written within its bounded wait; ``FG-AUD-07`` the head row does not fit the leaves;
+                ``FG-AUD-09`` an outcome has no open intent.
+        """
+        bodies = [canonical(event) for event in events]
+        with self._lock:
+            try:
+                entries, note = self._write(bodies, events)
+            except sqlite3.Error as error:
+                raise unwritable(error) from error
+        self._publish(note)
+        return entries
+
+    def _write(
+        self, bodies: Sequence[bytes], events: Sequence[dict[str, Any]]
+    ) -> tuple[list[Entry], str]:
+        with self._transaction() as connection:
+            frontier = self._head(connection)
+            start = frontier.size
+            placed = []
+            for body in bodies:
+                hashed = leaf_hash(body)
+                connection.execute(
+                    "INSERT INTO leaf VALUES (?, ?, ?)", (frontier.size, body, hashed)
+                )
+                _index(connection, events[frontier.size - start], frontier.size)
+                placed.append((frontier.size, hashed))
+                frontier = frontier.append(hashed)
+            root = frontier.root()
+            note = self._signer.sign(Checkpoint(self.origin, frontier.size, root).body())
+            connection.execute(
+                "UPDATE head SET size = ?, frontier = ? WHERE id = 1",
+                (frontier.size, frontier.pack()),
+            )
+            connection.execute("INSERT INTO checkpoint VALUES (?, ?)", (frontier.size, note))
+        return [Entry(seq, hashed, frontier.size, root) for seq, hashed in placed], note
+
+    def _head(self, connection: sqlite3.Connection) -> Frontier:
+        size, packed = connection.execute("SELECT size, frontier FROM head").fetchone()
+        last = connection.execute("SELECT MAX(seq) FROM leaf").fetchone()[0]
+        try:
+            frontier = Frontier.unpack(size, packed)
+        except ValueError:
+            frontier = EMPTY
+        if frontier.size != size or (last if last is not None else -1) + 1 != size:
+            raise AuditFault(
+                "FG-AUD-07", "the log's head does not fit its leaves", "Run fieldgate audit verify."
+            )
+        return frontier
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _publish(self, note: str) -> None:
+        """Append the checkpoint outside the database; a lost line is healed by the next one."""
+        try:
+            with (self.folder / CHECKPOINTS).open("ab") as stream:
+                stream.write(note.encode() + b"\n")
+                stream.flush()
+                os.fdatasync(stream.fileno()) if hasattr(os, "fdatasync") else os.fsync(
+                    stream.fileno()
+                )
+        except OSError as error:
+            raise unwritable(error) from error
+
+    def open_intents(self) -> list[dict[str, Any]]:
+        """Return the intent events that have no outcome yet, oldest first."""
+        try:
+            rows = self._connection.execute(
+                "SELECT body FROM leaf JOIN open_intent USING (seq) ORDER BY seq"
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise unwritable(error) from error
+        return [parse(bytes(row[0])) for row in rows]
+
+    def proof(self, seq: int) -> str:
+        """Return a C2SP tlog-proof text: index, path and the newest checkpoint.
+
+        The receipt can be checked years later with the log's public key and nothing else.
+        """
+        hashes = [row[0] for row in self._connection.execute("SELECT hash FROM leaf ORDER BY seq")]
+        note = self._connection.execute(
+            "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
+        ).fetchone()
+        if note is None or not 0 <= seq < len(hashes):
+            raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
+        path = "".join(
+            base64.b64encode(item).decode() + "\n" for item in inclusion_proof(hashes, seq)
+        )
+        return f"c2sp.org/tlog-proof@v1\nindex {seq}\n{path}\n{note[0]}"
+
+
+def _index(connection: sqlite3.Connection, event: dict[str, Any], seq: int) -> None:
+    if event["phase"] == "intent":
+        connection.execute("INSERT INTO open_intent VALUES (?, ?)", (event["intent"], seq))
+        return
+    gone = connection.execute("DELETE FROM open_intent WHERE intent = ?", (event["intent"],))
+    if gone.rowcount != 1:
+        raise AuditFault(
+            "FG-AUD-09", "that intent has its outcome already", "Nothing; another process settled it."
+        )
+
+
+def read_events(folder: Path, *, newest: int | None = None) -> list[tuple[int, bytes]]:
+    """Return (seq, canonical bytes) of the newest events, newest first, or of all of them."""
+    connection = connect(folder / DATABASE, read_only=True)
+    try:
+        limit = -1 if newest is None else newest
+        rows = connection.execute(
+            "SELECT seq, body FROM leaf ORDER BY seq DESC LIMIT ?", (limit,)
+        ).fetchall()
+    except sqlite3.Error as error:
+        raise unwritable(error) from error
+    finally:
+        connection.close()
+    return [(int(seq), bytes(body)) for seq, body in rows]

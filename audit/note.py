@@ -1,0 +1,159 @@
+"""C2SP signed notes and checkpoints with Ed25519, so that existing tools can check the log."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from audit.errors import AuditFault
+
+_ED25519 = b"\x01"
+
+
+def key_hash(name: str, public: bytes) -> bytes:
+    """Return the four bytes that name a key (C2SP signed-note)."""
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A log key and its name. The private key never leaves this object and is not printed."""
+
+    name: str
+    _private: Ed25519PrivateKey
+
+    @staticmethod
+    def from_bytes(name: str, seed: bytes) -> Signer:
+        """Build a signer from a 32-byte Ed25519 seed."""
+        return Signer(name, Ed25519PrivateKey.from_private_bytes(seed))
+
+    def __repr__(self) -> str:
+        return f"Signer({self.name})"
+
+    def public(self) -> bytes:
+        """Return the raw public key."""
+        return self._private.public_key().public_bytes_raw()
+
+    def vkey(self) -> str:
+        """Return the verifier key text: ``name+hash+base64``."""
+        public = self.public()
+        encoded = base64.b64encode(_ED25519 + public).decode()
+        return f"{self.name}+{key_hash(self.name, public).hex()}+{encoded}"
+
+    def sign(self, text: str) -> str:
+        """Return `text` as a signed note; the text must end with a newline."""
+        if not text.endswith("\n"):
+            raise AuditFault("FG-AUD-01", "a note's text must end in a newline", "Report this.")
+        signature = key_hash(self.name, self.public()) + self._private.sign(text.encode())
+        return f"{text}\n— {self.name} {base64.b64encode(signature).decode()}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A log's public key and name."""
+
+    name: str
+    hash: bytes
+    _public: Ed25519PublicKey
+
+    @staticmethod
+    def from_vkey(vkey: str) -> Verifier:
+        """Parse a verifier key.
+
+        Raises:
+            AuditFault: ``FG-AUD-05`` when the text is not an Ed25519 verifier key, or its hash does
+                not belong to its key.
+        """
+        try:
+            name, hash_text, encoded = vkey.strip().split("+", 2)
+            raw = base64.b64decode(encoded, validate=True)
+            stated = bytes.fromhex(hash_text)
+        except (ValueError, binascii.Error):
+            raise _bad_key() from None
+        good = (
+            name and len(raw) == 33 and raw[:1] == _ED25519 and len(hash_text) == 8
+            and not any(char.isspace() or char == "+" for char in name)
+        )  # fmt: skip
+        if not good or key_hash(name, raw[1:]) != stated:
+            raise _bad_key()
+        return Verifier(name, stated, Ed25519PublicKey.from_public_bytes(raw[1:]))
+
+    def open(self, note: str) -> str:
+        """Return the text of a note that this key signed.
+
+        Raises:
+            AuditFault: ``FG-AUD-06`` when no line of this key verifies, or the note is malformed.
+        """
+        text, separator, signatures = note.rpartition("\n\n")
+        if not separator or not signatures.endswith("\n"):
+            raise _bad_note("it has no signature block")
+        text += "\n"
+        opened = False
+        for line in signatures[:-1].split("\n"):
+            parts = line.split(" ")
+            if len(parts) != 3 or parts[0] != "—":
+                raise _bad_note("a signature line is malformed")
+            if parts[1] != self.name:
+                continue
+            try:
+                raw = base64.b64decode(parts[2], validate=True)
+            except binascii.Error:
+                raise _bad_note("a signature is not base64") from None
+            if raw[:4] != self.hash:
+                continue
+            try:
+                self._public.verify(raw[4:], text.encode())
+            except InvalidSignature:
+                raise _bad_note("a signature of the log key does not verify") from None
+            opened = True
+        if not opened:
+            raise _bad_note("no signature of the log key stands on it")
+        return text
+
+
+def _bad_key() -> AuditFault:
+    return AuditFault("FG-AUD-05", "the verifier key is malformed", "Ask the log's owner for it.")
+
+
+def _bad_note(why: str) -> AuditFault:
+    return AuditFault("FG-AUD-06", f"a signed note was refused: {why}", "Treat the log as tampered.")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A tree head: the log's origin, its size and its root (C2SP tlog-checkpoint)."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def body(self) -> str:
+        """Return the text that is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+    @staticmethod
+    def parse(text: str) -> Checkpoint:
+        """Parse a checkpoint body; strict, because the logs we read are our own.
+
+        Raises:
+            AuditFault: ``FG-AUD-06`` when a line is missing, the size is not a plain number, or the
+                root is not 32 bytes.
+        """
+        lines = text.split("\n")
+        if len(lines) < 4 or not lines[0] or lines[-1] != "":
+            raise _bad_note("a checkpoint has too few lines")
+        size = lines[1]
+        if not size.isascii() or not size.isdigit() or (size != "0" and size.startswith("0")):
+            raise _bad_note("a checkpoint's size is not a number")
+        try:
+            root = base64.b64decode(lines[2], validate=True)
+        except binascii.Error:
+            raise _bad_note("a checkpoint's root is not base64") from None
+        if len(root) != 32:
+            raise _bad_note("a checkpoint's root is not 32 bytes")
+        return Checkpoint(lines[0], int(size), root)

@@ -1,0 +1,217 @@
+"""Prove the whole log from its stored bytes, trusting nothing but the log's public key.
+
+Everything is recomputed: each leaf's hash, the root at every checkpoint (which is consistency from
+one to the next), every signature, the order and completeness of the sequence, the shape of every
+event, the head row, and the checkpoints that were written outside the database. Checks are reported
+as ran, skipped or failed; a check that could not run is not a check that passed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from audit.canonical import parse
+from audit.errors import AuditFault
+from audit.event import schema_problem
+from audit.log import CHECKPOINTS, DATABASE, VKEY, connect
+from audit.merkle import EMPTY, Frontier, leaf_hash
+from audit.note import Checkpoint, Verifier
+
+
+@dataclass
+class Report:
+    """What a verification found.
+
+    Attributes:
+        status: ``verified``, ``tampered`` or ``incomplete``.
+        size: Number of events.
+        root: Hex root of the tree as recomputed.
+        findings: Sentences about what does not hold, with the index of the event.
+        missing: Sentences about what could not be checked.
+        ran: Names of the checks that ran to their end.
+        open_intents: Intents without an outcome.
+    """
+
+    status: str = "verified"
+    size: int = 0
+    root: str = ""
+    checkpoints: int = 0
+    findings: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    open_intents: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data for ``--json``."""
+        return {
+            "status": self.status,
+            "verified": self.status == "verified",
+            "size": self.size,
+            "root": self.root,
+            "checkpoints": self.checkpoints,
+            "findings": self.findings,
+            "missing": self.missing,
+            "ran": self.ran,
+            "open_intents": self.open_intents,
+        }
+
+
+def verify(folder: Path, *, vkey: str | None = None) -> Report:
+    """Verify the log in `folder`.
+
+    Args:
+        folder: The audit folder, or a copy of it.
+        vkey: The log's verifier key from a place the reader trusts; without it the key that stands
+            in the folder is used, and the report says so.
+
+    Returns:
+        A report; it never raises for a bad log.
+    """
+    report = Report()
+    verifier = _verifier(folder, vkey, report)
+    try:
+        if not (folder / DATABASE).is_file():
+            report.missing.append("the log's database is not there")
+        else:
+            connection = connect(folder / DATABASE, read_only=True)
+            try:
+                _verify_database(connection, verifier, folder, report)
+            finally:
+                connection.close()
+    except (sqlite3.Error, AuditFault) as error:
+        report.findings.append(f"the log's database cannot be read ({type(error).__name__})")
+    if report.findings:
+        report.status = "tampered"
+    elif report.missing or report.open_intents:
+        report.status = "incomplete"
+    return report
+
+
+def _verifier(folder: Path, vkey: str | None, report: Report) -> Verifier | None:
+    try:
+        text = vkey or (folder / VKEY).read_text(encoding="ascii")
+        return Verifier.from_vkey(text)
+    except (OSError, UnicodeDecodeError):
+        report.missing.append("the log's public key is not there")
+    except AuditFault as error:
+        report.missing.append(error.message)
+    return None
+
+
+def _verify_database(
+    connection: sqlite3.Connection, verifier: Verifier | None, folder: Path, report: Report
+) -> None:
+    notes = dict(connection.execute("SELECT size, note FROM checkpoint").fetchall())
+    outside = _outside_notes(folder, verifier, report)
+    wanted = set(notes) | {size for size, _ in outside}
+    roots: dict[int, bytes] = {0: EMPTY.root()}
+    frontier = EMPTY
+    intents: dict[str, int] = {}
+    for seq, body, stored in connection.execute("SELECT seq, body, hash FROM leaf ORDER BY seq"):
+        if seq != frontier.size:
+            report.findings.append(f"event {frontier.size} is missing")
+            break
+        _check_leaf(seq, bytes(body), bytes(stored), intents, report)
+        frontier = frontier.append(leaf_hash(bytes(body)))
+        if frontier.size in wanted:
+            roots[frontier.size] = frontier.root()
+    report.size, report.root = frontier.size, frontier.root().hex()
+    report.ran += ["leaves", "sequence", "schema"]
+    _check_head(connection, frontier, report)
+    _check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
+    _check_notes(outside, roots, verifier, "checkpoint outside the database", report)
+    report.checkpoints = len(notes)
+    if frontier.size and frontier.size not in notes:
+        report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
+    report.open_intents = sorted(intents, key=lambda name: intents[name])
+    report.ran.append("intents")
+
+
+def _check_leaf(
+    seq: int, body: bytes, stored: bytes, intents: dict[str, int], report: Report
+) -> None:
+    if leaf_hash(body) != stored:
+        report.findings.append(f"event {seq} was edited: its hash does not fit its bytes")
+        return
+    try:
+        event = parse(body)
+    except AuditFault as error:
+        report.findings.append(f"event {seq}: {error.message}")
+        return
+    problem = schema_problem(event)
+    if problem:
+        report.findings.append(f"event {seq}: {problem}")
+    elif event["phase"] == "intent":
+        intents[event["intent"]] = seq
+    else:
+        intents.pop(event["intent"], None)
+
+
+def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Report) -> None:
+    row = connection.execute("SELECT size, frontier FROM head").fetchone()
+    if row is None or (row[0], bytes(row[1])) != (frontier.size, frontier.pack()):
+        report.findings.append("the head row does not fit the events")
+    report.ran.append("head")
+
+
+def _outside_notes(
+    folder: Path, verifier: Verifier | None, report: Report
+) -> list[tuple[int, str]]:
+    try:
+        text = (folder / CHECKPOINTS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        report.missing.append("the checkpoints outside the database are not there")
+        return []
+    found: list[tuple[int, str]] = []
+    for number, note in enumerate(_notes(text)):
+        size_line = note.split("\n")[1] if "\n" in note else ""
+        if size_line.isdigit():
+            found.append((int(size_line), note))
+        else:
+            report.findings.append(f"checkpoint {number} outside the database is malformed")
+    return sorted(found)
+
+
+def _notes(text: str) -> Iterator[str]:
+    """Split the file of notes: a note is text, an empty line and signature lines."""
+    lines: list[str] = []
+    signed = False
+    for line in text.split("\n"):
+        if signed and line == "":
+            yield "\n".join(lines) + "\n"
+            lines, signed = [], False
+        elif lines or line:
+            lines.append(line)
+            signed = line.startswith("— ")
+    if any(lines):
+        # A last line that was cut by a crash is healed by the next checkpoint; it proves nothing.
+        return
+
+
+def _check_notes(
+    notes: list[tuple[int, str]],
+    roots: dict[int, bytes],
+    verifier: Verifier | None,
+    what: str,
+    report: Report,
+) -> None:
+    if verifier is None:
+        report.missing.append(f"{what}s were not checked: no public key")
+        return
+    for size, note in notes:
+        try:
+            stated = Checkpoint.parse(verifier.open(note))
+        except AuditFault as error:
+            report.findings.append(f"{what} at size {size}: {error.message}")
+            continue
+        if stated.origin != verifier.name or stated.size != size:
+            report.findings.append(f"{what} at size {size} belongs to another tree")
+        elif size not in roots:
+            report.findings.append(f"events were cut off: a {what} attests size {size}")
+        elif roots[size] != stated.root:
+            report.findings.append(f"the events before {size} are not those the {what} attests")
+    report.ran.append(f"{what}s")

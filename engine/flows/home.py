@@ -1,0 +1,336 @@
+"""A home: the folder of the stores, its profile, and everything a flow is given to work with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+import gateways.load
+import policies.load
+import scoring.tables
+from audit.log import AuditLog
+from audit.note import Signer
+from engine.domain.errors import ConfigError
+from engine.domain.ids import Clock, Randomness, system_clock, system_randomness
+from engine.identity.keys import DEMO, PURPOSES, STRONG, Keyring, create_keyring, open_keyring
+from engine.identity.pseudonyms import Domain, domain, self_test
+from engine.identity.vault_tables import metadata as vault_metadata
+from engine.linkage.index_tables import metadata as linkage_metadata
+from engine.settings import Settings
+from engine.store.migrate import upgrade
+from engine.store.session import make_engine, reading
+from engine.store.tables import Delivery, PolicyPointer
+from engine.warehouse.files import Warehouse
+from policies.model import Pack
+from scoring.tables import Tables
+
+PROFILES = ("demo", "single", "split")
+LANES = ("casework", "vault", "linkage", "audit", "warehouse", "staging", "pack", "keys")
+MANIFEST = "home.json"
+_DEMO_PASSPHRASE = "demo.passphrase"  # noqa: S105  # a file name
+
+
+def no_arrow(name: str) -> None:
+    """Do nothing at an arrow; tests pass a function that stops the process there."""
+
+
+@dataclass
+class Home:
+    """A home that exists.
+
+    Attributes:
+        path: The folder.
+        settings: Settings of this process.
+        clock: Source of time.
+        randomness: Source of chance.
+        arrow: Called with ``<flow>.<arrow>`` as each arrow is passed.
+    """
+
+    path: Path
+    settings: Settings
+    clock: Clock = system_clock
+    randomness: Randomness = system_randomness
+    arrow: Callable[[str], None] = no_arrow
+    _rings: dict[str, Keyring] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The home's own description.
+
+        Raises:
+            ConfigError: ``FG-HOME-01`` when the folder is no home.
+        """
+        try:
+            found: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ConfigError(
+                "FG-HOME-01",
+                "no fieldgate home stands in that folder",
+                "Run fieldgate init --home DIR --profile demo, or correct --home.",
+            ) from None
+        return found
+
+    @property
+    def profile(self) -> str:
+        """``demo``, ``single`` or ``split``."""
+        return str(self.manifest["profile"])
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether demo identities and test numbers are allowed."""
+        return self.profile == "demo"
+
+    def keyring(self, purpose: str) -> Keyring:
+        """Open a keyring, once."""
+        if purpose not in self._rings:
+            folder = self.path / "keys"
+            if purpose == "log" and self.manifest.get("log_key_folder"):
+                folder = Path(self.manifest["log_key_folder"])
+            self._rings[purpose] = open_keyring(
+                folder / f"{purpose}.json",
+                purpose,
+                lambda: passphrase(self.settings, self.path, self.profile, purpose),
+            )
+        return self._rings[purpose]
+
+    def domain(self, name: str) -> Domain:
+        """Return a pseudonym domain; the self-test runs before the first use."""
+        self._tested  # noqa: B018  # evaluated for its effect, once
+        return domain(self.keyring("psn"), name)
+
+    @cached_property
+    def _tested(self) -> bool:
+        self_test()
+        return True
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """The audit log, opened for writing."""
+        signer = Signer.from_bytes(
+            str(self.manifest["log_name"]), self.keyring("log").derive("ed25519", 32)
+        )
+        return AuditLog(self.path / "audit", signer)
+
+    @cached_property
+    def casework(self) -> Engine:
+        """The casework database."""
+        return make_engine(self.path / "casework" / "casework.db", _url(self.settings.casework_url))
+
+    @cached_property
+    def vault(self) -> Engine:
+        """The vault's database."""
+        return make_engine(self.path / "vault" / "vault.db", _url(self.settings.vault_url))
+
+    @cached_property
+    def linkage(self) -> Engine:
+        """The linkage database."""
+        return make_engine(self.path / "linkage" / "linkage.db", _url(self.settings.linkage_url))
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The analysis lane."""
+        return Warehouse(self.path / "warehouse")
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The scoring tables."""
+        return scoring.tables.load_tables(scoring.tables.shipped())
+
+    @cached_property
+    def pack(self) -> Pack:
+        """The active policy, loaded from the home's own copy.
+
+        Raises:
+            ConfigError: ``FG-POL-05`` when the copy was edited and not activated.
+        """
+        pack = policies.load.load_pack(self.path / "pack" / "gateways", self.path / "pack" / "policies")
+        with Session(reading(self.casework)) as session:
+            pointer = session.get(PolicyPointer, 1)
+        if pointer is None or pointer.version != pack.version:
+            raise ConfigError(
+                "FG-POL-05",
+                "the pack in this home is not the version that is active",
+                "Restore it, or have it reviewed and run fieldgate policy activate.",
+            )
+        return pack
+
+    def published(self) -> dict[str, int]:
+        """Return published deliveries and their place in time."""
+        with Session(reading(self.casework)) as session:
+            rows = session.exec(select(Delivery.id, Delivery.number)).all()
+        return dict(rows)
+
+    def source_numbers(self) -> dict[str, int]:
+        """Return the number of each source in the analysis lane, by order of its id."""
+        return {name: number for number, name in enumerate(sorted(self.pack.sources), start=1)}
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("casework", "vault", "linkage"):
+            if name in self.__dict__:
+                self.__dict__[name].dispose()
+        if "audit" in self.__dict__:
+            self.audit.close()
+
+
+def _url(secret: Any) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def passphrase(settings: Settings, path: Path, profile: str, purpose: str) -> bytes:
+    """Return the passphrase of a keyring.
+
+    In a demo home it may come from ``FIELDGATE_PASSPHRASE`` or from the file that ``init`` wrote
+    beside the keys; elsewhere from a file or a descriptor only, and in a split home from a folder
+    that holds one file a keyring.
+
+    Raises:
+        ConfigError: ``FG-KEY-06`` when there is none, ``FG-KEY-07`` when a variable is used outside
+            a demo home.
+    """
+    if settings.passphrase is not None:
+        if profile != "demo":
+            raise ConfigError(
+                "FG-KEY-07",
+                "FIELDGATE_PASSPHRASE works in a demo home only",
+                "Use FIELDGATE_PASSPHRASE_FILE or FIELDGATE_PASSPHRASE_FD.",
+            )
+        return settings.passphrase.get_secret_value().encode()
+    try:
+        if settings.passphrase_fd is not None:
+            text = _read_descriptor(settings.passphrase_fd)
+        elif settings.passphrase_file is not None:
+            file = settings.passphrase_file
+            text = (file / purpose if file.is_dir() else file).read_text(encoding="utf-8")
+        elif profile == "demo":
+            text = (path / "keys" / _DEMO_PASSPHRASE).read_text(encoding="utf-8")
+        else:
+            text = ""
+    except OSError:
+        text = ""
+    if not text.strip():
+        raise ConfigError(
+            "FG-KEY-06",
+            f"no passphrase was given for the {purpose} keyring",
+            "Set FIELDGATE_PASSPHRASE_FILE to a file that only this user can read.",
+        )
+    return text.strip().encode()
+
+
+_DESCRIPTORS: dict[int, str] = {}
+
+
+def _read_descriptor(descriptor: int) -> str:
+    """Read a descriptor once; a pipe cannot be read again."""
+    if descriptor not in _DESCRIPTORS:
+        with os.fdopen(os.dup(descriptor), encoding="utf-8") as stream:
+            _DESCRIPTORS[descriptor] = stream.read()
+    return _DESCRIPTORS[descriptor]
+
+
+def create_home(
+    path: Path,
+    profile: str,
+    settings: Settings,
+    *,
+    log_key_folder: Path | None,
+    clock: Clock,
+    randomness: Randomness,
+) -> Home:
+    """Make the folders, keys, stores and the copy of the policy of a new home.
+
+    Raises:
+        ConfigError: ``FG-HOME-02`` a home stands there, ``FG-HOME-03`` unknown profile,
+            ``FG-HOME-04`` the log key would lie inside the home.
+    """
+    if profile not in PROFILES:
+        raise ConfigError("FG-HOME-03", "the profile is unknown", f"Use {', '.join(PROFILES)}.")
+    if (path / MANIFEST).exists() or (path.exists() and any(path.iterdir())):
+        raise ConfigError("FG-HOME-02", "the folder is not empty", "Choose a new folder.")
+    if profile != "demo" and (
+        log_key_folder is None or log_key_folder.resolve().is_relative_to(path.resolve())
+    ):
+        raise ConfigError(
+            "FG-HOME-04",
+            f"a {profile} home keeps its log key outside the home",
+            "Give --log-key-folder on another disk or with another owner.",
+        )
+    if profile != "demo":
+        for purpose in PURPOSES:  # Ask for every passphrase before anything is written.
+            passphrase(settings, path, profile, purpose)
+    for lane in LANES:
+        (path / lane).mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)
+    if profile == "demo" and settings.passphrase is None and settings.passphrase_file is None:
+        file = path / "keys" / _DEMO_PASSPHRASE
+        file.touch(mode=0o600)
+        file.write_text(randomness(16).hex(), encoding="ascii")
+    for purpose in PURPOSES:
+        folder = log_key_folder if purpose == "log" and log_key_folder else path / "keys"
+        create_keyring(
+            folder / f"{purpose}.json",
+            purpose,
+            passphrase(settings, path, profile, purpose),
+            DEMO if profile == "demo" else STRONG,
+            randomness,
+        )
+    home = Home(path, settings, clock, randomness)
+    manifest = {
+        "format": 1,
+        "profile": profile,
+        "created": clock().isoformat(timespec="seconds"),
+        "log_name": f"fieldgate.local/{profile}-{randomness(4).hex()}",
+        "log_key_folder": str(log_key_folder.resolve()) if log_key_folder else "",
+    }
+    home.__dict__["manifest"] = manifest
+    signer = Signer.from_bytes(manifest["log_name"], home.keyring("log").derive("ed25519", 32))
+    AuditLog.create(path / "audit", signer.vkey())
+    upgrade(home.casework)
+    vault_metadata.create_all(home.vault)
+    linkage_metadata.create_all(home.linkage)
+    _copy_policy(path, demo=profile == "demo", clock=clock)
+    # The manifest comes last: a folder without it is no home and can be made again.
+    (path / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return home
+
+
+def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:
+    """Copy register, agreements and pack; that copy is what IG edits.
+
+    In a demo home the invented agreements are moved to run from a year ago to a year from now, so
+    that a demonstration does not end with a date in a file. Real homes keep the dates as signed.
+    """
+    places = (
+        (gateways.load.shipped(), path / "pack" / "gateways", ("register", "agreements", "")),
+        (policies.load.shipped(), path / "pack" / "policies", ("sources", "grants", "caps", "")),
+    )
+    for source, target, folders in places:
+        for folder in folders:
+            (target / folder).mkdir(parents=True, exist_ok=True)
+            for file in sorted((source / folder).glob("*.yaml")):
+                text = file.read_text(encoding="utf-8")
+                if demo and folder == "agreements":
+                    text = _move_dates(text, clock)
+                (target / folder / file.name).write_text(text, encoding="utf-8")
+
+
+def _move_dates(text: str, clock: Clock) -> str:
+    today = clock().date()
+    moved = {
+        "start": today.replace(year=today.year - 1, day=1),
+        "end": today.replace(year=today.year + 1, day=1),
+        "review": today.replace(year=today.year + 1, day=1),
+    }
+    lines = []
+    for line in text.splitlines():
+        name = line.partition(":")[0]
+        lines.append(f"{name}: {moved[name]}" if name in moved else line)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,247 @@
+"""The protocol of a flow: intent, staged effects, one commit point, then the answer, then the outcome.
+
+There is no transaction across stores. The audit intent is durable before anything happens; effects
+are staged under the intent's id; one casework transaction decides and publishes; only then is
+anything opened or answered; the outcome is written last. An intent without an outcome is completed
+or discarded when the home is next opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlmodel import Session
+
+from audit.errors import AuditFault
+from audit.event import make_event
+from audit.log import Entry
+from engine.domain.errors import AuditError, ConfigError, FieldgateError, PolicyRefused, told
+from engine.domain.ids import Actor
+from engine.flows.home import Home
+from engine.store.tables import FlowCommit, PolicyPointer
+from engine.telemetry import span, trace_ids
+
+Result = TypeVar("Result")
+Discard = Callable[[Home, str], None]
+
+DISCARDERS: dict[str, Discard] = {}
+"""Flow name to the function that takes back what an unfinished run of it staged."""
+
+
+class Flow:
+    """One execution of a use case.
+
+    Args:
+        home: The home.
+        name: Name of the flow, for example ``reveal``.
+        kind: Kind of the audit events (DPA 2018 s.62 and ours).
+        actor: Who acts.
+        details: What is known before anything happens; no person's value.
+    """
+
+    def __init__(
+        self, home: Home, name: str, kind: str, actor: Actor, details: Mapping[str, Any]
+    ) -> None:
+        self.home, self.name, self.kind, self.actor = home, name, kind, actor
+        self.intent = make_intent_id(home)
+        self.committed = False
+        self.entry: Entry | None = None
+        self._details = dict(details)
+        self._lock: int | None = None
+        self._span = span(name, flow=name)
+
+    def __enter__(self) -> Self:
+        recover(self.home)
+        self._span.__enter__()
+        try:
+            self._lock = _take_lock(self.home, self.intent)
+            self._write("intent", self._details)
+        except BaseException:
+            self._leave(None, None, None)
+            raise
+        self.arrow("intent")
+        return self
+
+    def arrow(self, name: str) -> None:
+        """Pass an arrow: tests stop the process here."""
+        self.home.arrow(f"{self.name}.{name}")
+
+    def commit(self, publish: Callable[[Session], Result]) -> Result:
+        """Run the one casework transaction; afterwards the flow has happened.
+
+        Args:
+            publish: Re-reads what the decision rests on, decides, and writes. It raises to refuse.
+        """
+        self.arrow("commit")
+        policy = self.home.pack.version
+        with Session(self.home.casework, expire_on_commit=False) as session:
+            pointer = session.get(PolicyPointer, 1)
+            if pointer is None or pointer.version != policy:
+                raise ConfigError(
+                    "FG-POL-06", "the policy changed while this was running", "Try again."
+                )
+            result = publish(session)
+            session.add(
+                FlowCommit(intent=self.intent, flow=self.name, committed_at=self.home.clock())
+            )
+            session.commit()
+        self.committed = True
+        self.arrow("committed")
+        return result
+
+    def finish(self, details: Mapping[str, Any]) -> Entry:
+        """Write the outcome event; nothing of this flow happens after it."""
+        self.arrow("outcome")
+        self.entry = self._write("outcome", {"decision": "permit", **details})
+        return self.entry
+
+    def _write(self, phase: str, details: Mapping[str, Any]) -> Entry:
+        event = make_event(
+            log=self.home.audit.origin,
+            kind=self.kind,
+            phase=phase,
+            flow=self.name,
+            intent=self.intent,
+            actor=self.actor.as_event(),
+            now=self.home.clock(),
+            random=self.home.randomness(10),
+            details={**details, **trace_ids()},
+        )
+        return self.home.audit.append([event])[0]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None and self.entry is None:
+                raise AuditError("FG-AUD-08", "a flow ended without an outcome", "Report this.")
+            if error is not None and self.entry is None:
+                self._fail(error)
+        finally:
+            self._leave(kind, error, trace)
+
+    def _fail(self, error: BaseException) -> None:
+        """Take back what was staged and say so in the trail; then the error goes on to the caller."""
+        if not self.committed:
+            discard = DISCARDERS.get(self.name)
+            if discard:
+                discard(self.home, self.intent)
+        known = told(error) if isinstance(error, Exception) else None
+        refused = isinstance(error, PolicyRefused)
+        self._write(
+            "outcome",
+            {
+                "decision": "refuse" if refused else "failed",
+                "rules": _codes(known) if known else [type(error).__name__],
+            },
+        )
+
+    def _leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _drop_lock(self.home, self.intent, self._lock)
+        self._lock = None
+        self._span.__exit__(kind, error, trace)
+
+
+def _codes(error: FieldgateError) -> list[str]:
+    """Return the codes of an error, not its sentences: at most 32, so that the event stays small."""
+    words = [reason.split(" ")[0] for reason in error.reasons]
+    return list(dict.fromkeys([error.code, *(word for word in words if len(word) <= 12)]))[:32]
+
+
+def make_intent_id(home: Home) -> str:
+    """Return a fresh id: time first, so that ids sort by age."""
+    millis = int(home.clock().timestamp() * 1000)
+    return f"{millis:012x}{home.randomness(10).hex()}"
+
+
+def _lock_path(home: Home, intent: str) -> Path:
+    return home.path / "staging" / f"{intent}.lock"
+
+
+def _take_lock(home: Home, intent: str) -> int:
+    """Hold a lock for as long as this process lives; the system drops it on a kill."""
+    try:
+        descriptor = os.open(_lock_path(home, intent), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigError(
+            "FG-HOME-05", "the staging folder cannot be written", "Check its rights and the disk."
+        ) from None
+    return descriptor
+
+
+def _drop_lock(home: Home, intent: str, descriptor: int | None) -> None:
+    if descriptor is not None:
+        with suppress(OSError):
+            _lock_path(home, intent).unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _owner_is_gone(home: Home, intent: str) -> bool:
+    """Say whether the process that began an intent has ended."""
+    path = _lock_path(home, intent)
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        path.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def recover(home: Home) -> list[str]:
+    """Complete or discard every intent whose process has gone; return their ids.
+
+    An intent with a commit row happened and gets its outcome; one without did not, so what it staged
+    is taken back and the outcome says so.
+    """
+    settled = []
+    for begun in home.audit.open_intents():
+        intent = str(begun["intent"])
+        if not _owner_is_gone(home, intent):
+            continue
+        with Session(home.casework) as session:
+            happened = session.get(FlowCommit, intent) is not None
+        if not happened:
+            discard = DISCARDERS.get(str(begun["flow"]))
+            if discard:
+                discard(home, intent)
+        event = make_event(
+            log=home.audit.origin,
+            kind="recovery",
+            phase="outcome",
+            flow=str(begun["flow"]),
+            intent=intent,
+            actor={"id": "fieldgate", "org": "", "role": "recovery", "auth": "none"},
+            now=home.clock(),
+            random=home.randomness(10),
+            # A disclosure that was committed may have been answered before the process died.
+            details={"decision": "completed" if happened else "discarded"},
+        )
+        try:
+            home.audit.append([event])
+        except AuditFault as fault:
+            if fault.code != "FG-AUD-09":  # Another process settled it between our two looks.
+                raise
+        settled.append(intent)
+    return settled

@@ -1,0 +1,213 @@
+"""Link every published record into persons, with the frozen model and stable ids."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+
+from engine.domain.errors import LinkageError
+from engine.domain.ids import Actor
+from engine.flows.home import Home
+from engine.flows.intent import DISCARDERS, Flow
+from engine.identity.normalise import VERSION
+from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.cluster import Clusters, cluster, enough_to_identify, same_local_id
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, Encoder
+from engine.linkage.guard import may_link
+from engine.linkage.index import (
+    Assignment,
+    EncodedRecords,
+    assign,
+    current_membership,
+    discard_run,
+    read_encodings,
+    stage_run,
+)
+from engine.linkage.linker import Edges, Linker, SplinkLinker
+from engine.store.tables import LinkRun, RecordFlag, SubjectState
+from engine.telemetry import span
+
+
+def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str, Any]:
+    """Link all published records.
+
+    Args:
+        home: The home; only its ``link`` and ``psn`` keyrings are opened.
+        actor: Who runs it.
+        linker: Another scorer of pairs; the shipped one when None.
+
+    Returns:
+        Counts: records, persons, identified, not enough to identify, edges, refused joins.
+
+    Raises:
+        LinkageError: ``FG-LNK-01`` untrusted model, ``FG-LNK-02`` mixed versions, ``FG-LNK-03``
+            nothing to link.
+
+    Audited as ``combination`` with a root over the persons.
+    """
+    with Flow(home, "link", "combination", actor, {}) as flow:
+        order = home.published()
+        if not order:
+            raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
+        ring = home.keyring("link")
+        flow.arrow("encodings")
+        found = read_encodings(home.linkage, order, ring.current, VERSION)
+        model = load_model(shipped())
+        chosen = linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model)
+        usable = np.flatnonzero(enough_to_identify(found.words))
+        flow.arrow("predict")
+        with span("link.predict", records=len(usable)):
+            edges = _back_to_rows(chosen.edges(found.words[usable]), usable)
+        flow.arrow("cluster")
+        allowed = may_link(edges, found.words)
+        linking = edges.take(np.flatnonzero(allowed & (edges.weight >= model.auto_weight)))
+        to_review = int((allowed & (edges.weight < model.auto_weight)).sum())
+        clusters = cluster(found.words, same_local_id(found.words), linking)
+        before = current_membership(home.linkage)
+        assignment = assign(found.records, clusters.cluster, before, home.randomness)
+        identified = _identified(assignment, usable)
+        flow.arrow("stage")
+        stage_run(
+            home.linkage,
+            flow.intent,
+            found.records,
+            assignment,
+            identified,
+            before,
+            _refused(clusters, found, linking),
+        )
+        summary = {
+            "records": len(found.records),
+            "persons": len(identified),
+            "identified": sum(identified.values()),
+            "not_enough_to_identify": len(identified) - sum(identified.values()),
+            "pairs_scored": len(edges.left),
+            "pairs_linked": len(linking.left),
+            "pairs_for_review": to_review,
+            "joins_refused": dict(Counter(reason for _, _, reason in clusters.refused)),
+            "ids_created": assignment.created,
+            "ids_merged": len(assignment.merged),
+            "ids_split": assignment.split,
+            "model": model.hash,
+        }
+        states = _subject_states(home, flow.intent, found, assignment, identified)
+        flow.commit(lambda session: _publish(session, flow, summary, states, len(order)))
+        counts = {name: value for name, value in summary.items() if isinstance(value, int)}
+        flow.finish({"counts": counts, "result_hash": model.hash})
+        return {"run": flow.intent, **summary}
+
+
+def _back_to_rows(edges: Edges, usable: np.ndarray) -> Edges:
+    """Turn row numbers of the usable records into row numbers of all of them."""
+    return Edges(usable[edges.left], usable[edges.right], edges.weight, edges.gammas)
+
+
+def _identified(assignment: Assignment, usable: np.ndarray) -> dict[bytes, bool]:
+    enough = set(usable.tolist())
+    found: dict[bytes, bool] = {}
+    for row, person in enumerate(assignment.people):
+        found[person] = found.get(person, False) or row in enough
+    return found
+
+
+def _refused(
+    clusters: Clusters, found: EncodedRecords, linking: Edges
+) -> list[tuple[bytes, bytes, str, float]]:
+    weights = {
+        (left, right): weight
+        for left, right, weight in zip(
+            linking.left.tolist(), linking.right.tolist(), linking.weight.tolist(), strict=True
+        )
+    }
+    return [
+        (found.records[left], found.records[right], reason, weights.get((left, right), 99.0))
+        for left, right, reason in clusters.refused
+    ]
+
+
+def _subject_states(
+    home: Home,
+    run: str,
+    found: EncodedRecords,
+    assignment: Assignment,
+    identified: dict[bytes, bool],
+) -> list[SubjectState]:
+    """What trusted tables say of each person: age band from the encodings, markers from the sources."""
+    band = COLUMNS.index("band")
+    bands: dict[bytes, set[int]] = defaultdict(set)
+    records: dict[bytes, list[int]] = defaultdict(list)
+    for row, person in enumerate(assignment.people):
+        records[person].append(row)
+        bands[person].add(int(found.words[row, band]))
+    markers = _protected(home, found)
+    people = sorted(records)
+    names = home.domain("casework")
+    texts = [names.text(sealed) for sealed in names.seal(people)]
+    states = []
+    for person, text in zip(people, texts, strict=True):
+        known = bands[person] - {0}
+        flags = {}
+        if known == {CHILD}:
+            flags["child"] = "y"
+        elif known == {ADULT}:
+            flags["child"] = "n"
+        stated = {markers[row] for row in records[person] if row in markers}
+        if stated:
+            flags["protected"] = "y" if "y" in stated else "n"
+        states.append(
+            SubjectState(person=text, link_run=run, identified=identified[person], flags=flags)
+        )
+    return states
+
+
+def _protected(home: Home, found: EncodedRecords) -> dict[int, str]:
+    with Session(home.casework) as session:
+        rows = session.exec(select(RecordFlag).where(RecordFlag.flag == "protected")).all()
+        stated = {row.record: row.value for row in rows}
+    if not stated:
+        return {}
+    record = home.domain("record")
+    texts = record.seal(home.domain("linkage").open(found.records))
+    return {
+        row: stated[text]
+        for row, sealed in enumerate(texts)
+        if (text := record.text(sealed)) in stated
+    }
+
+
+def _publish(
+    session: Session,
+    flow: Flow,
+    summary: dict[str, Any],
+    states: list[SubjectState],
+    deliveries: int,
+) -> None:
+    last = session.exec(select(func.max(LinkRun.number))).one() or 0
+    # A flag that staff set on a person stays with the person's reference from run to run.
+    kept = {
+        row.person: row.flags
+        for row in session.exec(select(SubjectState)).all()
+        if row.flags.get("protected")
+    }
+    session.execute(delete(SubjectState).where(col(SubjectState.person).is_not(None)))
+    for state in states:
+        earlier = kept.get(state.person, {}).get("protected")
+        if earlier == "y":
+            state.flags = {**state.flags, "protected": "y"}
+    session.add_all(states)
+    session.add(
+        LinkRun(
+            id=flow.intent,
+            number=last + 1,
+            deliveries=deliveries,
+            published_at=flow.home.clock(),
+            summary=summary,
+        )
+    )
+
+
+DISCARDERS["link"] = lambda home, intent: discard_run(home.linkage, intent)

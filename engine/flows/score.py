@@ -1,0 +1,275 @@
+"""Score as of a date: hand pseudonymous files to a process without keys, publish its lists."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import func
+from sqlmodel import Session, select
+
+import scoring.tables
+from engine.domain.errors import ConfigError, RunError
+from engine.domain.ids import Actor, day_number
+from engine.flows.home import Home
+from engine.flows.intent import DISCARDERS, Flow
+from engine.flows.submit import UNKNOWN_MONTH
+from engine.identity.normalise import VERSION
+from engine.intake.contract import Contract, contract_of
+from engine.linkage.index import current_membership, read_encodings
+from engine.store.tables import Delivery, LinkRun, RecordFlag, ReviewItem, ScoreRun
+from engine.telemetry import span
+from policies import admit
+
+PURPOSE = "safeguard_child"
+
+
+def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
+    """Run the index, link table, exposure, score and review lists as of a date.
+
+    Args:
+        home: The home.
+        as_of: Events that happened or were recorded later are not visible to the run.
+        actor: Who runs it.
+
+    Returns:
+        The run's manifest.
+
+    Raises:
+        RunError: ``FG-RUN-04`` nothing is linked yet, or the code of the scoring process.
+
+    Audited as ``model_run``.
+    """
+    with Flow(
+        home, "score", "model_run", actor, {"purpose": PURPOSE, "counts": {"as_of": day_number(as_of)}}
+    ) as flow:
+        link_run = _latest_link(home)
+        flow.arrow("inputs")
+        out = home.warehouse.run(flow.intent)
+        out.mkdir(parents=True)
+        job = _job(flow, out, as_of)
+        flow.arrow("process")
+        with span("score.process"):
+            manifest = _run_process(job, out)
+        lists = {
+            name: home.warehouse.result(flow.intent, f"list.{name}") for name in manifest["lists"]
+        }
+        items = _items(home, flow.intent, lists)
+        flow.commit(lambda session: _publish(session, flow, as_of, link_run, manifest, items))
+        flow.finish(
+            {
+                "purpose": PURPOSE,
+                "run": flow.intent,
+                "result_hash": manifest["digest"],
+                "counts": {"persons": manifest["persons"], "listed": len(items)},
+            }
+        )
+        return manifest
+
+
+def _latest_link(home: Home) -> str:
+    with Session(home.casework) as session:
+        found = session.exec(select(LinkRun).order_by(LinkRun.number.desc())).first()  # type: ignore[attr-defined]
+        if found is None:
+            raise RunError("FG-RUN-04", "nothing has been linked yet", "Run fieldgate link.")
+        return found.id
+
+
+def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
+    """Describe the run. Names of people, records or deliveries' agencies are no part of it."""
+    home = flow.home
+    order = home.published()
+    _write_people(home, order, out)
+    numbers = home.source_numbers()
+    with Session(home.casework) as session:
+        loaded = {source for (source,) in session.execute(select(Delivery.source).distinct())}
+    warehouse = home.warehouse
+    return {
+        "run": flow.intent,
+        "as_of": day_number(as_of),
+        "tables": str(scoring.tables.shipped()),
+        "events": [str(warehouse.events(delivery)) for delivery in sorted(order)],
+        "states": [str(warehouse.states(delivery)) for delivery in sorted(order)],
+        "membership": str(out / "membership.parquet"),
+        "persons": str(out / "persons.parquet"),
+        "restricted": _restricted(home),
+        "admitted": _admitted(home, loaded),
+        "sources": {str(numbers[source]): source for source in sorted(loaded)},
+        "tie_key": home.keyring("psn").derive("list-ties", 32).hex(),
+        "out": str(out),
+    }
+
+
+def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
+    """Write who belongs to whom in the analysis domain, and each person's birth month."""
+    member_of = current_membership(home.linkage)
+    records = sorted(member_of)
+    ids = home.domain("linkage").open(records)
+    record_names = home.domain("record").seal(ids)
+    people = sorted(set(member_of.values()))
+    names = dict(zip(people, home.domain("analysis").seal(people), strict=True))
+    ring = home.keyring("link")
+    found = read_encodings(home.linkage, order, ring.current, VERSION)
+    months: dict[bytes, Counter[int]] = defaultdict(Counter)
+    for record, month in zip(found.records, found.birth_months, strict=True):
+        if month != UNKNOWN_MONTH and record in member_of:
+            months[member_of[record]][month] += 1
+    # The month most records agree on; of several, the latest, which keeps somebody a child longer.
+    born = [
+        max(months[person], key=lambda month: (months[person][month], month), default=UNKNOWN_MONTH)
+        if person in months
+        else UNKNOWN_MONTH
+        for person in people
+    ]
+    pq.write_table(
+        pa.table(
+            {
+                "record": pa.array(record_names, pa.binary(32)),
+                "person": pa.array([names[member_of[record]] for record in records], pa.binary(32)),
+            }
+        ),
+        out / "membership.parquet",
+    )
+    pq.write_table(
+        pa.table(
+            {
+                "person": pa.array([names[person] for person in people], pa.binary(32)),
+                "birth_month": pa.array(born, pa.int32()),
+                "link_p": pa.array([1000] * len(people), pa.int32()),
+            }
+        ),
+        out / "persons.parquet",
+    )
+
+
+def _restricted(home: Home) -> list[str]:
+    """Records that count nowhere: restricted or embargoed (DESIGN 4)."""
+    domain = home.domain("record")
+    with Session(home.casework) as session:
+        rows = session.exec(
+            select(RecordFlag).where(
+                RecordFlag.flag.in_(["restricted", "embargoed"]),  # type: ignore[attr-defined]
+                RecordFlag.value == "y",
+            )
+        ).all()
+        names = sorted({row.record for row in rows})
+    ids = [domain.parse(name) for name in names]
+    return [sealed.hex() for sealed in domain.seal(ids)]
+
+
+def _admitted(home: Home, loaded: set[str]) -> dict[str, list[int]]:
+    """Kinds of each source that may be used today: past review or end, everything under it stops.
+
+    A source that does not state the handling flags of its records is left out: missing is strictest.
+    """
+    numbers, kinds = home.source_numbers(), home.tables.kinds
+    today = home.clock().date()
+    found: dict[str, list[int]] = {}
+    for source_id in sorted(loaded):
+        source = home.pack.sources.get(source_id)
+        if source is None or source.record_defaults != {"restricted": "n", "embargoed": "n"}:
+            continue
+        contract = contract_of(source)
+        answer = admit(
+            home.pack,
+            from_agency=source.agency,
+            host=home.pack.vocabulary.host,
+            source=source_id,
+            fields=source.fields,
+            as_of=today,
+        )
+        names: set[str] = set()
+        for rule in contract.yields:
+            shown = answer.fields[rule.show]
+            if shown.admitted and PURPOSE in shown.purposes:
+                names |= kinds_of(contract, rule.id)
+        found[str(numbers[source_id])] = sorted(kinds[name].id for name in names if name in kinds)
+    return found
+
+
+def kinds_of(contract: Contract, yield_id: str) -> set[str]:
+    """Return the names of the kinds that a yield can lead to."""
+    rule = next(item for item in contract.yields if item.id == yield_id)
+    kind = rule.spec.get("kind")
+    if kind is None:
+        return set()
+    return {kind} if isinstance(kind, str) else set(kind["map"].values())
+
+
+def _run_process(job: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Run the scoring process with a scrubbed environment; the job comes on standard input."""
+    process = subprocess.run(  # noqa: S603  # our own module, no shell
+        [sys.executable, "-I", "-m", "scoring.run"],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        cwd=out,
+        env={"OMP_NUM_THREADS": "1", "PATH": "", "LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+    if process.returncode == 3:
+        fault = json.loads(process.stderr.strip().splitlines()[-1])
+        raise RunError(fault["code"], fault["message"], fault["next_step"])
+    if process.returncode != 0:
+        raise RunError(
+            "FG-RUN-05", "the scoring process failed", "Run it again; report this if it repeats."
+        )
+    manifest: dict[str, Any] = json.loads(process.stdout)
+    return manifest
+
+
+def _items(home: Home, run: str, lists: dict[str, pa.Table]) -> list[ReviewItem]:
+    persons = home.warehouse.result(run, "person").column("person").to_pylist()
+    casework, analysis = home.domain("casework"), home.domain("analysis")
+    items = []
+    for name, table in lists.items():
+        rows = table.to_pylist()
+        ids = analysis.open([persons[row["pid"]] for row in rows])
+        for row, sealed in zip(rows, casework.seal(ids), strict=True):
+            items.append(
+                ReviewItem(
+                    run=run,
+                    list=name,
+                    person=casework.text(sealed),
+                    rank=row["rank"],
+                    score=row["score"],
+                    blind=bool(row["blind"]),
+                )
+            )
+    return items
+
+
+def _publish(
+    session: Session,
+    flow: Flow,
+    as_of: date,
+    link_run: str,
+    manifest: dict[str, Any],
+    items: list[ReviewItem],
+) -> None:
+    newest = session.exec(select(LinkRun).order_by(LinkRun.number.desc())).first()  # type: ignore[attr-defined]
+    if newest is None or newest.id != link_run:
+        raise ConfigError("FG-RUN-06", "records were linked again meanwhile", "Score again.")
+    last = session.exec(select(func.max(ScoreRun.number))).one() or 0
+    session.add(
+        ScoreRun(
+            id=flow.intent,
+            number=last + 1,
+            as_of=as_of.isoformat(),
+            link_run=link_run,
+            policy_version=flow.home.pack.version,
+            published_at=flow.home.clock(),
+            manifest=manifest,
+        )
+    )
+    session.add_all(items)
+
+
+DISCARDERS["score"] = lambda home, intent: home.warehouse.discard_run(intent)

@@ -1,0 +1,191 @@
+"""One normaliser with a version: the same person gives the same words, whoever sent the row.
+
+Placeholders ("Unknown", "Baby", 1900-01-01) become "not known" before anything is encoded, because
+afterwards nobody can see them (linkage.md 5.3). Identifiers that fail their check are kept as sent in
+the vault and are not usable for linkage; nobody is dropped for them.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+
+from engine.domain.records import Normalised
+
+VERSION = "n1"
+
+_PLACEHOLDER_NAMES = frozenset(
+    {
+        *("UNKNOWN", "NOT KNOWN", "NK", "N A", "NA", "TBC", "NONE", "NULL", "X", "XX", "TEST"),
+        *("BABY", "INFANT", "MALE", "FEMALE", "TWIN", "TWIN 1", "TWIN 2", "TWIN ONE", "TWIN TWO"),
+    }
+)
+_PLACEHOLDER_DATES = frozenset({"1900-01-01", "1901-01-01", "1800-01-01", "1970-01-01"})
+_SEPARATORS = re.compile(r"[\s\-–—/.,]+")
+_POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)([0-9][A-Z]{2})")
+_LOOSE_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})\b")
+_HOUSE = re.compile(r"^(?:FLAT |STUDIO |APARTMENT |UNIT |ROOM )?([0-9]+[A-Z]?)\b")
+_UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
+
+
+def fold(text: str) -> str:
+    """Return upper-case ASCII-like letters and digits: accents gone, apostrophes closed up."""
+    plain = unicodedata.normalize("NFKD", text)
+    kept = "".join(char for char in plain if not unicodedata.combining(char))
+    kept = re.sub(r"['’‘`´]", "", kept.casefold().upper())
+    kept = _SEPARATORS.sub(" ", kept)
+    return "".join(char for char in kept if char.isalnum() or char == " ").strip()
+
+
+@lru_cache(maxsize=200_000)
+def name_parts(text: str | None) -> tuple[str, ...]:
+    """Return the parts of a name, or nothing for a missing name or a placeholder."""
+    folded = fold(text or "")
+    if not folded or folded in _PLACEHOLDER_NAMES:
+        return ()
+    return tuple(part for part in folded.split(" ") if part and not part.isdigit())
+
+
+@lru_cache(maxsize=1)
+def nicknames() -> dict[str, str]:
+    """Return the shipped table: short form to the form it stands for."""
+    text = files("engine.identity").joinpath("nicknames.csv").read_text(encoding="utf-8")
+    rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
+    return {short: long for short, long in rows}
+
+
+@lru_cache(maxsize=200_000)
+def skeleton(part: str | None) -> str | None:
+    """Return a consonant skeleton: spelling variants of one sound fall together."""
+    if not part:
+        return None
+    text = part
+    for old, new in (
+        *(("PH", "F"), ("GH", "G"), ("CK", "K"), ("SCH", "S"), ("SH", "S"), ("TH", "T")),
+        *(("WR", "R"), ("KN", "N"), ("QU", "K"), ("X", "KS"), ("Q", "K"), ("C", "K")),
+        *(("Z", "S"), ("V", "F"), ("W", "F"), ("J", "Y"), ("D", "T"), ("B", "P"), ("H", "")),
+    ):
+        text = text.replace(old, new)
+    first, rest = text[:1], re.sub(r"[AEIOUY]", "", text[1:])
+    collapsed = re.sub(r"(.)\1+", r"\1", first + rest)
+    return collapsed or None
+
+
+def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
+    """Return ten digits when the check digit holds (mod 11), else None.
+
+    Args:
+        accept_test_range: Numbers that start 999 are never issued; only a demo home takes them.
+    """
+    digits = re.sub(r"\s", "", text or "")
+    if not re.fullmatch(r"[0-9]{10}", digits) or len(set(digits)) == 1:
+        return None
+    if digits.startswith("999") and not accept_test_range:
+        return None
+    total = sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False))
+    check = (11 - total % 11) % 11
+    return digits if check == int(digits[9]) else None
+
+
+def upn(text: str | None) -> str | None:
+    """Return a permanent unique pupil number whose check letter holds, else None."""
+    value = (text or "").strip().upper()
+    if not re.fullmatch(r"[A-Z][0-9]{12}", value):
+        return None
+    total = sum(int(digit) * weight for weight, digit in enumerate(value[1:], start=2))
+    return value if _UPN_LETTERS[total % 23] == value[0] else None
+
+
+def postcode(text: str | None) -> str | None:
+    """Return a postcode without its space, or None when the shape is wrong or it is a ZZ code."""
+    value = re.sub(r"\s", "", (text or "").upper())
+    if value.startswith("ZZ") or not _POSTCODE.fullmatch(value):
+        return None
+    return value
+
+
+def birth_date(text: str | None, today: date) -> str | None:
+    """Return the date when it can be somebody's: not a placeholder, not to come, not before 1895."""
+    if not text or text in _PLACEHOLDER_DATES:
+        return None
+    try:
+        value = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return text if date(1895, 1, 1) <= value <= today else None
+
+
+@lru_cache(maxsize=200_000)
+def address(text: str | None) -> tuple[str | None, str | None, str | None]:
+    """Return (house, street, postcode) from free address text; each None when not found."""
+    if not text:
+        return None, None, None
+    upper = text.upper().replace("\r", "\n")
+    found = _LOOSE_POSTCODE.search(upper.replace("\n", " "))
+    lines = [fold(line) for line in re.split(r"[\n,]", upper) if line.strip()]
+    if not lines or lines[0] in _PLACEHOLDER_NAMES:
+        return None, None, None
+    first = lines[0]
+    house = _HOUSE.match(first)
+    rest = first[house.end() :].strip() if house else first
+    street = rest or (lines[1] if len(lines) > 1 else None)
+    code = found.group(1) + found.group(2) if found else None
+    return (house.group(1) if house else None), street or None, code
+
+
+def normalise(
+    identities: dict[str, Sequence[str | None]],
+    count: int,
+    today: date,
+    *,
+    accept_test_range: bool,
+    local_scheme: str,
+) -> Normalised:
+    """Normalise a column of identities.
+
+    Args:
+        identities: Identity part to one clear value per record.
+        count: Number of records.
+        today: Date of the delivery; later birth dates are not believed.
+        accept_test_range: See `nhs_number`.
+        local_scheme: Name of the scheme that the local ids belong to, or "" when the source has no
+            ids of its own; agency and local id together are an identifier.
+    """
+
+    def column(part: str) -> Sequence[str | None]:
+        return identities.get(part) or [None] * count
+
+    given = [name_parts(value) for value in column("given_name")]
+    surname = [name_parts(value) for value in column("surname")]
+    preferred = [(name_parts(value) or (None,))[0] for value in column("preferred_name")]
+    short = nicknames()
+    places = [address(value) for value in column("address")]
+    codes = [postcode(value) for value in column("postcode")]
+    return Normalised(
+        version=VERSION,
+        given=given,
+        surname=surname,
+        preferred=preferred,
+        nickname=[short.get(parts[0], parts[0]) if parts else None for parts in given],
+        skeleton=[skeleton(parts[0]) if parts else None for parts in given],
+        surname_skeleton=[skeleton(parts[-1]) if parts else None for parts in surname],
+        birth_date=[birth_date(value, today) for value in column("birth_date")],
+        sex=[value if value in ("m", "f") else None for value in column("sex")],
+        postcode=[code or place[2] for code, place in zip(codes, places, strict=True)],
+        house=[place[0] for place in places],
+        street=[place[1] for place in places],
+        nhs_number=[
+            nhs_number(value, accept_test_range=accept_test_range)
+            for value in column("nhs_number")
+        ],
+        upn=[upn(value) for value in column("upn")],
+        local_id=[
+            f"{local_scheme}|{fold(value)}" if value and local_scheme else None
+            for value in column("local_id")
+        ],
+    )

@@ -1,0 +1,109 @@
+"""Writing to the vault: one random key per record, wrapped by a key of the ``vault`` keyring.
+
+Only the flow that submits imports this module (import-linter holds it). It can seal and forget; it
+cannot open.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Engine, delete, select
+
+from engine.domain.ids import Randomness
+from engine.identity.keys import Keyring
+from engine.identity.vault_tables import bound, record_key, sealed
+
+_CHUNK = 500
+
+
+def key_token(ring: Keyring, agency: str, source: str, local_key: str) -> bytes:
+    """Return the keyed token of a local key; the key itself is kept nowhere outside the vault."""
+    message = "\x1f".join((agency, source, local_key)).encode()
+    return hmac.digest(ring.derive("local-key", 32), message, "sha256")
+
+
+def record_ids(
+    engine: Engine, tokens: Sequence[bytes], delivery: str, randomness: Randomness
+) -> list[bytes]:
+    """Return the record id of each token, making new ones for local keys not seen before.
+
+    Idempotent by delivery: new rows carry the delivery that made them, so that `forget` can take
+    them back.
+    """
+    known: dict[bytes, bytes] = {}
+    with engine.begin() as connection:
+        for start in range(0, len(tokens), _CHUNK):
+            chunk = list(tokens[start : start + _CHUNK])
+            rows = connection.execute(
+                select(record_key.c.token, record_key.c.record_id).where(
+                    record_key.c.token.in_(chunk)
+                )
+            )
+            known.update((bytes(token), bytes(record)) for token, record in rows)
+        fresh = {token: randomness(16) for token in dict.fromkeys(tokens) if token not in known}
+        if fresh:
+            connection.execute(
+                record_key.insert(),
+                [
+                    {"token": token, "record_id": record, "delivery": delivery}
+                    for token, record in fresh.items()
+                ],
+            )
+    known |= fresh
+    return [known[token] for token in tokens]
+
+
+def seal(
+    engine: Engine,
+    ring: Keyring,
+    delivery: str,
+    records: Sequence[bytes],
+    identities: dict[str, Sequence[str | None]],
+    randomness: Randomness,
+) -> int:
+    """Seal one identity per record and return how many were written.
+
+    Args:
+        identities: Identity part to one clear value per record.
+
+    The body is AES-256-GCM under a fresh key of its own; that key is wrapped under the ``vault``
+    keyring. Nonces are random (audit_crypto.md 7.7, pitfall 6).
+    """
+    version = ring.current
+    wrapper = AESGCM(ring.derive("wrap", 32))
+    rows = []
+    for number, record in enumerate(records):
+        parts = {
+            part: values[number]
+            for part, values in identities.items()
+            if values[number] is not None
+        }
+        fresh = randomness(32 + 12 + 12)
+        key, key_nonce, body_nonce = fresh[:32], fresh[32:44], fresh[44:]
+        associated = bound(record, version)
+        body = AESGCM(key).encrypt(body_nonce, json.dumps(parts).encode(), associated)
+        wrapped = wrapper.encrypt(key_nonce, key, associated)
+        rows.append(
+            {
+                "record_id": record,
+                "delivery": delivery,
+                "kek_version": version,
+                "wrapped_key": key_nonce + wrapped,
+                "body": body_nonce + body,
+            }
+        )
+    if rows:
+        with engine.begin() as connection:
+            connection.execute(sealed.insert(), rows)
+    return len(rows)
+
+
+def forget(engine: Engine, delivery: str) -> None:
+    """Take back everything a delivery wrote; harmless when it wrote nothing."""
+    with engine.begin() as connection:
+        connection.execute(delete(sealed).where(sealed.c.delivery == delivery))
+        connection.execute(delete(record_key).where(record_key.c.delivery == delivery))

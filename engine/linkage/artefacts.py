@@ -1,0 +1,116 @@
+"""The frozen model and frequency tables: loaded only when their signed manifest fits their bytes.
+
+Training does not repeat from a seed (measured), prediction with a frozen model is byte-equal; so the
+model is an artefact and nothing trains inside a delivery.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from audit.errors import AuditFault
+from audit.note import Signer, Verifier
+from engine.domain.errors import LinkageError
+
+MODEL, GIVEN, SURNAME, CARD = "model.json", "given.csv", "surname.csv", "model_card.yaml"
+MANIFEST, VKEY = "manifest.note", "release.vkey"
+SIGNED = (MODEL, GIVEN, SURNAME, CARD)
+RELEASE = "fieldgate.release/linkage"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen model.
+
+    Attributes:
+        probabilities: Comparison and level to (m, u).
+        prior: Probability that two records drawn at random are one person.
+        auto_weight: Match weight (log2 odds) from which an edge that passes the guard links.
+        review_weight: Match weight from which a pair is shown to a reviewer.
+        frequencies: ``given`` and ``surname``: folded name to its share of people.
+        rare: Share taken for a name that the frozen table does not hold.
+        hash: SHA-256 over the signed files.
+    """
+
+    probabilities: dict[str, dict[str, tuple[float, float]]]
+    prior: float
+    auto_weight: float
+    review_weight: float
+    frequencies: dict[str, dict[str, float]]
+    rare: float
+    hash: str
+
+
+def shipped() -> Path:
+    """Return the folder of the artefacts that come with the package."""
+    return Path(str(files("engine.linkage").joinpath("frozen")))
+
+
+def manifest_text(folder: Path) -> str:
+    """Return the text that is signed: one line per file, its name and SHA-256."""
+    lines = [f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}" for name in SIGNED]
+    return "\n".join([RELEASE, *lines]) + "\n"
+
+
+def sign(folder: Path, signer: Signer) -> None:
+    """Sign the artefacts of a release."""
+    (folder / MANIFEST).write_text(signer.sign(manifest_text(folder)), encoding="utf-8")
+    (folder / VKEY).write_text(signer.vkey() + "\n", encoding="ascii")
+
+
+def load_model(folder: Path) -> Model:
+    """Load the frozen model.
+
+    Raises:
+        LinkageError: ``FG-LNK-01`` when a file is missing, altered, or not signed by the release key.
+    """
+    try:
+        verifier = Verifier.from_vkey((folder / VKEY).read_text(encoding="ascii"))
+        text = verifier.open((folder / MANIFEST).read_text(encoding="utf-8"))
+        if text != manifest_text(folder):
+            raise _altered("a file does not fit its signed hash")
+        model: dict[str, Any] = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+        return Model(
+            probabilities={
+                comparison: {level: (m, u) for level, (m, u) in levels.items()}
+                for comparison, levels in model["probabilities"].items()
+            },
+            prior=model["prior"],
+            auto_weight=model["auto_weight"],
+            review_weight=model["review_weight"],
+            frequencies={"given": _read(folder / GIVEN), "surname": _read(folder / SURNAME)},
+            rare=model["rare"],
+            hash=hashlib.sha256(text.encode()).hexdigest(),
+        )
+    except (OSError, AuditFault, KeyError, ValueError):
+        raise _altered("a file is missing or malformed") from None
+
+
+def _read(path: Path) -> dict[str, float]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        lines = (line for line in stream if not line.startswith("#"))
+        return {name: int(count) / 1_000_000 for name, count in csv.reader(lines)}
+
+
+def write_frequencies(path: Path, shares: Iterable[tuple[str, float]]) -> None:
+    """Write a frequency table in millionths, most frequent first."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.write("# Synthetic: names of a training city and their share of people, in millionths.\n")
+        csv.writer(stream, lineterminator="\n").writerows(
+            (name, max(1, round(share * 1_000_000))) for name, share in shares
+        )
+
+
+def _altered(why: str) -> LinkageError:
+    return LinkageError(
+        "FG-LNK-01",
+        f"the linkage model cannot be trusted: {why}",
+        "Install the release again; do not link with it.",
+    )

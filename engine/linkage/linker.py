@@ -1,0 +1,153 @@
+"""Candidate pairs and their weights: Splink on DuckDB over keyed words, with a frozen model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from engine.linkage.artefacts import Model
+from engine.linkage.encode import COLUMNS, Encoder, Words
+from engine.linkage.settings_v2 import COMPARISONS, settings
+
+Floats = npt.NDArray[np.float64]
+
+# Columns in which zero is a value; in every other column zero is "not known".
+_VALUES = frozenset(
+    name for name in COLUMNS if name.startswith(("bf_", "pc_")) or name.endswith(("_weak", "_is_initial"))
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Scored pairs, sorted by weight (highest first), then by record.
+
+    Attributes:
+        left: Row number of one record.
+        right: Row number of the other, larger than `left`.
+        weight: Match weight, log2 odds.
+        gammas: Comparison to its level number per pair.
+    """
+
+    left: Words
+    right: Words
+    weight: Floats
+    gammas: Mapping[str, Words]
+
+    def take(self, places: Words) -> Edges:
+        """Return the pairs at these places."""
+        return Edges(
+            self.left[places],
+            self.right[places],
+            self.weight[places],
+            {name: column[places] for name, column in self.gammas.items()},
+        )
+
+
+class Linker(Protocol):
+    """Anything that scores pairs of encoded records with a frozen model."""
+
+    def edges(self, words: Words) -> Edges:
+        """Return scored pairs of the records, at or above the model's review weight."""
+
+
+def keyed_frequencies(
+    encoder: Encoder, model: Model, column: str, present: Words
+) -> tuple[Words, Floats]:
+    """Return the tokens of a column with their frozen frequency.
+
+    A token that the frozen table does not hold takes the frequency of a rare name, so that the
+    weight of a pair never depends on what else was delivered (linkage.md 4).
+    """
+    table = model.frequencies[column]
+    names = sorted(table)
+    tokens = encoder.tokens("given", names)
+    known = dict(zip(tokens.tolist(), (table[name] for name in names), strict=True))
+    wanted = np.unique(present[present != 0])
+    shares = np.array([known.get(token, model.rare) for token in wanted.tolist()], np.float64)
+    return wanted, shares
+
+
+def arrow_table(words: Words) -> pa.Table:
+    """Return the words as a table for DuckDB; "not known" becomes NULL."""
+    columns: dict[str, pa.Array] = {"rid": pa.array(np.arange(len(words), dtype=np.int64))}
+    for number, name in enumerate(COLUMNS):
+        column = np.ascontiguousarray(words[:, number])
+        if name.startswith("bf_"):
+            columns[name] = pa.array(column.view(np.uint64))
+        elif name in _VALUES:
+            columns[name] = pa.array(column)
+        else:
+            columns[name] = pa.array(column, mask=column == 0)
+    return pa.table(columns)
+
+
+class SplinkLinker:
+    """The shipped linker.
+
+    Args:
+        encoder: The encoder that made the words; needed to key the frequency tables.
+        model: The frozen model.
+    """
+
+    def __init__(self, encoder: Encoder, model: Model) -> None:
+        self._encoder, self._model = encoder, model
+
+    def edges(self, words: Words) -> Edges:
+        """Score every candidate pair; the same input and model give the same bytes."""
+        if len(words) < 2:
+            return _sorted(_empty())
+        import duckdb
+        from splink import Linker as Splink
+        from splink.backends.duckdb import DuckDBAPI
+
+        logging.getLogger("splink").setLevel(logging.ERROR)
+        connection = duckdb.connect(":memory:")
+        try:
+            connection.execute("SET threads TO 2")
+            api = DuckDBAPI(connection=connection)
+            source = api.register(arrow_table(words), dataset_display_name="records")
+            linker = Splink(
+                source,
+                settings(self._model.probabilities, self._model.prior)
+                | {"retain_matching_columns": True},
+                log_level=logging.ERROR,
+                validate_settings=False,
+            )
+            for column in ("given", "surname"):
+                present = words[:, COLUMNS.index(column)]
+                tokens, shares = keyed_frequencies(self._encoder, self._model, column, present)
+                lookup = pa.table({column: tokens, f"tf_{column}": shares})
+                linker.table_management.register_term_frequency_lookup(
+                    api.register(lookup, dataset_display_name=f"shares_{column}"), column
+                )
+            found = linker.inference.predict(threshold_match_weight=self._model.review_weight)
+            names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
+            table = connection.sql(
+                f"select rid_l, rid_r, match_weight, {names} from {found.physical_name}"  # noqa: S608
+            ).to_arrow_table()
+        finally:
+            connection.close()
+        return _sorted(table)
+
+
+def _empty() -> pa.Table:
+    names = ["rid_l", "rid_r", "match_weight", *(f"gamma_{name}" for name in COMPARISONS)]
+    return pa.table({name: pa.array([], pa.int64()) for name in names})
+
+
+def _sorted(table: pa.Table) -> Edges:
+    left = table.column("rid_l").to_numpy().astype(np.int64)
+    right = table.column("rid_r").to_numpy().astype(np.int64)
+    weight = table.column("match_weight").to_numpy().astype(np.float64)
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    order = np.lexsort([high, low, -weight])
+    gammas = {
+        name: table.column(f"gamma_{name}").to_numpy().astype(np.int64) for name in COMPARISONS
+    }
+    return Edges(low, high, weight, gammas).take(order)

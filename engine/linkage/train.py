@@ -1,0 +1,187 @@
+"""Make the frozen model from planted truth: its own act, never inside a delivery.
+
+The probabilities are counted, not estimated: m over all true pairs of a training city, u over random
+pairs. The city is synthetic and the model card says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from engine.linkage import artefacts
+from engine.linkage.artefacts import Model
+from engine.linkage.cluster import cluster, enough_to_identify, same_local_id
+from engine.linkage.encode import Encoder, Words
+from engine.linkage.guard import may_link
+from engine.linkage.linker import SplinkLinker, arrow_table
+from engine.linkage.settings_v2 import COMPARISONS, NULLS, TERM_FREQUENCY
+
+_RANDOM_PAIRS = 4_000_000
+
+
+def train(
+    folder: Path, encoder: Encoder, words: Words, people: Sequence[int], names: dict[str, list[str]]
+) -> dict[str, float]:
+    """Count the probabilities, choose the weights, and write the artefacts (unsigned).
+
+    Args:
+        folder: Where the artefacts go.
+        encoder: The encoder that made `words`.
+        words: Encoded records of the training city.
+        people: True person of each record.
+        names: ``given`` and ``surname``: the folded name of each true person.
+
+    Returns:
+        What was measured on the training data.
+    """
+    usable = np.flatnonzero(enough_to_identify(words))
+    words, truth = words[usable], np.array(people)[usable]
+    counts = {column: Counter(values) for column, values in names.items()}
+    for column, file in (("given", artefacts.GIVEN), ("surname", artefacts.SURNAME)):
+        total = sum(counts[column].values())
+        shares = sorted(
+            ((name, count / total) for name, count in counts[column].items()),
+            key=lambda item: (-item[1], item[0]),
+        )
+        artefacts.write_frequencies(folder / file, shares)
+    probabilities = _probabilities(words, truth)
+    true_pairs = sum(count * (count - 1) // 2 for count in Counter(truth.tolist()).values())
+    prior = true_pairs / (len(truth) * (len(truth) - 1) / 2)
+    frequencies = {
+        "given": artefacts._read(folder / artefacts.GIVEN),
+        "surname": artefacts._read(folder / artefacts.SURNAME),
+    }
+    rare = 1 / 200_000
+    model = Model(probabilities, prior, 0.0, -8.0, frequencies, rare, "")
+    auto, measured = _choose(SplinkLinker(encoder, model), words, truth)
+    document = {
+        "version": "v2",
+        "probabilities": probabilities,
+        "prior": prior,
+        "rare": rare,
+        "auto_weight": auto,
+        "review_weight": auto - 6.0,
+    }
+    (folder / artefacts.MODEL).write_text(
+        json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    return measured
+
+
+def _case(name: str) -> str:
+    levels = COMPARISONS[name]
+    arms = "".join(
+        f" when {sql} then {len(levels) - number}" for number, (_, sql) in enumerate(levels)
+    )
+    return f"case when {NULLS[name]} then -1{arms} else 0 end"
+
+
+def _probabilities(
+    words: Words, truth: np.ndarray
+) -> dict[str, dict[str, tuple[float, float]]]:
+    connection = duckdb.connect(":memory:")
+    columns = arrow_table(words)
+    connection.register("words", columns)
+    rng = np.random.default_rng(11)
+    one, two = (rng.integers(0, len(words), _RANDOM_PAIRS) for _ in range(2))
+    different = truth[one] != truth[two]
+    order = np.argsort(truth, kind="stable")
+    pairs = []
+    for run in np.split(order, np.flatnonzero(np.diff(truth[order])) + 1):
+        pairs += [(a, b) for place, a in enumerate(run) for b in run[place + 1 :]]
+    same = np.array(pairs, np.int64)
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    shares = {
+        "m": _level_shares(connection, columns, same[:, 0], same[:, 1]),
+        "u": _level_shares(connection, columns, one[different], two[different]),
+    }
+    for name, levels in COMPARISONS.items():
+        labels = [label for label, _ in levels] + ["else"]
+        found[name] = {
+            label: (
+                shares["m"][name].get(len(levels) - number, 1e-6),
+                shares["u"][name].get(len(levels) - number, 1e-6),
+            )
+            for number, label in enumerate(labels)
+        }
+    connection.close()
+    return _floored_frequencies(found)
+
+
+def _level_shares(
+    connection: duckdb.DuckDBPyConnection, columns: object, left: np.ndarray, right: np.ndarray
+) -> dict[str, dict[int, float]]:
+    import pyarrow as pa
+
+    connection.register("pairs", pa.table({"l": left, "r": right}))
+    names = columns.column_names  # type: ignore[attr-defined]
+    sides = ", ".join(f"a.{name} as {name}_l, b.{name} as {name}_r" for name in names)
+    found: dict[str, dict[int, float]] = {}
+    connection.execute(
+        f"create or replace temp table sides as select {sides} from pairs "  # noqa: S608
+        "join words a on a.rid = pairs.l join words b on b.rid = pairs.r"
+    )
+    for name in COMPARISONS:
+        rows = connection.execute(
+            f"select {_case(name)} as g, count(*) from sides group by 1 having g >= 0"  # noqa: S608
+        ).fetchall()
+        total = sum(count for _, count in rows) + 0.5 * (len(COMPARISONS[name]) + 1)
+        found[name] = {
+            level: (dict(rows).get(level, 0) + 0.5) / total
+            for level in range(len(COMPARISONS[name]) + 1)
+        }
+    return found
+
+
+def _floored_frequencies(
+    found: dict[str, dict[str, tuple[float, float]]],
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Keep every probability off zero and one, and of a length that a reader can compare."""
+    assert set(TERM_FREQUENCY.values()) == {"given", "surname"}
+    return {
+        name: {
+            label: (float(f"{min(max(m, 1e-6), 1 - 1e-6):.6g}"), float(f"{min(max(u, 1e-9), 1 - 1e-6):.6g}"))
+            for label, (m, u) in levels.items()
+        }
+        for name, levels in found.items()
+    }
+
+
+def _choose(
+    linker: SplinkLinker, words: Words, truth: np.ndarray
+) -> tuple[float, dict[str, float]]:
+    """Choose the lowest weight at which at most one linked edge in 1,000 is false."""
+    edges = linker.edges(words)
+    edges = edges.take(np.flatnonzero(may_link(edges, words)))
+    false = np.cumsum(truth[edges.left] != truth[edges.right])
+    good = np.flatnonzero(false <= (np.arange(len(false)) + 1) / 1000)
+    last = int(good[-1]) if len(good) else 0
+    auto = float(np.floor(edges.weight[last]))
+    kept = edges.take(np.flatnonzero(edges.weight >= auto))
+    result = cluster(words, same_local_id(words), kept)
+    precision, recall = pairwise(result.cluster, truth)
+    return auto, {
+        "auto_weight": auto,
+        "edges": float(len(kept.left)),
+        "false_edges": float((truth[kept.left] != truth[kept.right]).sum()),
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+def pairwise(clusters: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Return pairwise precision and recall of a clustering."""
+
+    def pairs(values: Counter[object]) -> int:
+        return sum(count * (count - 1) // 2 for count in values.values())
+
+    together = pairs(Counter(zip(clusters.tolist(), truth.tolist(), strict=True)))
+    said = pairs(Counter(clusters.tolist()))
+    true = pairs(Counter(truth.tolist()))
+    return (together / said if said else 1.0), (together / true if true else 1.0)

@@ -1,0 +1,44 @@
+"""The one settings class. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of a process, from ``FIELDGATE_*`` variables.
+
+    Attributes:
+        home: Folder of the stores; a ``--home`` option wins over it.
+        passphrase: Passphrase, for a demo home only.
+        passphrase_file: File that holds the passphrase; in a split home a folder with one file a
+            keyring.
+        passphrase_fd: Open file descriptor to read the passphrase from.
+        casework_url: Database URL of casework when it has outgrown the file in the home.
+        vault_url: Database URL of the vault, likewise.
+        linkage_url: Database URL of linkage, likewise.
+        port: Port of ``serve`` on 127.0.0.1.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="FIELDGATE_", frozen=True, hide_input_in_errors=True
+    )
+
+    home: Path | None = None
+    passphrase: SecretStr | None = None
+    passphrase_file: Path | None = None
+    passphrase_fd: int | None = None
+    casework_url: SecretStr | None = None
+    vault_url: SecretStr | None = None
+    linkage_url: SecretStr | None = None
+    port: int = 8321
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

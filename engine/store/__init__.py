@@ -1,0 +1,1 @@
+"""Casework: SQLModel tables, sessions and Alembic migrations. Tables are storage only."""

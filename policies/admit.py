@@ -1,0 +1,162 @@
+"""What may enter today: flow conditions field by field, row conditions person by person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from gateways.check import condition_findings, flow_findings
+from gateways.conditions import CONDITIONS, Flow, When
+from gateways.model import Agreement, Finding, Gateway
+from policies.model import Admission, Field, FieldAdmission, Pack
+
+
+def admit(
+    pack: Pack, *, from_agency: str, host: str, source: str, fields: Iterable[str], as_of: date
+) -> Admission:
+    """Decide which fields of a delivery may enter on `as_of`.
+
+    Args:
+        pack: The active pack.
+        from_agency: Agency that sends; must be a party to the agreement and own the source.
+        host: Agency that runs fieldgate and receives.
+        source: Source id.
+        fields: Names of the fields that the file carries.
+        as_of: The date of the decision; law and agreements are read as at this date.
+
+    Returns:
+        One answer per field. A field enters when at least one (agreement, gateway, purpose) has no
+        finding; the purposes it was admitted for are kept. Unknown agency, source or field is
+        refused with ``E01``.
+    """
+    answers = {
+        name: _field_answer(pack, from_agency, host, source, name, as_of) for name in fields
+    }
+    return Admission(source, answers, pack.version)
+
+
+def row_findings(
+    pack: Pack,
+    admission: Admission,
+    field: str,
+    row_facts: Mapping[str, object],
+    *,
+    from_agency: str,
+    host: str,
+    as_of: date,
+) -> tuple[Finding, ...]:
+    """Return why this row's person closes `field`, or nothing when some basis stays open.
+
+    Args:
+        row_facts: What is known of the person: ``age_years`` in whole years or None.
+    """
+    answer = admission.fields[field]
+    if not answer.row_bases:
+        return ()
+    reasons: tuple[Finding, ...] = ()
+    for agreement_id, gateway_id in answer.row_bases:
+        spec = pack.sources[admission.source].fields[field]
+        flow = _flow(pack, from_agency, host, spec, as_of)
+        reasons = condition_findings(
+            pack.register.gateways[gateway_id],
+            pack.register.agreements[agreement_id],
+            flow,
+            When.ROW,
+            row_facts,
+        )
+        if not reasons:
+            return ()
+    return reasons
+
+
+def _field_answer(
+    pack: Pack, from_agency: str, host: str, source: str, name: str, as_of: date
+) -> FieldAdmission:
+    contract = pack.sources.get(source)
+    spec = contract.fields.get(name) if contract else None
+    unknown = _unknown(pack, from_agency, host, source, name, spec)
+    if contract is None or spec is None or unknown:
+        return FieldAdmission(name, False, (), (), (), tuple(unknown))
+    if not spec.gateways:
+        reason = Finding("E02", f"{source}.{name}", f"{spec.label} has no legal gateway")
+        return FieldAdmission(name, False, (), (), (), (reason,))
+    open_bases: list[tuple[str, str, str]] = []
+    closest: tuple[Finding, ...] | None = None
+    for agreement, gateway, purpose in _combinations(pack, spec):
+        flow = _flow(pack, from_agency, host, spec, as_of)
+        reasons = (
+            *_party_findings(agreement, from_agency, host, source),
+            *flow_findings(pack.register, gateway, agreement, purpose, flow),
+        )
+        if not reasons:
+            open_bases.append((agreement.id, gateway.id, purpose))
+        elif closest is None or len(reasons) < len(closest):
+            closest = reasons
+    if not open_bases:
+        nothing = Finding("E09", f"{source}.{name}", f"{spec.label} rests on no agreement")
+        return FieldAdmission(name, False, (), (), (), closest or (nothing,))
+    return _opened(pack, name, open_bases)
+
+
+def _opened(
+    pack: Pack, name: str, open_bases: list[tuple[str, str, str]]
+) -> FieldAdmission:
+    bases = tuple(sorted({(agreement, gateway) for agreement, gateway, _ in open_bases}))
+    free = [basis for basis in bases if not _asks_of_row(pack.register.gateways[basis[1]])]
+    purposes = tuple(sorted({purpose for _, _, purpose in open_bases}))
+    return FieldAdmission(name, True, purposes, bases, () if free else bases, ())
+
+
+def _asks_of_row(gateway: Gateway) -> bool:
+    return any(CONDITIONS[name].when is When.ROW for name in gateway.conditions)
+
+
+def _unknown(
+    pack: Pack, from_agency: str, host: str, source: str, name: str, spec: Field | None
+) -> list[Finding]:
+    found = []
+    parties = pack.register.parties
+    for agency in (from_agency, host):
+        if agency not in parties:
+            found.append(Finding("E01", "agency", f"the agency {agency} is not known"))
+    contract = pack.sources.get(source)
+    if contract is None:
+        found.append(Finding("E01", "source", f"the source {source} is not known"))
+    elif spec is None:
+        found.append(Finding("E01", f"{source}.{name}", "the contract does not name this field"))
+    elif contract.agency != from_agency:
+        found.append(Finding("E06", source, f"{source} is not a source of {from_agency}"))
+    return found
+
+
+def _combinations(pack: Pack, spec: Field) -> list[tuple[Agreement, Gateway, str]]:
+    register = pack.register
+    return [
+        (register.agreements[agreement], register.gateways[gateway], purpose)
+        for agreement in sorted(spec.agreements)
+        for gateway in sorted(spec.gateways)
+        for purpose in sorted(spec.purposes)
+    ]
+
+
+def _party_findings(
+    agreement: Agreement, from_agency: str, host: str, source: str
+) -> tuple[Finding, ...]:
+    found = [
+        Finding("E06", agreement.id, f"{agency} is not a party to {agreement.id}")
+        for agency in sorted({from_agency, host} - agreement.parties)
+    ]
+    if source not in agreement.sources:
+        found.append(Finding("E07", agreement.id, f"{agreement.id} does not cover {source}"))
+    return tuple(found)
+
+
+def _flow(pack: Pack, from_agency: str, to_agency: str, spec: Field, as_of: date) -> Flow:
+    parties = pack.register.parties
+    return Flow(
+        from_body=parties[from_agency].body,
+        to_body=parties[to_agency].body,
+        category=spec.category,
+        has_retention=spec.retention_years is not None,
+        as_of=as_of,
+    )

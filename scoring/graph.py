@@ -1,0 +1,112 @@
+"""Exposure: what the people around a person add, one hop away (scoring.md 1.6).
+
+A neighbour counts with their index without the events shared with the person, so that a common
+event is not counted twice (P6). Bands keep under-18s and adults apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scoring.plt import Links
+from scoring.rfg import OwnEvidence, index
+from scoring.tables import ONE, TRACKS, Ints, Tables
+from scoring.visible import Columns
+
+PART_COLUMNS = ("pid", "theme", "track", "neighbour", "band", "weight", "index", "exposure")
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Exposure of each person.
+
+    Attributes:
+        total: int64 ``[person, theme, track]``, thousandths of index points.
+        neighbours: int64 of the same shape: linked people with own risk.
+        parts: int64 columns `PART_COLUMNS`, one row per neighbour that counts.
+        rows: int64 columns per (pid, theme, track, band): ``n, sum_index, link_points, exposure,
+            nearest``.
+    """
+
+    total: Ints
+    neighbours: Ints
+    parts: Columns
+    rows: Columns
+
+
+def exposure(
+    links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables
+) -> Exposure:
+    """Compute one-hop exposure, pushing from the people who have any risk.
+
+    Args:
+        links: The link table.
+        evidence: Own points of every person.
+        bands: int64 per person: 0 unknown, 1 under 18, 2 eighteen or over, on the as-of date.
+        tables: The versioned tables.
+    """
+    shape = evidence.points.shape
+    total, neighbours = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    parts: list[Columns] = []
+    floor = tables.link_weight_min * ONE // 1000
+    to = np.concatenate([links.a, links.b])
+    source = np.concatenate([links.b, links.a])
+    shared = np.concatenate([links.shared[0], links.shared[1]])
+    weight = np.concatenate([links.weight, links.weight])
+    link_points = np.concatenate([links.points, links.points])
+    for theme, name in enumerate(tables.themes):
+        half = tables.half_index_points[name]
+        for track in range(len(TRACKS)):
+            used = np.flatnonzero(
+                (weight[:, track] >= floor) & (evidence.points[source, theme, track] > 0)
+            )
+            others = evidence.points[source[used], theme, track] - shared[used, theme, track]
+            risk = index(others, half)
+            used, risk = used[risk > 0], risk[risk > 0]
+            value = weight[used, track] * risk // ONE
+            np.add.at(total[:, theme, track], to[used], value)
+            np.add.at(neighbours[:, theme, track], to[used], 1)
+            parts.append(
+                {
+                    "pid": to[used],
+                    "theme": np.full(len(used), theme, np.int64),
+                    "track": np.full(len(used), track, np.int64),
+                    "neighbour": source[used],
+                    "band": bands[source[used]],
+                    "weight": weight[used, track],
+                    "index": risk,
+                    "exposure": value,
+                    "link_points": link_points[used],
+                }
+            )
+    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.lexsort([table[name] for name in ("neighbour", "track", "theme", "pid")])
+    table = {name: column[order] for name, column in table.items()}
+    return Exposure(total, neighbours, table, _by_band(table))
+
+
+def _by_band(parts: Columns) -> Columns:
+    names = ("pid", "theme", "track", "band")
+    order = np.lexsort([parts[name] for name in reversed(names)])
+    sorted_parts = {name: column[order] for name, column in parts.items()}
+    empty = np.zeros(0, np.int64)
+    if not len(order):
+        return {
+            name: empty
+            for name in (*names, "n", "sum_index", "link_points", "exposure", "nearest")
+        }
+    new = np.zeros(len(order), dtype=bool)
+    new[0] = True
+    for name in names:
+        new[1:] |= sorted_parts[name][1:] != sorted_parts[name][:-1]
+    starts = np.flatnonzero(new)
+    return {
+        **{name: sorted_parts[name][starts] for name in names},
+        "n": np.diff(np.r_[starts, len(order)]).astype(np.int64),
+        "sum_index": np.add.reduceat(sorted_parts["index"], starts),
+        "link_points": np.add.reduceat(sorted_parts["link_points"], starts),
+        "exposure": np.add.reduceat(sorted_parts["exposure"], starts),
+        "nearest": np.maximum.reduceat(sorted_parts["weight"], starts),
+    }

@@ -1,0 +1,232 @@
+"""One scoring run as a process of its own: ``python -m scoring.run``, its job on standard input.
+
+The process is given warehouse paths, tables and a tie key, and nothing else: no key of a vault, no
+passphrase, no database. It reads Parquet, writes Parquet and a manifest whose digest covers every
+column of the result, so that a replay can be compared byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from scoring.errors import ScoringFault
+from scoring.graph import exposure
+from scoring.lists import review_list
+from scoring.modulate import score_table
+from scoring.plt import link_table
+from scoring.rfg import contributions, own_evidence
+from scoring.tables import TRACKS, Ints, Tables, load_tables
+from scoring.visible import Columns, visible_events, visible_states
+
+OPEN_END = 2**31 - 1
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one run.
+
+    Args:
+        job: ``run``, ``as_of`` (day number), ``tables``, ``events`` and ``states`` (paths),
+            ``membership`` and ``persons`` (paths), ``restricted`` (hex pseudonyms), ``admitted``
+            (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex)
+            and ``out`` (folder).
+
+    Returns:
+        The manifest, which is also written to ``out/manifest.json``.
+
+    Raises:
+        ScoringFault: A table or an input cannot be used.
+    """
+    tables = load_tables(Path(job["tables"]))
+    out = Path(job["out"])
+    persons = _persons(Path(job["persons"]))
+    pid_of = _membership(Path(job["membership"]), persons, job["restricted"])
+    as_of = int(job["as_of"])
+    admitted = {int(source): frozenset(kinds) for source, kinds in job["admitted"].items()}
+    retention = np.zeros(int(tables.gamma.shape[2]), np.int64)
+    for kind in tables.kinds.values():
+        retention[kind.id] = kind.retention_days
+    events = visible_events(
+        _read(job["events"], pid_of, _EVENTS), as_of, admitted, retention
+    )
+    states = visible_states(_read(job["states"], pid_of, _STATES), as_of, admitted)
+    bands = _bands(persons, as_of)
+    scored, not_scored = _themes(tables, set(job["sources"].values()))
+    evidence = own_evidence(events.columns, len(bands), as_of, tables)
+    for theme in not_scored:
+        # A silent source means "not scored", never zero and never low (T15).
+        evidence.points[:, tables.themes.index(theme)] = 0
+        evidence.row_points[:, tables.themes.index(theme)] = 0
+    links = link_table(
+        events.columns, states.columns, evidence, len(bands), as_of, tables
+    )
+    around = exposure(links, evidence, bands, tables)
+    scores = score_table(evidence, around, tables)
+    pseudonyms = [bytes(value) for value in persons.column("person").to_pylist()]
+    lists = {
+        rule.id: review_list(
+            scores, bands, pseudonyms, rule, job["run"], bytes.fromhex(job["tie_key"]), tables
+        )
+        for rule in tables.lists
+        if rule.theme in scored
+    }
+    results: dict[str, Columns] = {
+        "score": scores,
+        "contribution": contributions(events.columns, evidence, tables),
+        "link": links.rows,
+        "link_weight": {
+            "a": links.a,
+            "b": links.b,
+            **{f"weight_{name}": links.weight[:, number] for number, name in enumerate(TRACKS)},
+        },
+        "link_skipped": links.skipped,
+        "exposure": around.rows,
+        "exposure_part": around.parts,
+        **{f"list.{name}": columns for name, columns in lists.items()},
+    }
+    for name, columns in results.items():
+        _write(out / f"{name}.parquet", columns)
+    pq.write_table(persons, out / "person.parquet")
+    manifest = {
+        "run": job["run"],
+        "as_of": as_of,
+        "tables": tables.hash,
+        "code": code_hash(),
+        "inputs": inputs_hash([*job["events"], *job["states"], job["membership"], job["persons"]]),
+        "engine": f"numpy {np.__version__}, python {platform.python_version()}",
+        "persons": len(bands),
+        "themes_scored": list(scored),
+        "themes_not_scored": {theme: reason for theme, reason in not_scored.items()},
+        "events": {"kept": len(events.columns["pid"]), "dropped": dict(events.dropped)},
+        "states": {"kept": len(states.columns["pid"]), "dropped": dict(states.dropped)},
+        "links": len(links.a),
+        "events_too_large_to_link": len(links.skipped["eid"]),
+        "lists": {name: len(columns["pid"]) for name, columns in lists.items()},
+        "digest": digest(results, pseudonyms),
+    }
+    text = json.dumps(manifest, sort_keys=True, indent=1)
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    return manifest
+
+
+_EVENTS = {
+    **{name: name for name in ("eid", "kind", "role", "day", "recorded", "source", "origin")},
+    "age": "age_band",
+}
+_STATES = {name: name for name in ("kind", "place", "start", "end", "recorded", "source")}
+
+
+def _persons(path: Path) -> pa.Table:
+    table = pq.read_table(path)
+    return table.take(pc.sort_indices(table.column("person").cast(pa.binary())))
+
+
+def _membership(path: Path, persons: pa.Table, restricted: Iterable[str]) -> pa.Table:
+    """Return ``record`` and ``pid``; a restricted record has -2 and counts nowhere."""
+    table = pq.read_table(path)
+    pid = pc.index_in(table.column("person"), value_set=persons.column("person").combine_chunks())
+    if pid.null_count:
+        raise ScoringFault("FG-RUN-03", "a record belongs to nobody of the run", "Link again.")
+    numbers = pid.to_numpy().astype(np.int64)
+    closed = pa.array([bytes.fromhex(text) for text in restricted], pa.binary(32))
+    is_closed = pc.is_in(table.column("record"), value_set=closed).to_numpy()
+    numbers = np.where(is_closed, -2, numbers)
+    return pa.table({"record": table.column("record"), "pid": numbers})
+
+
+def _read(paths: Iterable[str], pid_of: pa.Table, names: dict[str, str]) -> Columns:
+    tables = [pq.read_table(path, columns=["record", *names.values()]) for path in paths]
+    if not tables:
+        return {name: np.zeros(0, np.int64) for name in ("pid", *names)}
+    table = pa.concat_tables(tables)
+    at = pc.index_in(
+        table.column("record"), value_set=pid_of.column("record").combine_chunks()
+    )
+    found = pc.fill_null(at, -1).to_numpy().astype(np.int64)
+    pids = np.append(pid_of.column("pid").to_numpy().astype(np.int64), -1)
+    columns = {
+        name: table.column(stored).to_numpy().astype(np.int64) for name, stored in names.items()
+    }
+    return {"pid": pids[found], **columns}
+
+
+def _bands(persons: pa.Table, as_of: int) -> Ints:
+    """Age band on the as-of date from the birth month: 0 unknown, 1 under 18, 2 eighteen or over.
+
+    The month a child turns 18 counts as under 18 to its end, because the day is not known here.
+    """
+    month = persons.column("birth_month").to_numpy().astype(np.int64)
+    today = np.datetime64(as_of, "D").astype("datetime64[M]").astype(np.int64)
+    band = np.where(today - month > 18 * 12, 2, 1)
+    return np.where(month < -12 * 150, 0, band).astype(np.int64)
+
+
+def _themes(tables: Tables, loaded: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    missing = {
+        theme: sorted(set(tables.required_sources[theme]) - loaded) for theme in tables.themes
+    }
+    scored = tuple(theme for theme in tables.themes if not missing[theme])
+    silent = {
+        theme: "not scored: no data from " + ", ".join(names)
+        for theme, names in missing.items()
+        if names
+    }
+    return scored, silent
+
+
+def _write(path: Path, columns: Columns) -> None:
+    pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), path)
+
+
+def digest(results: dict[str, Columns], pseudonyms: list[bytes]) -> str:
+    """Return the SHA-256 over the names and buffers of every result column, in sorted order."""
+    total = hashlib.sha256()
+    for pseudonym in pseudonyms:
+        total.update(pseudonym)
+    for name in sorted(results):
+        for column in sorted(results[name]):
+            data = np.ascontiguousarray(results[name][column], dtype="<i8")
+            total.update(f"{name}.{column}:{len(data)}\n".encode())
+            total.update(data.tobytes())
+    return total.hexdigest()
+
+
+def code_hash() -> str:
+    """Return the SHA-256 over the source files of this package."""
+    total = hashlib.sha256()
+    for path in sorted(Path(str(files("scoring"))).glob("*.py")):
+        total.update(path.name.encode() + b"\n" + path.read_bytes())
+    return total.hexdigest()
+
+
+def inputs_hash(paths: Iterable[str]) -> str:
+    """Return the SHA-256 over the content hashes of the input files, whatever their names."""
+    hashes = sorted(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def main() -> int:
+    """Run the job on standard input; a refusal is printed as JSON on standard error."""
+    job = json.load(sys.stdin)
+    try:
+        print(json.dumps(run(job)))
+    except ScoringFault as error:
+        fault = {"code": error.code, "message": error.message, "next_step": error.next_step}
+        print(json.dumps(fault), file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

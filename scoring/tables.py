@@ -1,0 +1,265 @@
+"""Load the versioned tables: kinds, points, decay, links and parameters, with one hash over all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from scoring.errors import ScoringFault
+
+ONE = 1 << 20
+TRACKS = ("harmed", "harming")
+# Age at the event: unknown, under 18, 18 or over.
+AGE_UNKNOWN, AGE_UNDER_18, AGE_OVER_18 = 0, 1, 2
+_AGES = {"any": (0, 1, 2), "under18": (1,), "over18": (2,)}
+FILES = ("kinds.yaml", "points.csv", "decay.csv", "links.yaml", "parameters.yaml")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of event or state."""
+
+    id: int
+    name: str
+    label: str
+    sort: str
+    indicator: str
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkKind:
+    """A kind of relationship (scoring.md 1.5). `omega` and `share` are thousandths."""
+
+    id: int
+    name: str
+    label: str
+    sort: str
+    roles: tuple[int, int]
+    kinds: tuple[int, ...]
+    share: int
+    points: int
+    half_life: int
+    cap: int
+    omega: int
+    l0: int
+    tracks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListRule:
+    """A review list: whose score on which theme and track, how many, of which age."""
+
+    id: str
+    theme: str
+    track: str
+    age: str
+    label: str
+    capacity: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All tables of one version.
+
+    Attributes:
+        gamma: int64 ``[theme, track, kind id, role, age band]`` points.
+        half_life: int64 of the same shape, days.
+        decay: Half-life in days to int64 factors at scale `ONE`, one per day of age; an age past the
+            end counts nothing.
+        hash: SHA-256 over the files.
+    """
+
+    kinds: dict[str, Kind]
+    roles: dict[str, int]
+    themes: tuple[str, ...]
+    gamma: Ints
+    half_life: Ints
+    decay: dict[int, Ints]
+    links: tuple[LinkKind, ...]
+    lists: tuple[ListRule, ...]
+    half_index_points: dict[str, int]
+    required_sources: dict[str, tuple[str, ...]]
+    link_weight_min: int
+    alpha: int
+    exposure_half: int
+    emerging_exposure: int
+    high_score: int
+    blind_share: int
+    hash: str
+
+    def kind_by_id(self) -> dict[int, Kind]:
+        """Return the kinds keyed by their number."""
+        return {kind.id: kind for kind in self.kinds.values()}
+
+
+def shipped() -> Path:
+    """Return the folder of the tables that come with the package."""
+    return Path(str(files("scoring").joinpath("tables")))
+
+
+def load_tables(folder: Path) -> Tables:
+    """Load and check the tables.
+
+    Raises:
+        ScoringFault: ``FG-RUN-01`` when a file is missing, a name is unknown, or a number is outside
+            its safe range.
+    """
+    raw = {name: _read(folder / name) for name in FILES}
+    kinds_raw: dict[str, Any] = yaml.load(raw["kinds.yaml"], Loader=yaml.BaseLoader)  # noqa: S506
+    kinds = {
+        item["name"]: Kind(
+            int(item["id"]),
+            item["name"],
+            item["label"],
+            item["sort"],
+            item["indicator"],
+            int(item["retention_days"]),
+        )
+        for item in kinds_raw["kinds"]
+    }
+    roles = {name: int(number) for name, number in kinds_raw["roles"].items()}
+    parameters: dict[str, Any] = yaml.load(raw["parameters.yaml"], Loader=yaml.BaseLoader)  # noqa: S506
+    themes = tuple(parameters["themes"])
+    decay = _decay(raw["decay.csv"], int(parameters["horizon_half_lives"]))
+    gamma, half_life = _points(raw["points.csv"], kinds, roles, themes, decay)
+    links_raw: dict[str, Any] = yaml.load(raw["links.yaml"], Loader=yaml.BaseLoader)  # noqa: S506
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update(f"{name}\n{len(raw[name])}\n{raw[name]}".encode())
+    return Tables(
+        kinds=kinds,
+        roles=roles,
+        themes=themes,
+        gamma=gamma,
+        half_life=half_life,
+        decay=decay,
+        links=tuple(_link(item, kinds, roles, decay) for item in links_raw["links"]),
+        lists=tuple(
+            ListRule(
+                item["id"],
+                item["theme"],
+                item["track"],
+                item["age"],
+                item["label"],
+                int(item["capacity"]),
+            )
+            for item in parameters["lists"]
+        ),
+        half_index_points={
+            theme: _number(parameters["half_index_points"][theme], 1, 8000, "half_index_points")
+            for theme in themes
+        },
+        required_sources={
+            theme: tuple(parameters["required_sources"].get(theme, [])) for theme in themes
+        },
+        link_weight_min=_number(parameters["link_weight_min"], 0, 1000, "link_weight_min"),
+        alpha=_number(parameters["alpha"], 0, 500, "alpha"),
+        exposure_half=_number(parameters["exposure_half"], 1, 10**9, "exposure_half"),
+        emerging_exposure=_number(parameters["emerging_exposure"], 1, 10**9, "emerging_exposure"),
+        high_score=_number(parameters["high_score"], 1, 100_000, "high_score"),
+        blind_share=_number(parameters["blind_share"], 50, 200, "blind_share"),
+        hash=digest.hexdigest(),
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise _fault(f"{path.name} cannot be read") from None
+
+
+def _number(text: str, lowest: int, highest: int, name: str) -> int:
+    value = int(text)
+    if not lowest <= value <= highest:
+        raise _fault(f"{name} is outside {lowest} to {highest}")
+    return value
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines))
+
+
+def _decay(text: str, horizon: int) -> dict[int, Ints]:
+    factors: dict[int, list[int]] = {}
+    for row in _rows(text):
+        column = factors.setdefault(int(row["half_life"]), [])
+        if int(row["age"]) != len(column):
+            raise _fault("decay.csv skips a day")
+        column.append(int(row["factor"]))
+    for half_life, column in factors.items():
+        falls = all(a >= b for a, b in zip(column, column[1:], strict=False))
+        if len(column) != horizon * half_life + 1 or column[0] != ONE or not falls:
+            raise _fault(f"decay.csv is wrong for half-life {half_life}")
+    return {key: np.array(column, dtype=np.int64) for key, column in factors.items()}
+
+
+def _points(
+    text: str,
+    kinds: dict[str, Kind],
+    roles: dict[str, int],
+    themes: tuple[str, ...],
+    decay: dict[int, Ints],
+) -> tuple[Ints, Ints]:
+    top_kind = max(kind.id for kind in kinds.values()) + 1
+    shape = (len(themes), len(TRACKS), top_kind, max(roles.values()) + 1, 3)
+    gamma, half_life = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for row in _rows(text):
+        try:
+            place = (
+                themes.index(row["theme"]),
+                TRACKS.index(row["track"]),
+                kinds[row["kind"]].id,
+                roles[row["role"]],
+            )
+            ages = _AGES[row["age"]]
+        except (ValueError, KeyError):
+            raise _fault("points.csv names something unknown") from None
+        if int(row["half_life"]) not in decay:
+            raise _fault("points.csv names a half-life without a decay table")
+        # A victim or witness never scores on the harming track (T-GM1, T3).
+        if row["track"] == "harming" and row["role"] not in ("suspect", "offender", "subject"):
+            raise _fault("points.csv gives a harmed role points on the track harming")
+        for age in ages:
+            gamma[*place, age] = _number(row["points"], 0, 150, "points")
+            half_life[*place, age] = int(row["half_life"])
+    return gamma, half_life
+
+
+def _link(
+    item: dict[str, Any], kinds: dict[str, Kind], roles: dict[str, int], decay: dict[int, Ints]
+) -> LinkKind:
+    first, second = (roles[name] for name in item["roles"])
+    if int(item["half_life"]) not in decay or any(name not in TRACKS for name in item["tracks"]):
+        raise _fault("links.yaml names something unknown")
+    return LinkKind(
+        id=int(item["id"]),
+        name=item["name"],
+        label=item["label"],
+        sort=item["sort"],
+        roles=(first, second),
+        kinds=tuple(kinds[name].id for name in item["kinds"]),
+        share=_number(item["share"], 0, 1000, "share"),
+        points=_number(item["points"], 0, 150, "link points"),
+        half_life=int(item["half_life"]),
+        cap=_number(item["cap"], 2, 50, "cap"),
+        omega=_number(item["omega"], 0, 1000, "omega"),
+        l0=_number(item["l0"], 1, 8000, "l0"),
+        tracks=tuple(item["tracks"]),
+    )
+
+
+def _fault(why: str) -> ScoringFault:
+    return ScoringFault("FG-RUN-01", why, "Restore the tables or correct the named one.")
