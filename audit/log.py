@@ -212,9 +212,10 @@ class AuditLog:
     def open_intents(self) -> list[dict[str, Any]]:
         """Return the intent events that have no outcome yet, oldest first."""
         try:
-            rows = self._connection.execute(
-                "SELECT body FROM leaf JOIN open_intent USING (seq) ORDER BY seq"
-            ).fetchall()
+            with self._lock:
+                rows = self._connection.execute(
+                    "SELECT body FROM leaf JOIN open_intent USING (seq) ORDER BY seq"
+                ).fetchall()
         except sqlite3.Error as error:
             raise unwritable(error) from error
         return [parse(bytes(row[0])) for row in rows]
@@ -224,10 +225,12 @@ class AuditLog:
 
         The receipt can be checked years later with the log's public key and nothing else.
         """
-        hashes = [row[0] for row in self._connection.execute("SELECT hash FROM leaf ORDER BY seq")]
-        note = self._connection.execute(
-            "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
-        ).fetchone()
+        with self._lock:
+            rows = self._connection.execute("SELECT hash FROM leaf ORDER BY seq").fetchall()
+            hashes = [row[0] for row in rows]
+            note = self._connection.execute(
+                "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
+            ).fetchone()
         if note is None or not 0 <= seq < len(hashes):
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
         path = "".join(

@@ -13,7 +13,7 @@ from gateways.load import check_shape, load_register
 from gateways.model import Register
 from policies.errors import PolicyFault
 from policies.model import Cap, Field, Grant, Level, Pack, PackVocabulary, Role, Source
-from policies.schemas import CAPS, GRANTS, SOURCE, VOCABULARY
+from policies.schemas import CAPS, GRANTS, ROUTES, SOURCE, VOCABULARY
 
 # Part of every policy version: a change of meaning in this code is a change of policy.
 COMPILER_VERSION = "1"
@@ -53,6 +53,7 @@ def load_pack(gateways_folder: Path, pack_folder: Path) -> Pack:
         sources,
         tuple(sorted(grants, key=lambda grant: grant.id)),
         tuple(sorted(caps, key=lambda cap: cap.id)),
+        _routes(pack_folder / "routes.yaml"),
         policy_version(gateways_folder, pack_folder),
     )
     findings = _findings(pack)
@@ -172,6 +173,12 @@ def _caps(path: Path) -> list[Cap]:
     ]
 
 
+def _routes(path: Path) -> dict[str, frozenset[str]]:
+    raw = strict_yaml.load(path)
+    check_shape(raw, ROUTES, path)
+    return {name: frozenset(roles) for name, roles in raw["routes"].items()}
+
+
 def _findings(pack: Pack) -> list[str]:
     """Collect every unknown word of the pack, all at once (POL-L02)."""
     register, words = pack.register, pack.vocabulary
@@ -204,6 +211,8 @@ def _findings(pack: Pack) -> list[str]:
         known([o.split(":")[0] for o in grant.obligations], words.obligations, "obligation", grant.file)
         if grant.role in words.roles and grant.agency not in words.roles[grant.role].agencies:
             found.append(f"{grant.file}: {grant.agency} does not hold the role {grant.role}")
+    for roles in pack.routes.values():
+        known(roles, words.roles, "role", "routes.yaml")
     for cap in pack.caps:
         known(cap.when, flags, "flag", cap.file)
         known(cap.categories, register.vocabulary.categories, "category", cap.file)

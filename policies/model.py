@@ -135,6 +135,7 @@ class Pack:
     sources: dict[str, Source]
     grants: tuple[Grant, ...]
     caps: tuple[Cap, ...]
+    routes: Mapping[str, frozenset[str]]
     version: str
 
 

@@ -173,3 +173,5 @@ CAPS = _closed(
         }
     },
 )
+
+ROUTES = _closed(["routes"], {"routes": {"type": "object", "additionalProperties": _WORDS}})

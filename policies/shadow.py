@@ -136,3 +136,41 @@ def shadow_level(
             if enforcer.enforce(who, request.purpose, f"{agreement}|{gateway}", what, text):
                 best = max(best, Level(level))
     return best
+
+
+_ROUTE_MODEL = """
+[request_definition]
+r = role, route
+[policy_definition]
+p = role, route, eft
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = r.role == p.role && r.route == p.route
+"""
+
+
+class RouteGate:
+    """The live enforcer in front of the routes: deny by default, built once from the pack."""
+
+    def __init__(self, pack: Pack) -> None:
+        model = Model()
+        model.load_model_from_text(_ROUTE_MODEL)
+        for route, roles in pack.routes.items():
+            for role in roles:
+                model.add_policy("p", "p", [role, route, "allow"])
+        self._enforcer = casbin.Enforcer(model)
+        self.version = pack.version
+
+    def admits(self, role: str, route: str) -> None:
+        """Return when the role may enter the route.
+
+        Raises:
+            PolicyFault: ``FG-POL-04`` otherwise, also for a route that no row names.
+        """
+        if not self._enforcer.enforce(role, route):
+            raise PolicyFault(
+                "FG-POL-04",
+                "your role may not enter this page",
+                "Sign in with the role that this work needs.",
+            )

@@ -1,0 +1,1 @@
+"""The command line: thin over the flows. Heavy imports stay inside the commands."""

@@ -61,6 +61,10 @@ class Home:
     arrow: Callable[[str], None] = no_arrow
     _rings: dict[str, Keyring] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        # The scoring process has a working folder of its own, so no path may be relative.
+        self.path = self.path.resolve()
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """The home's own description.

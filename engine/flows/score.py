@@ -218,8 +218,12 @@ def _run_process(job: dict[str, Any], out: Path) -> dict[str, Any]:
         fault = json.loads(process.stderr.strip().splitlines()[-1])
         raise RunError(fault["code"], fault["message"], fault["next_step"])
     if process.returncode != 0:
+        # Only the type of the error is told: its text might hold a value.
+        last = (process.stderr.strip().splitlines() or ["unknown"])[-1].split(":")[0]
         raise RunError(
-            "FG-RUN-05", "the scoring process failed", "Run it again; report this if it repeats."
+            "FG-RUN-05",
+            f"the scoring process failed ({last.rsplit('.', 1)[-1][:40]})",
+            "Run it again; report this if it repeats.",
         )
     manifest: dict[str, Any] = json.loads(process.stdout)
     return manifest

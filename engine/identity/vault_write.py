@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from engine.domain.ids import Randomness
 from engine.identity.keys import Keyring
@@ -34,16 +34,8 @@ def record_ids(
     Idempotent by delivery: new rows carry the delivery that made them, so that `forget` can take
     them back.
     """
-    known: dict[bytes, bytes] = {}
     with engine.begin() as connection:
-        for start in range(0, len(tokens), _CHUNK):
-            chunk = list(tokens[start : start + _CHUNK])
-            rows = connection.execute(
-                select(record_key.c.token, record_key.c.record_id).where(
-                    record_key.c.token.in_(chunk)
-                )
-            )
-            known.update((bytes(token), bytes(record)) for token, record in rows)
+        known = _known(connection, tokens)
         fresh = {token: randomness(16) for token in dict.fromkeys(tokens) if token not in known}
         if fresh:
             connection.execute(
@@ -55,6 +47,23 @@ def record_ids(
             )
     known |= fresh
     return [known[token] for token in tokens]
+
+
+def known_records(engine: Engine, tokens: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return token to record id for the tokens that have a record."""
+    with engine.connect() as connection:
+        return _known(connection, tokens)
+
+
+def _known(connection: Connection, tokens: Sequence[bytes]) -> dict[bytes, bytes]:
+    known: dict[bytes, bytes] = {}
+    for start in range(0, len(tokens), _CHUNK):
+        chunk = list(tokens[start : start + _CHUNK])
+        rows = connection.execute(
+            select(record_key.c.token, record_key.c.record_id).where(record_key.c.token.in_(chunk))
+        )
+        known.update((bytes(token), bytes(record)) for token, record in rows)
+    return known
 
 
 def seal(

@@ -1,0 +1,1 @@
+"""The web face: GOV.UK pages over the flows. A route parses, calls one flow and renders."""

@@ -1,0 +1,192 @@
+"""Put together what may be shown of a person: each field at its level, nothing above it.
+
+Values come in already opened; this module only chooses, bands and words them. A source of which no
+content may be known contributes nothing at all, not even a name: that somebody is known to the police
+is itself information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from engine.domain.ids import from_day_number
+from engine.intake.contract import Contract
+from engine.intake.prepare import OPEN_END
+from policies.model import Level, Source, State, View
+from scoring.tables import Kind
+
+LEVEL_WORDS = {
+    Level.REFUSE: "not shared",
+    Level.EXISTS: "known to service",
+    Level.TOKEN: "reference only",
+    Level.BANDED: "range",
+    Level.CLEAR: "full",
+}
+PARTS = (
+    *("given_name", "surname", "preferred_name", "birth_date", "sex", "address", "postcode"),
+    *("nhs_number", "upn", "local_id", "phone", "email"),
+)
+_FAMILY_ORDER = ("council", "schools", "health", "police", "housing")
+
+
+@dataclass
+class Disclosure:
+    """What leaves: identity parts, facts, and the services that know the person."""
+
+    identity: list[dict[str, Any]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    known_to: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is held of a person by one record, with the answer of the policy about it."""
+
+    source: Source
+    contract: Contract
+    view: View
+    state: State
+    identity: Mapping[str, str]
+    events: list[dict[str, Any]]
+    states: list[dict[str, Any]]
+
+
+def visible_content(source: Source, view: View, state: State) -> bool:
+    """Say whether anything of what a source says about people may be known in this state."""
+    content = [name for name, spec in source.fields.items() if spec.lane == "content"]
+    return any(view.level(name, state) >= Level.EXISTS for name in content)
+
+
+def disclose(held: list[Held], kinds: Mapping[int, Kind]) -> Disclosure:
+    """Return what may be shown of the records in `held`."""
+    result = Disclosure()
+    values: dict[tuple[str, str, int], list[str]] = {}
+    ordered = sorted(held, key=lambda one: (_rank(one.source.agency), one.source.id))
+    for one in ordered:
+        if not visible_content(one.source, one.view, one.state):
+            continue
+        if one.source.title not in result.known_to:
+            result.known_to.append(one.source.title)
+        for name, spec in one.source.fields.items():
+            if spec.part is None or spec.part not in one.identity:
+                continue
+            level = one.view.level(name, one.state)
+            shown = identity_value(spec.part, one.identity[spec.part], level)
+            if shown is None:
+                continue
+            result.fields.append(f"{one.source.id}.{name}")
+            sources = values.setdefault((spec.part, shown, int(level)), [])
+            if one.source.title not in sources:
+                sources.append(one.source.title)
+        result.facts += _facts(one, kinds, result.fields)
+    labels = _labels(held)
+    for (part, shown, level), sources in sorted(
+        values.items(), key=lambda item: PARTS.index(item[0][0])
+    ):
+        result.identity.append(
+            {
+                "part": part,
+                "label": labels.get(part, part),
+                "value": shown,
+                "level": LEVEL_WORDS[Level(level)],
+                "sources": sources,
+            }
+        )
+    result.facts.sort(key=lambda fact: (fact["order"], fact["label"]))
+    for fact in result.facts:
+        del fact["order"]
+    result.fields = sorted(set(result.fields))
+    return result
+
+
+def _rank(agency: str) -> int:
+    return _FAMILY_ORDER.index(agency) if agency in _FAMILY_ORDER else len(_FAMILY_ORDER)
+
+
+def _labels(held: list[Held]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in held:
+        for spec in one.source.fields.values():
+            if spec.part:
+                found.setdefault(spec.part, spec.label)
+    return found
+
+
+def identity_value(part: str, value: str, level: Level) -> str | None:
+    """Return an identity value at a level, or None when nothing of it is shown."""
+    if level == Level.CLEAR:
+        return value
+    if level < Level.BANDED:
+        return None
+    if part == "birth_date":
+        return f"born in {value[:4]}"
+    if part == "postcode":
+        return f"{value.replace(' ', '')[:-3]} area"
+    if part == "address":
+        return "held, not shown in full"
+    return f"{value[:1]}..." if part in ("given_name", "surname", "preferred_name") else None
+
+
+def quarter(day: date) -> str:
+    """Return the quarter of a year that a date is banded to."""
+    return f"{day.year}, quarter {(day.month - 1) // 3 + 1}"
+
+
+def plain_date(day: date) -> str:
+    """Return a date as people write it: 9 March 2026."""
+    return f"{day.day} {day.strftime('%B %Y')}"
+
+
+def _facts(one: Held, kinds: Mapping[int, Kind], used: list[str]) -> list[dict[str, Any]]:
+    governing = {
+        name: rule.show
+        for rule in one.contract.yields
+        for name in _kind_names(rule.spec.get("kind"))
+    }
+    facts = []
+    for row in [*one.events, *one.states]:
+        kind = kinds.get(row["kind"])
+        if kind is None or kind.name not in governing:
+            continue
+        name = governing[kind.name]
+        level = one.view.level(name, one.state)
+        if level < Level.TOKEN:
+            continue
+        used.append(f"{one.source.id}.{name}")
+        facts.append(_fact(kind, row, level, one.source.title))
+    return facts
+
+
+def _kind_names(kind: object) -> list[str]:
+    if isinstance(kind, str):
+        return [kind]
+    return list(kind["map"].values()) if isinstance(kind, Mapping) else []
+
+
+def _fact(kind: Kind, row: Mapping[str, Any], level: Level, title: str) -> dict[str, Any]:
+    start = from_day_number(row["day"] if "day" in row else row["start"])
+    ended = row.get("end", OPEN_END)
+    if level == Level.CLEAR:
+        when = plain_date(start)
+        if "start" in row:
+            until = "now" if ended == OPEN_END else plain_date(from_day_number(ended))
+            when = f"{when} to {until}"
+    elif level == Level.BANDED:
+        when = quarter(start)
+    else:
+        when = "date not shown"
+    return {
+        "label": kind.label if level >= Level.BANDED else "an entry",
+        "indicator": kind.indicator if level >= Level.BANDED else "",
+        "when": when,
+        "level": LEVEL_WORDS[level],
+        "source": title,
+        # Sorted by what is shown, so that a banded date does not betray its order in a quarter.
+        "order": (-start.year, -((start.month - 1) // 3), -start.toordinal())
+        if level == Level.CLEAR
+        else (-start.year, -((start.month - 1) // 3), 0),
+    }

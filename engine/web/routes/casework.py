@@ -1,0 +1,119 @@
+"""Review lists, the evidence about a person, outcomes, and the reveal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from engine.domain.errors import PolicyRefused
+from engine.flows.person import OUTCOMES, decide, look, review_lists
+from engine.flows.reveal import MIN_REASON, Ask, reveal, show_again
+from engine.flows.sign_in import SignedIn, check_form
+from engine.web.deps import gate, get_home, render
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/lists")
+def lists(request: Request, user: Annotated[SignedIn, Depends(gate("lists"))]) -> Response:
+    """Show the newest review lists."""
+    found = review_lists(get_home(request), user.user, auth=user.auth)
+    return render(request, "lists.html", user, found=found, outcomes=OUTCOMES)
+
+
+@router.get("/people/{person}")
+def person(
+    request: Request, person: str, user: Annotated[SignedIn, Depends(gate("person"))]
+) -> Response:
+    """Show the evidence about a person under their reference."""
+    found = look(get_home(request), user.user, person, auth=user.auth)
+    return render(request, "person.html", user, found=found, outcomes=OUTCOMES, **_empty_form(person))
+
+
+@router.post("/people/{person}/decide")
+def outcome(
+    request: Request,
+    person: str,
+    user: Annotated[SignedIn, Depends(gate("decide"))],
+    item: Annotated[int, Form()],
+    outcome: Annotated[str, Form()] = "",
+    csrf: Annotated[str, Form()] = "",
+) -> Response:
+    """Record what the user decided about a list entry."""
+    check_form(user, csrf)
+    home = get_home(request)
+    if outcome not in OUTCOMES:
+        found = look(home, user.user, person, auth=user.auth)
+        form = _empty_form(person) | {"errors": {"outcome": "Choose what you decided"}}
+        return render(
+            request, "person.html", user, status=422, found=found, outcomes=OUTCOMES, **form
+        )
+    decide(home, user.user, item, outcome, auth=user.auth)
+    return RedirectResponse(f"/people/{person}", status_code=303)
+
+
+@router.get("/reveal")
+def reveal_page(
+    request: Request, user: Annotated[SignedIn, Depends(gate("reveal"))]
+) -> Response:
+    """Show the form that asks for an identity."""
+    return render(request, "reveal.html", user, **_empty_form(""))
+
+
+@router.post("/reveal")
+def reveal_form(
+    request: Request,
+    user: Annotated[SignedIn, Depends(gate("reveal"))],
+    person: Annotated[str, Form()] = "",
+    case: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+    csrf: Annotated[str, Form()] = "",
+) -> Response:
+    """Ask for an identity; granted leads to the view, refused says why and what next."""
+    check_form(user, csrf)
+    errors = form_errors(person, case, reason)
+    if errors:
+        form = {"person": person, "case": case, "reason": reason, "errors": errors}
+        return render(request, "reveal.html", user, status=422, min_reason=MIN_REASON, **form)
+    ask = Ask(user.user, user.account.purpose, case, reason, person.strip())
+    granted = reveal(get_home(request), ask, auth=user.auth)
+    return RedirectResponse(f"/views/{granted['reveal']}", status_code=303)
+
+
+def form_errors(person: str, case: str, reason: str) -> dict[str, str]:
+    """Return what is missing, by field, as sentences that say what to do."""
+    found = {}
+    if not person.strip():
+        found["person"] = "Enter the reference of the person"
+    if len(case.strip()) < 3:
+        found["case"] = "Enter the reference of the open case"
+    if len(reason.strip()) < MIN_REASON:
+        found["reason"] = f"Say why you need this, in at least {MIN_REASON} characters"
+    return found
+
+
+def _empty_form(person: str) -> dict[str, Any]:
+    return {"person": person, "case": "", "reason": "", "errors": {}, "min_reason": MIN_REASON}
+
+
+@router.get("/views/{reveal_id}")
+def view(
+    request: Request, reveal_id: str, user: Annotated[SignedIn, Depends(gate("view"))]
+) -> Response:
+    """Show a granted view while it is open."""
+    home = get_home(request)
+    try:
+        shown = show_again(home, reveal_id, user.user, auth=user.auth)
+    except PolicyRefused as error:
+        if error.code != "FG-REV-06":
+            raise
+        return render(request, "closed.html", user, status=404)
+    closes = datetime.fromisoformat(shown["expires_at"])
+    left = max(0, int((closes - home.clock()).total_seconds()))
+    response = render(request, "view.html", user, shown=shown, closes=closes, seconds_left=left)
+    # Works without JavaScript: the browser asks again when the time is over, and is refused.
+    response.headers["Refresh"] = str(left + 1)
+    return response
