@@ -18,8 +18,23 @@ from audit.errors import AuditFault
 # The six operations of DPA 2018 s.62, and ours.
 KINDS = frozenset(
     {
-        *("collection", "alteration", "consultation", "disclosure", "combination", "erasure"),
-        *("reidentify", "grant", "approve", "deny", "break_glass", "policy_publish", "key_op"),
+        *(
+            "collection",
+            "alteration",
+            "consultation",
+            "disclosure",
+            "combination",
+            "erasure",
+        ),
+        *(
+            "reidentify",
+            "grant",
+            "approve",
+            "deny",
+            "break_glass",
+            "policy_publish",
+            "key_op",
+        ),
         *("login", "model_run", "export", "audit_read", "config", "recovery"),
     }
 )
@@ -27,9 +42,37 @@ PHASES = frozenset({"intent", "outcome"})
 KEYS = frozenset(
     {
         *("v", "id", "ts", "log", "kind", "phase", "flow", "intent"),
-        *("actor", "source", "fields", "subject", "subjects", "rows", "result_hash", "bytes"),
-        *("purpose", "gateway", "agreement", "case", "reason", "decision", "rules", "obligations"),
-        *("policy_hash", "code", "run", "psn_v", "kek_v", "grant", "trace_id", "span_id", "counts"),
+        *(
+            "actor",
+            "source",
+            "fields",
+            "subject",
+            "subjects",
+            "rows",
+            "result_hash",
+            "bytes",
+        ),
+        *(
+            "purpose",
+            "gateway",
+            "agreement",
+            "case",
+            "reason",
+            "decision",
+            "rules",
+            "obligations",
+        ),
+        *(
+            "policy_hash",
+            "code",
+            "run",
+            "psn_v",
+            "kek_v",
+            "grant",
+            "trace_id",
+            "span_id",
+            "counts",
+        ),
         *("auth", "recipient", "expires"),
     }
 )

@@ -55,7 +55,9 @@ class Entry:
     root: bytes
 
 
-def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 10.0) -> sqlite3.Connection:
+def connect(
+    path: Path, *, read_only: bool = False, wait_seconds: float = 10.0
+) -> sqlite3.Connection:
     """Open the log's database with the settings that make a commit durable."""
     mode = "ro" if read_only else "rw"
     try:
@@ -72,7 +74,9 @@ def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 10.0) 
             level = connection.execute("PRAGMA synchronous").fetchone()[0]
             if journal != "wal" or level < 2:
                 raise AuditFault(
-                    "FG-AUD-03", "the log's database is not durable", "Use a local file system."
+                    "FG-AUD-03",
+                    "the log's database is not durable",
+                    "Use a local file system.",
                 )
     except sqlite3.Error as error:
         raise unwritable(error) from error
@@ -181,7 +185,9 @@ class AuditLog:
             frontier = EMPTY
         if frontier.size != size or (last if last is not None else -1) + 1 != size:
             raise AuditFault(
-                "FG-AUD-07", "the log's head does not fit its leaves", "Run fieldgate audit verify."
+                "FG-AUD-07",
+                "the log's head does not fit its leaves",
+                "Run fieldgate audit verify.",
             )
         return frontier
 
@@ -246,7 +252,9 @@ def _index(connection: sqlite3.Connection, event: dict[str, Any], seq: int) -> N
     gone = connection.execute("DELETE FROM open_intent WHERE intent = ?", (event["intent"],))
     if gone.rowcount != 1:
         raise AuditFault(
-            "FG-AUD-09", "that intent has its outcome already", "Nothing; another process settled it."
+            "FG-AUD-09",
+            "that intent has its outcome already",
+            "Nothing; another process settled it.",
         )
 
 

@@ -8,7 +8,10 @@ import hashlib
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
 from audit.errors import AuditFault
 
@@ -121,7 +124,9 @@ def _bad_key() -> AuditFault:
 
 
 def _bad_note(why: str) -> AuditFault:
-    return AuditFault("FG-AUD-06", f"a signed note was refused: {why}", "Treat the log as tampered.")
+    return AuditFault(
+        "FG-AUD-06", f"a signed note was refused: {why}", "Treat the log as tampered."
+    )
 
 
 @dataclass(frozen=True, slots=True)

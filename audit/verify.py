@@ -103,10 +103,13 @@ def _verifier(folder: Path, vkey: str | None, report: Report) -> Verifier | None
 
 
 def _verify_database(
-    connection: sqlite3.Connection, verifier: Verifier | None, folder: Path, report: Report
+    connection: sqlite3.Connection,
+    verifier: Verifier | None,
+    folder: Path,
+    report: Report,
 ) -> None:
     notes = dict(connection.execute("SELECT size, note FROM checkpoint").fetchall())
-    outside = _outside_notes(folder, verifier, report)
+    outside = _outside_notes(folder, report)
     wanted = set(notes) | {size for size, _ in outside}
     roots: dict[int, bytes] = {0: EMPTY.root()}
     frontier = EMPTY
@@ -123,8 +126,10 @@ def _verify_database(
     report.ran += ["leaves", "sequence", "schema"]
     _check_head(connection, frontier, report)
     _check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
-    _check_notes(outside, roots, verifier, "checkpoint outside the database", report)
+    _check_notes(outside, roots, verifier, "outside checkpoint", report)
     report.checkpoints = len(notes)
+    if frontier.size and not outside:
+        report.missing.append("no checkpoint is kept outside the database")
     if frontier.size and frontier.size not in notes:
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
     report.open_intents = sorted(intents, key=lambda name: intents[name])
@@ -158,9 +163,7 @@ def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Repo
     report.ran.append("head")
 
 
-def _outside_notes(
-    folder: Path, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
+def _outside_notes(folder: Path, report: Report) -> list[tuple[int, str]]:
     try:
         text = (folder / CHECKPOINTS).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

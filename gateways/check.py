@@ -61,22 +61,20 @@ def _vires(gateway: Gateway, purpose: str, flow: Flow) -> list[Finding]:
     return reasons
 
 
-def _agreement(
-    gateway: Gateway, agreement: Agreement, purpose: str, flow: Flow
-) -> list[Finding]:
+def _agreement(gateway: Gateway, agreement: Agreement, purpose: str, flow: Flow) -> list[Finding]:
     reasons = []
     if not agreement.in_force(flow.as_of):
         reasons.append(Finding("E05", agreement.id, f"agreement {agreement.id} is not in force"))
     if gateway.id not in agreement.gateways:
-        reasons.append(Finding("E09", agreement.id, f"{agreement.id} does not rely on {gateway.id}"))
+        reasons.append(
+            Finding("E09", agreement.id, f"{agreement.id} does not rely on {gateway.id}")
+        )
     if purpose not in agreement.purposes:
         reasons.append(Finding("E08", agreement.id, f"{agreement.id} does not agree {purpose}"))
     return reasons
 
 
-def _bases(
-    register: Register, gateway: Gateway, agreement: Agreement, flow: Flow
-) -> list[Finding]:
+def _bases(register: Register, gateway: Gateway, agreement: Agreement, flow: Flow) -> list[Finding]:
     """The five answers beside vires; a class states which of them it needs."""
     data_class = register.vocabulary.categories.get(flow.category)
     needs = register.vocabulary.classes.get(data_class or "", frozenset({"art9", "art10"}))

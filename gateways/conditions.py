@@ -51,7 +51,9 @@ class Condition:
     met: Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]
 
 
-def _note(condition: str) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
+def _note(
+    condition: str,
+) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
     """Met when the agreement records a note of this name, for this gateway or for all of it."""
 
     def met(
@@ -63,7 +65,9 @@ def _note(condition: str) -> Callable[[Flow, Gateway, Agreement, Mapping[str, ob
     return met
 
 
-def _fact(name: str) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
+def _fact(
+    name: str,
+) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
     """Met when the request states this fact as true; absent is false."""
 
     def met(
@@ -104,28 +108,56 @@ def _flow_rule(
 _RELEVANT_AUTHORITY = frozenset({"police", "la", "district"})
 # DEA 2017 Sch.4 Part 1 names no health body, no policing body and no charity (law_verified.md 1b).
 _DEA_PERSONS = frozenset(
-    {"la", "district", "police", "school", "academy", "fe_college", "dwp", "dfe", "hmrc"}
+    {
+        "la",
+        "district",
+        "police",
+        "school",
+        "academy",
+        "fe_college",
+        "dwp",
+        "dfe",
+        "hmrc",
+    }
 )
 
 _LIST = (
     Condition(
-        "implied_power_note", When.FLOW, "no implied-power note is recorded", _note("implied_power")
+        "implied_power_note",
+        When.FLOW,
+        "no implied-power note is recorded",
+        _note("implied_power"),
     ),
     Condition(
-        "necessity_recorded", When.FLOW, "no necessity note is recorded", _note("necessity")
+        "necessity_recorded",
+        When.FLOW,
+        "no necessity note is recorded",
+        _note("necessity"),
     ),
     Condition(
-        "confidence_basis", When.FLOW, "no basis for confidence is recorded", _note("confidence")
+        "confidence_basis",
+        When.FLOW,
+        "no basis for confidence is recorded",
+        _note("confidence"),
     ),
     Condition("dpia_ref", When.FLOW, "no DPIA is recorded", _note("dpia")),
     Condition(
-        "caldicott_signoff", When.FLOW, "the Caldicott Guardian has not signed", _note("caldicott")
+        "caldicott_signoff",
+        When.FLOW,
+        "the Caldicott Guardian has not signed",
+        _note("caldicott"),
     ),
     Condition(
-        "cda_provision_cited", When.FLOW, "no provision of the 1998 Act is cited", _note("provision")
+        "cda_provision_cited",
+        When.FLOW,
+        "no provision of the 1998 Act is cited",
+        _note("provision"),
     ),
     Condition(
-        "necessary_or_expedient", When.FLOW, "no note says why it is needed", _note("necessity")
+        "necessary_or_expedient",
+        When.FLOW,
+        "no note says why it is needed",
+        _note("necessity"),
     ),
     Condition(
         "facilitates_recipient_function",
@@ -134,16 +166,28 @@ _LIST = (
         _note("recipient_function"),
     ),
     Condition(
-        "agreement_on_register", When.FLOW, "the agreement is not on the public register",
+        "agreement_on_register",
+        When.FLOW,
+        "the agreement is not on the public register",
         _note("public_register"),
     ),
     Condition(
-        "two_or_more_factors", When.FLOW, "no rule for two or more factors is recorded",
+        "two_or_more_factors",
+        When.FLOW,
+        "no rule for two or more factors is recorded",
         _note("two_factors"),
     ),
-    Condition("not_punitive", When.FLOW, "the not-punitive note is missing", _note("not_punitive")),
     Condition(
-        "dea_code_regard", When.FLOW, "regard to the Code is not recorded", _note("dea_code")
+        "not_punitive",
+        When.FLOW,
+        "the not-punitive note is missing",
+        _note("not_punitive"),
+    ),
+    Condition(
+        "dea_code_regard",
+        When.FLOW,
+        "regard to the Code is not recorded",
+        _note("dea_code"),
     ),
     Condition(
         "retention_stated",
@@ -163,11 +207,12 @@ _LIST = (
         "a party is not a specified person of Schedule 4",
         _flow_rule(lambda flow: {flow.from_body, flow.to_body} <= _DEA_PERSONS),
     ),
+    Condition("age_16_17", When.ROW, "the person is not 16 or 17", _age_between(16, 17)),
     Condition(
-        "age_16_17", When.ROW, "the person is not 16 or 17", _age_between(16, 17)
-    ),
-    Condition(
-        "child_is_young_child", When.ROW, "the person is not a young child", _age_between(0, 5)
+        "child_is_young_child",
+        When.ROW,
+        "the person is not a young child",
+        _age_between(0, 5),
     ),
     Condition(
         "relevant_to_welfare",
@@ -191,7 +236,7 @@ _LIST = (
         "needs_other_gateway",
         When.FLOW,
         "this provision permits nothing without another",
-        _flow_rule(lambda flow: False),
+        _flow_rule(lambda _flow: False),
     ),
     Condition(
         "separate_dpia_and_two_signatures",

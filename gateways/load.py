@@ -61,7 +61,9 @@ def _yaml_files(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.yaml"))
     if not found:
         raise GatewayFault(
-            "FG-GATE-01", f"{folder.name}: no YAML file stands here", "Restore the folder."
+            "FG-GATE-01",
+            f"{folder.name}: no YAML file stands here",
+            "Restore the folder.",
         )
     return found
 
@@ -88,7 +90,9 @@ def _date(text: str, path: Path) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise GatewayFault(
-            "FG-GATE-02", f"{path.name}: a date is not year-month-day", "Write 2026-09-30."
+            "FG-GATE-02",
+            f"{path.name}: a date is not year-month-day",
+            "Write 2026-09-30.",
         ) from None
 
 
@@ -98,7 +102,14 @@ _WORD = {"type": "string"}
 _VOCABULARY_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["bodies", "groups", "purposes", "never_purposes", "classes", "categories"],
+    "required": [
+        "bodies",
+        "groups",
+        "purposes",
+        "never_purposes",
+        "classes",
+        "categories",
+    ],
     "properties": {
         "bodies": _WORDS,
         "groups": {"type": "object", "additionalProperties": _WORDS},
@@ -114,23 +125,31 @@ _GATEWAY_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "required": [
         *("id", "cite", "kind", "in_force_from", "overrides_confidence", "from", "to"),
-        *("purposes", "allow", "deny", "conditions", "article6", "reviewed_on", "verified"),
+        *(
+            "purposes",
+            "allow",
+            "deny",
+            "conditions",
+            "article6",
+            "reviewed_on",
+            "verified",
+        ),
     ],
     "properties": {
-        **{name: _WORD for name in ("id", "cite", "note", "text_vintage")},
-        **{name: _WORD for name in ("in_force_from", "in_force_to", "reviewed_on")},
+        **dict.fromkeys(("id", "cite", "note", "text_vintage"), _WORD),
+        **dict.fromkeys(("in_force_from", "in_force_to", "reviewed_on"), _WORD),
         "kind": {"enum": [kind.value for kind in Kind]},
         **{
             name: {"enum": ["yes", "no"]}
             for name in ("enabled_by_default", "overrides_confidence", "verified")
         },
-        **{
-            name: _WORDS
-            for name in (
+        **dict.fromkeys(
+            (
                 *("from", "to", "purposes", "allow", "deny", "conditions"),
                 *("article6", "article9", "article10", "schedule1"),
-            )
-        },
+            ),
+            _WORDS,
+        ),
     },
 }
 
@@ -142,9 +161,9 @@ _AGREEMENT_SCHEMA: dict[str, Any] = {
         *("start", "end", "review", "text_sha256", "signatories"),
     ],
     "properties": {
-        **{name: _WORD for name in ("id", "title", "start", "end", "review")},
+        **dict.fromkeys(("id", "title", "start", "end", "review"), _WORD),
         "text_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-        **{name: _WORDS for name in ("parties", "sources", "gateways", "purposes", "signatories")},
+        **dict.fromkeys(("parties", "sources", "gateways", "purposes", "signatories"), _WORDS),
         "notes": {"type": "object", "additionalProperties": _WORD},
     },
 }
@@ -237,11 +256,21 @@ def _check_tokens(register: Register) -> None:
         _known(group, words.bodies, "body", "vocabulary.yaml")
     _known(words.categories.values(), words.classes, "class", "vocabulary.yaml")
     for gateway in register.gateways.values():
-        _known(gateway.parties_from | gateway.parties_to, words.bodies, "body", gateway.file)
+        _known(
+            gateway.parties_from | gateway.parties_to,
+            words.bodies,
+            "body",
+            gateway.file,
+        )
         _known(gateway.purposes, words.purposes, "purpose", gateway.file)
         _known(gateway.allow | gateway.deny, words.categories, "category", gateway.file)
         _known(gateway.conditions, CONDITIONS, "condition", gateway.file)
-        _known([gateway.id], [t for t in [gateway.id] if TOKEN.fullmatch(t)], "id", gateway.file)
+        _known(
+            [gateway.id],
+            [t for t in [gateway.id] if TOKEN.fullmatch(t)],
+            "id",
+            gateway.file,
+        )
     for agreement in register.agreements.values():
         _known(agreement.parties, register.parties, "agency", agreement.file)
         _known(agreement.gateways, register.gateways, "gateway", agreement.file)

@@ -64,9 +64,13 @@ def loads(text: str, path: Path) -> Plain:
 def _refuse_anchors_and_tags(text: str, path: Path) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
-            raise _fault(path, f"an anchor or alias stands at line {event.start_mark.line + 1}")
+            raise _fault(path, f"an anchor or alias stands at line {_line(event.start_mark)}")
         if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
-            raise _fault(path, f"a tag stands at line {event.start_mark.line + 1}")
+            raise _fault(path, f"a tag stands at line {_line(event.start_mark)}")
+
+
+def _line(mark: object) -> int:
+    return int(getattr(mark, "line", -1)) + 1
 
 
 def _plain(node: yaml.Node, path: Path) -> Plain:

@@ -12,7 +12,13 @@ from policies.model import Admission, Field, FieldAdmission, Pack
 
 
 def admit(
-    pack: Pack, *, from_agency: str, host: str, source: str, fields: Iterable[str], as_of: date
+    pack: Pack,
+    *,
+    from_agency: str,
+    host: str,
+    source: str,
+    fields: Iterable[str],
+    as_of: date,
 ) -> Admission:
     """Decide which fields of a delivery may enter on `as_of`.
 
@@ -29,9 +35,7 @@ def admit(
         finding; the purposes it was admitted for are kept. Unknown agency, source or field is
         refused with ``E01``.
     """
-    answers = {
-        name: _field_answer(pack, from_agency, host, source, name, as_of) for name in fields
-    }
+    answers = {name: _field_answer(pack, from_agency, host, source, name, as_of) for name in fields}
     return Admission(source, answers, pack.version)
 
 
@@ -76,10 +80,10 @@ def _field_answer(
     spec = contract.fields.get(name) if contract else None
     unknown = _unknown(pack, from_agency, host, source, name, spec)
     if contract is None or spec is None or unknown:
-        return FieldAdmission(name, False, (), (), (), tuple(unknown))
+        return _closed(name, tuple(unknown))
     if not spec.gateways:
         reason = Finding("E02", f"{source}.{name}", f"{spec.label} has no legal gateway")
-        return FieldAdmission(name, False, (), (), (), (reason,))
+        return _closed(name, (reason,))
     open_bases: list[tuple[str, str, str]] = []
     closest: tuple[Finding, ...] | None = None
     for agreement, gateway, purpose in _combinations(pack, spec):
@@ -94,17 +98,28 @@ def _field_answer(
             closest = reasons
     if not open_bases:
         nothing = Finding("E09", f"{source}.{name}", f"{spec.label} rests on no agreement")
-        return FieldAdmission(name, False, (), (), (), closest or (nothing,))
+        return _closed(name, closest or (nothing,))
     return _opened(pack, name, open_bases)
 
 
-def _opened(
-    pack: Pack, name: str, open_bases: list[tuple[str, str, str]]
-) -> FieldAdmission:
+def _closed(name: str, reasons: tuple[Finding, ...]) -> FieldAdmission:
+    return FieldAdmission(
+        name=name, admitted=False, purposes=(), bases=(), row_bases=(), reasons=reasons
+    )
+
+
+def _opened(pack: Pack, name: str, open_bases: list[tuple[str, str, str]]) -> FieldAdmission:
     bases = tuple(sorted({(agreement, gateway) for agreement, gateway, _ in open_bases}))
     free = [basis for basis in bases if not _asks_of_row(pack.register.gateways[basis[1]])]
     purposes = tuple(sorted({purpose for _, _, purpose in open_bases}))
-    return FieldAdmission(name, True, purposes, bases, () if free else bases, ())
+    return FieldAdmission(
+        name=name,
+        admitted=True,
+        purposes=purposes,
+        bases=bases,
+        row_bases=() if free else bases,
+        reasons=(),
+    )
 
 
 def _asks_of_row(gateway: Gateway) -> bool:
@@ -114,11 +129,12 @@ def _asks_of_row(gateway: Gateway) -> bool:
 def _unknown(
     pack: Pack, from_agency: str, host: str, source: str, name: str, spec: Field | None
 ) -> list[Finding]:
-    found = []
     parties = pack.register.parties
-    for agency in (from_agency, host):
-        if agency not in parties:
-            found.append(Finding("E01", "agency", f"the agency {agency} is not known"))
+    found = [
+        Finding("E01", "agency", f"the agency {agency} is not known")
+        for agency in (from_agency, host)
+        if agency not in parties
+    ]
     contract = pack.sources.get(source)
     if contract is None:
         found.append(Finding("E01", "source", f"the source {source} is not known"))

@@ -53,9 +53,7 @@ def authorise(
     return View(source, request.role, request.purpose, views, pack.version)
 
 
-def _unknown(
-    pack: Pack, request: Request, contract: Source | None, source: str
-) -> list[Finding]:
+def _unknown(pack: Pack, request: Request, contract: Source | None, source: str) -> list[Finding]:
     found = []
     role = pack.vocabulary.roles.get(request.role)
     if role is None:
@@ -150,9 +148,7 @@ def _field_view(
     ceiling = max((grant.level for grant in grants), default=Level.REFUSE)
     if reasons:
         ceiling = Level.REFUSE
-    caps = tuple(
-        cap for cap in pack.caps if not cap.categories or spec.category in cap.categories
-    )
+    caps = tuple(cap for cap in pack.caps if not cap.categories or spec.category in cap.categories)
     basis = None
     if bases and grants:
         allowed = {agreement for grant in grants for agreement in grant.agreements}

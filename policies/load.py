@@ -208,7 +208,12 @@ def _findings(pack: Pack) -> list[str]:
         known([grant.purpose], register.vocabulary.purposes, "purpose", grant.file)
         known(grant.agreements, register.agreements, "agreement", grant.file)
         known(grant.sources, pack.sources, "source", grant.file)
-        known([o.split(":")[0] for o in grant.obligations], words.obligations, "obligation", grant.file)
+        known(
+            [o.split(":")[0] for o in grant.obligations],
+            words.obligations,
+            "obligation",
+            grant.file,
+        )
         if grant.role in words.roles and grant.agency not in words.roles[grant.role].agencies:
             found.append(f"{grant.file}: {grant.agency} does not hold the role {grant.role}")
     for roles in pack.routes.values():

@@ -57,7 +57,14 @@ _FIELD = _closed(
         "lane": {"enum": ["identity", "content"]},
         "part": {
             "enum": [
-                *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
+                *(
+                    "local_id",
+                    "given_name",
+                    "surname",
+                    "preferred_name",
+                    "birth_date",
+                    "sex",
+                ),
                 *("address", "postcode", "nhs_number", "upn", "phone", "email"),
             ]
         },
@@ -94,11 +101,23 @@ _YIELD = _closed(
         "when": _WHEN,
         "event": _closed(
             ["kind", "day", "role"],
-            {"kind": _MAPPED, "day": _WORD, "recorded": _WORD, "role": _MAPPED, "group": _WORD},
+            {
+                "kind": _MAPPED,
+                "day": _WORD,
+                "recorded": _WORD,
+                "role": _MAPPED,
+                "group": _WORD,
+            },
         ),
         "state": _closed(
             ["kind", "from"],
-            {"kind": _MAPPED, "from": _WORD, "to": _WORD, "recorded": _WORD, "place": _WORD},
+            {
+                "kind": _MAPPED,
+                "from": _WORD,
+                "to": _WORD,
+                "recorded": _WORD,
+                "place": _WORD,
+            },
         ),
         "flag": _closed(["name", "field"], {"name": _WORD, "field": _WORD}),
     },
@@ -110,7 +129,7 @@ SOURCE = _closed(
         *("fields", "layouts", "row_error_limit"),
     ],
     {
-        **{name: _WORD for name in ("source", "agency", "title", "scheme", "key")},
+        **dict.fromkeys(("source", "agency", "title", "scheme", "key"), _WORD),
         "regime": {"enum": ["ukgdpr", "le_part3"]},
         "row_error_limit": {"type": "string", "pattern": r"^[01]\.[0-9]{1,3}$"},
         "record_defaults": _MAP,
@@ -142,7 +161,7 @@ GRANTS = _closed(
             "items": _closed(
                 ["id", "agency", "purpose", "class", "level", "agreements", "why"],
                 {
-                    **{name: _WORD for name in ("id", "agency", "purpose", "class", "why")},
+                    **dict.fromkeys(("id", "agency", "purpose", "class", "why"), _WORD),
                     "level": _LEVEL,
                     "agreements": _WORDS,
                     "sources": _WORDS,

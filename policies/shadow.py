@@ -50,7 +50,7 @@ class _RowAdapter(Adapter):  # type: ignore[misc]  # casbin carries no types
 
 
 def _match(request: str, policy: str) -> bool:
-    return policy == "*" or request == policy
+    return policy in ("*", request)
 
 
 def _state_match(request: str, policy: str) -> bool:
@@ -87,7 +87,14 @@ def rows_for(pack: Pack, request: Request, source: Source, name: str) -> tuple[R
         for agreement in set(grant.agreements) & set(spec.agreements):
             for gateway in spec.gateways:
                 rows.extend(
-                    (who, grant.purpose, f"{agreement}|{gateway}", f"{what}:{level}", "*", "allow")
+                    (
+                        who,
+                        grant.purpose,
+                        f"{agreement}|{gateway}",
+                        f"{what}:{level}",
+                        "*",
+                        "allow",
+                    )
                     for level in _up_to(grant.level)
                 )
     for cap in pack.caps:
@@ -105,8 +112,10 @@ def _up_to(level: Level) -> range:
 
 def _concerns(cap: Cap, role: str, category: str) -> bool:
     named = not cap.roles or role in cap.roles
-    return named and role not in cap.except_roles and (
-        not cap.categories or category in cap.categories
+    return (
+        named
+        and role not in cap.except_roles
+        and (not cap.categories or category in cap.categories)
     )
 
 

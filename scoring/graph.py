@@ -15,7 +15,16 @@ from scoring.rfg import OwnEvidence, index
 from scoring.tables import ONE, TRACKS, Ints, Tables
 from scoring.visible import Columns
 
-PART_COLUMNS = ("pid", "theme", "track", "neighbour", "band", "weight", "index", "exposure")
+PART_COLUMNS = (
+    "pid",
+    "theme",
+    "track",
+    "neighbour",
+    "band",
+    "weight",
+    "index",
+    "exposure",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +45,7 @@ class Exposure:
     rows: Columns
 
 
-def exposure(
-    links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables
-) -> Exposure:
+def exposure(links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables) -> Exposure:
     """Compute one-hop exposure, pushing from the people who have any risk.
 
     Args:
@@ -93,10 +100,9 @@ def _by_band(parts: Columns) -> Columns:
     sorted_parts = {name: column[order] for name, column in parts.items()}
     empty = np.zeros(0, np.int64)
     if not len(order):
-        return {
-            name: empty
-            for name in (*names, "n", "sum_index", "link_points", "exposure", "nearest")
-        }
+        return dict.fromkeys(
+            (*names, "n", "sum_index", "link_points", "exposure", "nearest"), empty
+        )
     new = np.zeros(len(order), dtype=bool)
     new[0] = True
     for name in names:

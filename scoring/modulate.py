@@ -37,9 +37,7 @@ def score_table(evidence: OwnEvidence, around: Exposure, tables: Tables) -> Colu
             near = around.neighbours[:, theme, track]
             pid = np.flatnonzero((points > 0) | (total > 0)).astype(np.int64)
             own = index(points[pid], tables.half_index_points[name])
-            emerging = (
-                (own == 0) & (near[pid] >= 1) & (total[pid] >= tables.emerging_exposure)
-            )
+            emerging = (own == 0) & (near[pid] >= 1) & (total[pid] >= tables.emerging_exposure)
             columns.append(
                 {
                     "pid": pid,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from scoring.rfg import OwnEvidence
 from scoring.tables import ONE, TRACKS, Ints, LinkKind, Tables
 from scoring.visible import Columns
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,12 @@ class Links:
 
 
 def link_table(
-    events: Columns, states: Columns, evidence: OwnEvidence, persons: int, as_of: int, tables: Tables
+    events: Columns,
+    states: Columns,
+    evidence: OwnEvidence,
+    persons: int,
+    as_of: int,
+    tables: Tables,
 ) -> Links:
     """Build the link table from visible events and states."""
     rows: list[Columns] = []
@@ -93,7 +101,10 @@ def _groups(eid: Ints, kind: Ints) -> Ints:
     if not len(eid):
         return np.zeros(0, np.int64)
     order = np.lexsort([kind, eid])
-    new = np.r_[False, (eid[order][1:] != eid[order][:-1]) | (kind[order][1:] != kind[order][:-1])]
+    new = np.r_[
+        False,
+        (eid[order][1:] != eid[order][:-1]) | (kind[order][1:] != kind[order][:-1]),
+    ]
     numbers = np.zeros(len(eid), np.int64)
     numbers[order] = np.cumsum(new)
     return numbers
@@ -111,7 +122,11 @@ def _member_counts(group: Ints, pid: Ints) -> Ints:
 
 
 def _skipped(
-    events: Columns, use: np.typing.NDArray[np.bool_], members: Ints, large: Ints, kind: LinkKind
+    events: Columns,
+    use: Mask,
+    members: Ints,
+    large: Mask,
+    kind: LinkKind,
 ) -> Columns:
     numbers = np.flatnonzero(large)
     group = _groups(events["eid"][use], events["kind"][use])
@@ -137,9 +152,7 @@ def _pairs(group: Ints) -> tuple[Ints, Ints]:
     return np.concatenate(lefts), np.concatenate(rights)
 
 
-def _reduce(
-    left: Ints, right: Ints, day: Ints, points: Ints, kind: int, persons: int
-) -> Columns:
+def _reduce(left: Ints, right: Ints, day: Ints, points: Ints, kind: int, persons: int) -> Columns:
     low, high = np.minimum(left, right), np.maximum(left, right)
     key = low * persons + high
     order = np.lexsort([day, key])
@@ -147,7 +160,7 @@ def _reduce(
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else key
     if not len(starts):
         empty = np.zeros(0, np.int64)
-        return {name: empty for name in ("a", "b", "kind", "n", "last", "points")}
+        return dict.fromkeys(("a", "b", "kind", "n", "last", "points"), empty)
     return {
         "a": key[starts] // persons,
         "b": key[starts] % persons,
@@ -185,7 +198,11 @@ def _from_states(states: Columns, kind: LinkKind, persons: int) -> tuple[Columns
 
 
 def _combine(
-    table: Columns, skipped: Columns, events: Columns, evidence: OwnEvidence, tables: Tables
+    table: Columns,
+    skipped: Columns,
+    events: Columns,
+    evidence: OwnEvidence,
+    tables: Tables,
 ) -> Links:
     a, b = table["a"], table["b"]
     new = np.r_[True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])] if len(a) else np.zeros(0, bool)

@@ -94,9 +94,7 @@ def contributions(events: Columns, evidence: OwnEvidence, tables: Tables) -> Col
                 continue
             used = used[np.lexsort([events["kind"][used], events["pid"][used]])]
             pid, kind = events["pid"][used], events["kind"][used]
-            starts = np.flatnonzero(
-                np.r_[True, (pid[1:] != pid[:-1]) | (kind[1:] != kind[:-1])]
-            )
+            starts = np.flatnonzero(np.r_[True, (pid[1:] != pid[:-1]) | (kind[1:] != kind[:-1])])
             size = len(starts)
             found = {
                 "pid": pid[starts],

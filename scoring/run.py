@@ -57,9 +57,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     retention = np.zeros(int(tables.gamma.shape[2]), np.int64)
     for kind in tables.kinds.values():
         retention[kind.id] = kind.retention_days
-    events = visible_events(
-        _read(job["events"], pid_of, _EVENTS), as_of, admitted, retention
-    )
+    events = visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention)
     states = visible_states(_read(job["states"], pid_of, _STATES), as_of, admitted)
     bands = _bands(persons, as_of)
     scored, not_scored = _themes(tables, set(job["sources"].values()))
@@ -68,15 +66,19 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         # A silent source means "not scored", never zero and never low (T15).
         evidence.points[:, tables.themes.index(theme)] = 0
         evidence.row_points[:, tables.themes.index(theme)] = 0
-    links = link_table(
-        events.columns, states.columns, evidence, len(bands), as_of, tables
-    )
+    links = link_table(events.columns, states.columns, evidence, len(bands), as_of, tables)
     around = exposure(links, evidence, bands, tables)
     scores = score_table(evidence, around, tables)
     pseudonyms = [bytes(value) for value in persons.column("person").to_pylist()]
     lists = {
         rule.id: review_list(
-            scores, bands, pseudonyms, rule, job["run"], bytes.fromhex(job["tie_key"]), tables
+            scores,
+            bands,
+            pseudonyms,
+            rule,
+            job["run"],
+            bytes.fromhex(job["tie_key"]),
+            tables,
         )
         for rule in tables.lists
         if rule.theme in scored
@@ -107,7 +109,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "engine": f"numpy {np.__version__}, python {platform.python_version()}",
         "persons": len(bands),
         "themes_scored": list(scored),
-        "themes_not_scored": {theme: reason for theme, reason in not_scored.items()},
+        "themes_not_scored": dict(not_scored),
         "events": {"kept": len(events.columns["pid"]), "dropped": dict(events.dropped)},
         "states": {"kept": len(states.columns["pid"]), "dropped": dict(states.dropped)},
         "links": len(links.a),
@@ -150,9 +152,7 @@ def _read(paths: Iterable[str], pid_of: pa.Table, names: dict[str, str]) -> Colu
     if not tables:
         return {name: np.zeros(0, np.int64) for name in ("pid", *names)}
     table = pa.concat_tables(tables)
-    at = pc.index_in(
-        table.column("record"), value_set=pid_of.column("record").combine_chunks()
-    )
+    at = pc.index_in(table.column("record"), value_set=pid_of.column("record").combine_chunks())
     found = pc.fill_null(at, -1).to_numpy().astype(np.int64)
     pids = np.append(pid_of.column("pid").to_numpy().astype(np.int64), -1)
     columns = {
@@ -222,7 +222,11 @@ def main() -> int:
     try:
         print(json.dumps(run(job)))
     except ScoringFault as error:
-        fault = {"code": error.code, "message": error.message, "next_step": error.next_step}
+        fault = {
+            "code": error.code,
+            "message": error.message,
+            "next_step": error.next_step,
+        }
         print(json.dumps(fault), file=sys.stderr)
         return 3
     return 0

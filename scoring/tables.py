@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -116,7 +117,7 @@ def load_tables(folder: Path) -> Tables:
             its safe range.
     """
     raw = {name: _read(folder / name) for name in FILES}
-    kinds_raw: dict[str, Any] = yaml.load(raw["kinds.yaml"], Loader=yaml.BaseLoader)  # noqa: S506
+    kinds_raw: dict[str, Any] = _yaml(raw["kinds.yaml"])
     kinds = {
         item["name"]: Kind(
             int(item["id"]),
@@ -129,11 +130,11 @@ def load_tables(folder: Path) -> Tables:
         for item in kinds_raw["kinds"]
     }
     roles = {name: int(number) for name, number in kinds_raw["roles"].items()}
-    parameters: dict[str, Any] = yaml.load(raw["parameters.yaml"], Loader=yaml.BaseLoader)  # noqa: S506
+    parameters: dict[str, Any] = _yaml(raw["parameters.yaml"])
     themes = tuple(parameters["themes"])
     decay = _decay(raw["decay.csv"], int(parameters["horizon_half_lives"]))
     gamma, half_life = _points(raw["points.csv"], kinds, roles, themes, decay)
-    links_raw: dict[str, Any] = yaml.load(raw["links.yaml"], Loader=yaml.BaseLoader)  # noqa: S506
+    links_raw: dict[str, Any] = _yaml(raw["links.yaml"])
     digest = hashlib.sha256()
     for name in FILES:
         digest.update(f"{name}\n{len(raw[name])}\n{raw[name]}".encode())
@@ -180,6 +181,12 @@ def _read(path: Path) -> str:
         raise _fault(f"{path.name} cannot be read") from None
 
 
+def _yaml(text: str) -> dict[str, Any]:
+    """Read YAML whose scalars stay the strings that were typed; the base loader makes nothing else."""
+    found: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+    return found
+
+
 def _number(text: str, lowest: int, highest: int, name: str) -> int:
     value = int(text)
     if not lowest <= value <= highest:
@@ -200,7 +207,7 @@ def _decay(text: str, horizon: int) -> dict[int, Ints]:
             raise _fault("decay.csv skips a day")
         column.append(int(row["factor"]))
     for half_life, column in factors.items():
-        falls = all(a >= b for a, b in zip(column, column[1:], strict=False))
+        falls = all(a >= b for a, b in itertools.pairwise(column))
         if len(column) != horizon * half_life + 1 or column[0] != ONE or not falls:
             raise _fault(f"decay.csv is wrong for half-life {half_life}")
     return {key: np.array(column, dtype=np.int64) for key, column in factors.items()}
@@ -230,7 +237,11 @@ def _points(
         if int(row["half_life"]) not in decay:
             raise _fault("points.csv names a half-life without a decay table")
         # A victim or witness never scores on the harming track (T-GM1, T3).
-        if row["track"] == "harming" and row["role"] not in ("suspect", "offender", "subject"):
+        if row["track"] == "harming" and row["role"] not in (
+            "suspect",
+            "offender",
+            "subject",
+        ):
             raise _fault("points.csv gives a harmed role points on the track harming")
         for age in ages:
             gamma[*place, age] = _number(row["points"], 0, 150, "points")
@@ -239,7 +250,10 @@ def _points(
 
 
 def _link(
-    item: dict[str, Any], kinds: dict[str, Kind], roles: dict[str, int], decay: dict[int, Ints]
+    item: dict[str, Any],
+    kinds: dict[str, Kind],
+    roles: dict[str, int],
+    decay: dict[int, Ints],
 ) -> LinkKind:
     first, second = (roles[name] for name in item["roles"])
     if int(item["half_life"]) not in decay or any(name not in TRACKS for name in item["tracks"]):

@@ -19,7 +19,17 @@ Ints = npt.NDArray[np.int64]
 Columns = dict[str, Ints]
 
 ORIGIN_ENGINE = 1
-EVENT_COLUMNS = ("pid", "eid", "kind", "role", "day", "recorded", "source", "origin", "age")
+EVENT_COLUMNS = (
+    "pid",
+    "eid",
+    "kind",
+    "role",
+    "day",
+    "recorded",
+    "source",
+    "origin",
+    "age",
+)
 STATE_COLUMNS = ("pid", "kind", "place", "start", "end", "recorded", "source")
 
 
@@ -32,7 +42,10 @@ class Visible:
 
 
 def visible_events(
-    columns: Columns, as_of: int, admitted: Mapping[int, frozenset[int]], retention: Ints
+    columns: Columns,
+    as_of: int,
+    admitted: Mapping[int, frozenset[int]],
+    retention: Ints,
 ) -> Visible:
     """Filter events.
 
@@ -73,9 +86,7 @@ def visible_events(
     return Visible(result, dropped)
 
 
-def visible_states(
-    columns: Columns, as_of: int, admitted: Mapping[int, frozenset[int]]
-) -> Visible:
+def visible_states(columns: Columns, as_of: int, admitted: Mapping[int, frozenset[int]]) -> Visible:
     """Filter states to those that hold on `as_of`; an open end is stored as the largest day."""
     reasons = {
         "restricted": columns["pid"] == -2,
@@ -114,5 +125,7 @@ def _drop(
 def _reconcile(total: int, kept: int, dropped: Mapping[str, int]) -> None:
     if total != kept + sum(dropped.values()):
         raise ScoringFault(
-            "FG-RUN-03", "the rows of a run do not reconcile", "Report this fault; no score stands."
+            "FG-RUN-03",
+            "the rows of a run do not reconcile",
+            "Report this fault; no score stands.",
         )

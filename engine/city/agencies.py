@@ -72,7 +72,11 @@ def _iso(day: date | None) -> str:
 
 class _Writer:
     def __init__(
-        self, population: Population, lives: Lives, rng: np.random.Generator, folder: Path
+        self,
+        population: Population,
+        lives: Lives,
+        rng: np.random.Generator,
+        folder: Path,
     ) -> None:
         self.population, self.lives, self.rng = population, lives, rng
         self.people, self.end = population.people, population.end
@@ -290,7 +294,9 @@ class _Writer:
             for name, text in values:
                 if text:
                     etree.SubElement(identifiers, name).text = text
-            etree.SubElement(etree.SubElement(child, "ChildCharacteristics"), "Ethnicity").text = "NOBT"
+            etree.SubElement(
+                etree.SubElement(child, "ChildCharacteristics"), "Ethnicity"
+            ).text = "NOBT"
             details = etree.SubElement(child, "CINdetails")
             etree.SubElement(details, "CINreferralDate").text = _iso(referred)
             etree.SubElement(details, "PrimaryNeedCode").text = "N1"
@@ -299,7 +305,9 @@ class _Writer:
                 plan = etree.SubElement(details, "ChildProtectionPlans")
                 etree.SubElement(plan, "CPPstartDate").text = _iso(self.lives.plans[number])
         etree.ElementTree(message).write(
-            str(self.city.file("council.cin_census")), encoding="utf-8", xml_declaration=True
+            str(self.city.file("council.cin_census")),
+            encoding="utf-8",
+            xml_declaration=True,
         )
         self.city.rows["council.cin_census"] = len(self.lives.known)
 
@@ -361,7 +369,9 @@ class _Writer:
         ]
         self._truth_file(TRUTH_GROUPS, ("group", "theme", "person", "side"), members)
 
-    def _truth_file(self, name: str, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    def _truth_file(
+        self, name: str, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]
+    ) -> None:
         with (self.city.truth / name).open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(header)
@@ -370,7 +380,15 @@ class _Writer:
 
 _WHO = ("Forename", "Surname", "DOB", "Sex", "Address", "Postcode")
 _OCCURRENCE = (
-    *("OccurrenceRef", "NominalRef", "Role", "OffenceType", "Flag", "OccurredOn", "RecordedOn"),
+    *(
+        "OccurrenceRef",
+        "NominalRef",
+        "Role",
+        "OffenceType",
+        "Flag",
+        "OccurredOn",
+        "RecordedOn",
+    ),
     *_WHO,
     "MOText",
 )
@@ -379,8 +397,23 @@ _MISSING = (
     *_WHO,
 )
 _ROLL = (
-    *("PupilID", "UPN", "LegalForename", "LegalSurname", "PreferredForename", "DateOfBirth"),
-    *("Sex", "AddressLine", "Postcode", "SchoolURN", "OnRollFrom", "OnRollTo", "RecordedOn"),
+    *(
+        "PupilID",
+        "UPN",
+        "LegalForename",
+        "LegalSurname",
+        "PreferredForename",
+        "DateOfBirth",
+    ),
+    *(
+        "Sex",
+        "AddressLine",
+        "Postcode",
+        "SchoolURN",
+        "OnRollFrom",
+        "OnRollTo",
+        "RecordedOn",
+    ),
     *("NextDestination", "Ethnicity"),
 )
 _ATTENDANCE = (
@@ -388,8 +421,24 @@ _ATTENDANCE = (
     "PermanentlyExcluded",
 )
 _PERSONS = (
-    *("PersonID", "NHSNumber", "Forename", "Surname", "KnownAs", "BirthDate", "Gender", "Address"),
-    *("Postcode", "HouseholdRef", "HouseholdFrom", "HouseholdTo", "CareHomeRef", "CareHomeFrom"),
+    *(
+        "PersonID",
+        "NHSNumber",
+        "Forename",
+        "Surname",
+        "KnownAs",
+        "BirthDate",
+        "Gender",
+        "Address",
+    ),
+    *(
+        "Postcode",
+        "HouseholdRef",
+        "HouseholdFrom",
+        "HouseholdTo",
+        "CareHomeRef",
+        "CareHomeFrom",
+    ),
     *("ProtectedAddress", "RecordedOn"),
 )
 _ARREARS = (
@@ -397,6 +446,14 @@ _ARREARS = (
     *("TenancyFrom", "ArrearsSince", "ArrearsAmount", "RecordedOn"),
 )
 _HEALTH = (
-    *("PatientRef", "NHSNumber", "GivenName", "FamilyName", "BirthDate", "Sex", "Postcode"),
+    *(
+        "PatientRef",
+        "NHSNumber",
+        "GivenName",
+        "FamilyName",
+        "BirthDate",
+        "Sex",
+        "Postcode",
+    ),
     *("Flag", "FlagFrom", "RecordedOn"),
 )

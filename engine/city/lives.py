@@ -83,9 +83,7 @@ class _Maker:
 
     def _incident(self, day: date, kind: str, flag: str, *members: tuple[int, str]) -> None:
         distinct = tuple(dict(members).items())
-        self.lives.incidents.append(
-            Incident(len(self.lives.incidents), day, kind, flag, distinct)
-        )
+        self.lives.incidents.append(Incident(len(self.lives.incidents), day, kind, flag, distinct))
 
     def _missing(self, people: tuple[int, ...], *, recent: float = 1.0) -> None:
         start = self._day(recent=recent)
@@ -127,12 +125,20 @@ class _Maker:
             self._incident(self._day(recent=1.5), "", flag, (child, "SUBJECT"))
         if theme == "cse" and rng.random() < 0.5:
             self._incident(
-                self._day(recent=1.4), "SEXUAL", "", (child, "VICTIM"), (adult, "SUSPECT")
+                self._day(recent=1.4),
+                "SEXUAL",
+                "",
+                (child, "VICTIM"),
+                (adult, "SUSPECT"),
             )
         if theme == "cce" and rng.random() < 0.6:
             # A child used to sell drugs is recorded as a suspect; that is the trap of the domain.
             self._incident(
-                self._day(recent=1.4), "DRUG SUPPLY", "", (child, "SUSPECT"), (adult, "SUSPECT")
+                self._day(recent=1.4),
+                "DRUG SUPPLY",
+                "",
+                (child, "SUSPECT"),
+                (adult, "SUSPECT"),
             )
 
     def _background(self) -> None:
@@ -141,12 +147,14 @@ class _Maker:
             if rng.random() < 0.03:
                 for _ in range(int(rng.integers(1, 3))):
                     self._missing((number,))
-        friends = [rng.choice(self.teens, 4, replace=False) for _ in range(len(self.teens) // 30 + 1)]
+        friends = [
+            rng.choice(self.teens, 4, replace=False) for _ in range(len(self.teens) // 30 + 1)
+        ]
         for group in friends:
-            members = [int(one) for one in group if rng.random() < 0.7]
-            if members and rng.random() < 0.6:
+            together = [int(one) for one in group if rng.random() < 0.7]
+            if together and rng.random() < 0.6:
                 kind = str(rng.choice(["ASB", "THEFT", "VIOLENCE"]))
-                self._incident(self._day(), kind, "", *((one, "SUSPECT") for one in members))
+                self._incident(self._day(), kind, "", *((one, "SUSPECT") for one in together))
         for _ in range(len(self.people) // 20):
             kind = str(
                 rng.choice(["ASB", "THEFT", "VIOLENCE", "WEAPON", "DRUG SUPPLY"],

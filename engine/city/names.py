@@ -29,8 +29,28 @@ SHORT: dict[str, str] = {
     "Andrew": "Andy", "Rachel": "Rach", "Abigail": "Abby", "Zachary": "Zach",
 }  # fmt: skip
 STREETS = (
-    *("Lantern", "Kettle", "Orchard", "Mill", "Tinsmith", "Harbour", "Quarry", "Lime", "Copper"),
-    *("Saddler", "Bramble", "Cooper", "Weaver", "Anchor", "Thistle", "Beacon", "Poplar", "Meadow"),
+    *(
+        "Lantern",
+        "Kettle",
+        "Orchard",
+        "Mill",
+        "Tinsmith",
+        "Harbour",
+        "Quarry",
+        "Lime",
+        "Copper",
+    ),
+    *(
+        "Saddler",
+        "Bramble",
+        "Cooper",
+        "Weaver",
+        "Anchor",
+        "Thistle",
+        "Beacon",
+        "Poplar",
+        "Meadow",
+    ),
 )
 STREET_ENDS = ("Street", "Road", "Lane", "Close", "Way", "Terrace")
 
@@ -46,7 +66,7 @@ class Pools:
     def weights(self, pool: np.ndarray) -> np.ndarray:
         """Return the chance of each name of a pool."""
         raw = 1.0 / (np.arange(len(pool)) + 3.0) ** 0.85
-        return raw / raw.sum()
+        return np.asarray(raw / raw.sum())
 
 
 def pools(seed: int) -> Pools:
@@ -91,7 +111,7 @@ class Mess:
     def surname(self, name: str) -> str:
         """Return a surname as somebody might write it."""
         if "-" in name and self.chance(0.2):
-            return name.split("-")[-1]
+            return name.rsplit("-", maxsplit=1)[-1]
         return self._spelled(name, 0.03)
 
     def _spelled(self, name: str, typo: float) -> str:

@@ -79,9 +79,7 @@ def make_population(size: str, seed: int, end: date) -> Population:
         for household in range(builder.households)
         if rng.random() < 0.12
     }
-    return Population(
-        builder.people, addresses, former, end, builder.schools, builder.homes
-    )
+    return Population(builder.people, addresses, former, end, builder.schools, builder.homes)
 
 
 class _Builder:
@@ -99,7 +97,9 @@ class _Builder:
 
     def _name(self, pool: str) -> str:
         values, cumulative = self._weights[pool]
-        return str(values[min(int(np.searchsorted(cumulative, self.rng.random())), len(values) - 1)])
+        return str(
+            values[min(int(np.searchsorted(cumulative, self.rng.random())), len(values) - 1)]
+        )
 
     def _born(self, lowest: int, highest: int) -> date:
         days = int(self.rng.integers(lowest * 365, highest * 365 + 365))
@@ -118,7 +118,15 @@ class _Builder:
             own = self._name("s") if place and rng.random() < 0.3 else surname
             birth = self._name("s") if sex == "f" and rng.random() < 0.5 else own
             lowest, highest = (24, 52) if children else (18, 88)
-            self._add(self._name(sex), own, birth, sex, self._born(lowest, highest), number, school)
+            self._add(
+                self._name(sex),
+                own,
+                birth,
+                sex,
+                self._born(lowest, highest),
+                number,
+                school,
+            )
         born: date | None = None
         for place in range(children):
             twin = place > 0 and born is not None and rng.random() < 0.04
@@ -129,7 +137,14 @@ class _Builder:
             self._add(self._name(sex), own, own, sex, born, number, school)
 
     def _add(
-        self, given: str, surname: str, birth: str, sex: str, born: date, household: int, school: int
+        self,
+        given: str,
+        surname: str,
+        birth: str,
+        sex: str,
+        born: date,
+        household: int,
+        school: int,
     ) -> None:
         rng, number = self.rng, len(self.people)
         age = (self.end - born).days // 365
@@ -159,7 +174,9 @@ def _nhs(number: int) -> str:
     body = number
     while True:
         digits = f"999{body % 1_000_000:06d}"
-        total = sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=True))
+        total = sum(
+            int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=True)
+        )
         check = (11 - total % 11) % 11
         if check != 10:
             return digits + str(check)

@@ -67,7 +67,9 @@ def _make_room(path: Path) -> None:
         shutil.rmtree(path)
         return
     raise ConfigError(
-        "FG-DEM-02", "the folder holds something that is no demo home", "Choose a new folder."
+        "FG-DEM-02",
+        "the folder holds something that is no demo home",
+        "Choose a new folder.",
     )
 
 
@@ -153,5 +155,9 @@ def serve_home(home: Home, port: int | None) -> None:
     typer.echo(f"Serving on http://127.0.0.1:{chosen}/ - stop with Ctrl-C.", err=True)
     # No access log: a path can hold a reference, and the audit trail is the record of access.
     uvicorn.run(
-        create_app(home), host="127.0.0.1", port=chosen, access_log=False, log_level="warning"
+        create_app(home),
+        host="127.0.0.1",
+        port=chosen,
+        access_log=False,
+        log_level="warning",
     )

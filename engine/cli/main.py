@@ -67,7 +67,9 @@ def user_of(home: Home, as_user: str | None) -> tuple[str, str]:
         return getpass.getuser(), "os"
     if not home.is_demo:
         raise ConfigError(
-            "FG-CLI-01", "--as works in a demo home only", "Run as the user who has the account."
+            "FG-CLI-01",
+            "--as works in a demo home only",
+            "Run as the user who has the account.",
         )
     return as_user, "demo"
 
@@ -82,7 +84,9 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ConfigError("FG-CLI-02", "the date is not year-month-day", "Write 2026-11-25.") from None
+        raise ConfigError(
+            "FG-CLI-02", "the date is not year-month-day", "Write 2026-11-25."
+        ) from None
 
 
 @app.callback(invoke_without_command=True)
@@ -125,9 +129,17 @@ def init(
             clock=system_clock,
             randomness=system_randomness,
         )
-        result = {"home": str(chosen), "profile": profile, "policy_version": made.pack.version}
+        result = {
+            "home": str(chosen),
+            "profile": profile,
+            "policy_version": made.pack.version,
+        }
         made.close()
-        emit(result, as_json, lambda: f"Made a {profile} home. Next: fieldgate submit --help")
+        emit(
+            result,
+            as_json,
+            lambda: f"Made a {profile} home. Next: fieldgate submit --help",
+        )
 
 
 @app.command()
@@ -185,8 +197,10 @@ def link(home: HomeOption = None, as_json: JsonOption = False) -> None:
         emit(
             result,
             as_json,
-            lambda: f"{result['records']} records are {result['persons']} persons "
-            f"({result['not_enough_to_identify']} not enough to identify).",
+            lambda: (
+                f"{result['records']} records are {result['persons']} persons "
+                f"({result['not_enough_to_identify']} not enough to identify)."
+            ),
         )
 
 
@@ -207,13 +221,17 @@ def score(
         emit(
             manifest,
             as_json,
-            lambda: f"Run {manifest['run']}: {manifest['persons']} persons, "
-            f"lists {manifest['lists']}, digest {manifest['digest'][:16]}",
+            lambda: (
+                f"Run {manifest['run']}: {manifest['persons']} persons, "
+                f"lists {manifest['lists']}, digest {manifest['digest'][:16]}"
+            ),
         )
 
 
 @review.command("list")
-def review_list(home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False) -> None:
+def review_list(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
     """Print the newest review lists: references and numbers, no names."""
     with told(as_json):
         from engine.flows.person import review_lists
@@ -236,7 +254,12 @@ def _lists_words(result: dict[str, Any]) -> str:
             parts.append(f"{one['label']}: {result['not_scored'][one['theme']]}")
             continue
         rows = [
-            (e["rank"], e["person"], "(blind)" if e["blind"] else f"{e['score']:.3f}", e["outcome"])
+            (
+                e["rank"],
+                e["person"],
+                "(blind)" if e["blind"] else f"{e['score']:.3f}",
+                e["outcome"],
+            )
             for e in one["entries"]
         ]
         parts.append(
@@ -295,7 +318,12 @@ def _reveal_words(shown: dict[str, Any]) -> str:
         f"Shown to {shown['user']} for {shown['purpose']}; closes {shown['expires_at']}",
         ("what", "value", "level", "held by"),
         [
-            (one["label"], one["value"].replace("\n", ", "), one["level"], "; ".join(one["sources"]))
+            (
+                one["label"],
+                one["value"].replace("\n", ", "),
+                one["level"],
+                "; ".join(one["sources"]),
+            )
             for one in shown["identity"]
         ],
     )
@@ -328,7 +356,11 @@ def audit_verify(
             *(f"  no outcome yet: intent {intent}" for intent in report.open_intents),
         ]
         emit(report.as_dict(), as_json, lambda: "\n".join(lines))
-        code = {"verified": Exit.OK, "tampered": Exit.TAMPERED, "incomplete": Exit.INCOMPLETE}
+        code = {
+            "verified": Exit.OK,
+            "tampered": Exit.TAMPERED,
+            "incomplete": Exit.INCOMPLETE,
+        }
         raise typer.Exit(code[report.status])
 
 
@@ -384,7 +416,11 @@ def account_add(
         opened = open_home(home)
         add_account(opened, user, label or user, agency, role, purpose, by=getpass.getuser())
         opened.close()
-        emit({"user": user, "role": role}, as_json, lambda: f"{user} is {role} of {agency}.")
+        emit(
+            {"user": user, "role": role},
+            as_json,
+            lambda: f"{user} is {role} of {agency}.",
+        )
 
 
 @flag.command("set")
@@ -409,7 +445,9 @@ def flag_set(
 def demo(
     size: Annotated[str, typer.Option(help="tiny, town or city.")] = "town",
     home: HomeOption = None,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="Do not start the web face.")] = False,
+    no_serve: Annotated[
+        bool, typer.Option("--no-serve", help="Do not start the web face.")
+    ] = False,
     as_of: Annotated[str, typer.Option("--as-of", help="Last day of the city.")] = "today",
     as_json: JsonOption = False,
 ) -> None:
@@ -440,7 +478,10 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
         from engine.domain.errors import Exit
 
         checks = check_all(home)
-        result = {"checks": checks, "ok": all(one["status"] != "fail" for one in checks)}
+        result = {
+            "checks": checks,
+            "ok": all(one["status"] != "fail" for one in checks),
+        }
         emit(
             result,
             as_json,

@@ -35,11 +35,14 @@ def told(as_json: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("Interrupted. What was begun has been taken back; run it again.", err=True)
         raise typer.Exit(Exit.UNEXPECTED) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the last border: told by type only
         known = translate(error)
         if known is None:
             # The text of an unknown error might hold a value, so only its type is told.
-            typer.echo(f"FG-XXX-00: unexpected {type(error).__name__}. Please report it.", err=True)
+            typer.echo(
+                f"FG-XXX-00: unexpected {type(error).__name__}. Please report it.",
+                err=True,
+            )
             raise typer.Exit(Exit.UNEXPECTED) from None
         if as_json:
             typer.echo(
@@ -66,9 +69,7 @@ def told(as_json: bool) -> Iterator[None]:
 def table(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     """Return a plain table; numbers to the right, nothing but spaces between."""
     texts = [tuple("" if cell is None else str(cell) for cell in row) for row in rows]
-    widths = [
-        max([len(header[at]), *(len(row[at]) for row in texts)]) for at in range(len(header))
-    ]
+    widths = [max([len(header[at]), *(len(row[at]) for row in texts)]) for at in range(len(header))]
     numeric = [
         all(_is_number(row[at]) for row in texts if row[at]) and bool(texts)
         for at in range(len(header))
@@ -80,7 +81,11 @@ def table(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> s
             for cell, width, right in zip(cells, widths, numeric, strict=True)
         ).rstrip()
 
-    body = [line(header), line(tuple("-" * width for width in widths)), *map(line, texts)]
+    body = [
+        line(header),
+        line(tuple("-" * width for width in widths)),
+        *map(line, texts),
+    ]
     return "\n".join([title, *body])
 
 

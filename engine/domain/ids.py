@@ -56,4 +56,9 @@ class Actor:
 
     def as_event(self) -> dict[str, str]:
         """Return the form that an audit event carries."""
-        return {"id": self.user, "org": self.agency, "role": self.role, "auth": self.auth}
+        return {
+            "id": self.user,
+            "org": self.agency,
+            "role": self.role,
+            "auth": self.auth,
+        }

@@ -72,9 +72,7 @@ class Prepared:
     events: list[tuple[int, int, int, int, int, str, int, int]] = field(
         default_factory=list, repr=False
     )
-    states: list[tuple[int, int, int, int, int, str, int]] = field(
-        default_factory=list, repr=False
-    )
+    states: list[tuple[int, int, int, int, int, str, int]] = field(default_factory=list, repr=False)
     flags: list[tuple[int, str, str]] = field(default_factory=list, repr=False)
     findings: list[FindingGroup] = field(default_factory=list)
     rows_in: int = 0

@@ -33,8 +33,8 @@ Progress = Callable[[str], None]
 class Stages:
     """Seconds and peak memory of each stage, in this process and its scoring process."""
 
+    progress: Progress
     found: list[dict[str, Any]] = field(default_factory=list)
-    progress: Progress = str
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -87,7 +87,12 @@ def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str
     """
     stages = Stages(progress=progress)
     operator = Actor("demo.operator", "host", "operator", "demo")
-    report: dict[str, Any] = {"synthetic": True, "size": size, "seed": SEED, "as_of": as_of.isoformat()}
+    report: dict[str, Any] = {
+        "synthetic": True,
+        "size": size,
+        "seed": SEED,
+        "as_of": as_of.isoformat(),
+    }
     with tempfile.TemporaryDirectory(prefix="fieldgate-city-") as folder:
         with stages.stage("city"):
             city = write_city(Path(folder), size, SEED, as_of)
@@ -96,7 +101,11 @@ def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str
         for source, (agency, _) in FILES.items():
             with stages.stage(f"submit {source}"):
                 receipt = submit(
-                    home, city.file(source), agency=agency, source=source, actor=operator
+                    home,
+                    city.file(source),
+                    agency=agency,
+                    source=source,
+                    actor=operator,
                 )
             report["deliveries"].append(_delivery(receipt))
         with stages.stage("link"):
@@ -104,7 +113,9 @@ def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str
         report["persons"] = linked
         with stages.stage("score"):
             manifest = score(home, as_of, operator)
-        report["run"] = {key: manifest[key] for key in ("run", "digest", "persons", "links", "lists")}
+        report["run"] = {
+            key: manifest[key] for key in ("run", "digest", "persons", "links", "lists")
+        }
         with stages.stage("evaluate"):
             measured = evaluate(home, city.truth, operator)
     report |= {name: measured[name] for name in ("precision", "recall", "per_agency")}
@@ -131,7 +142,15 @@ def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str
 
 
 def _delivery(receipt: dict[str, Any]) -> dict[str, Any]:
-    names = ("delivery", "agency", "source", "content_sha256", "records", "events", "states")
+    names = (
+        "delivery",
+        "agency",
+        "source",
+        "content_sha256",
+        "records",
+        "events",
+        "states",
+    )
     return {
         **{name: receipt[name] for name in names},
         "rows": receipt["rows"],
@@ -147,7 +166,7 @@ def _delivery(receipt: dict[str, Any]) -> dict[str, Any]:
 _REASON = "Strategy discussion today; need to know which services know this child."
 _ASKS = (
     ("demo.social_worker", "safeguard_child", "CASE-1001", _REASON),
-    ("demo.school_lead", "school_safeguarding", "CASE-1002", "Pupil has stopped attending; who is working with the family?"),
+    ("demo.school_lead", "school_safeguarding", "CASE-1002", "Pupil has stopped attending; who works with them?"),
     ("demo.police_analyst", "crime_prevention", "CASE-1003", "Checking victims before a local operation."),
     ("demo.social_worker", "safeguard_child", "CASE-1004", "curious"),
     ("demo.social_worker", "enforcement", "CASE-1005", _REASON),

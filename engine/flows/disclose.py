@@ -25,10 +25,21 @@ LEVEL_WORDS = {
     Level.BANDED: "range",
     Level.CLEAR: "full",
 }
-PARTS = (
-    *("given_name", "surname", "preferred_name", "birth_date", "sex", "address", "postcode"),
-    *("nhs_number", "upn", "local_id", "phone", "email"),
-)
+PARTS = {
+    "given_name": "First name",
+    "surname": "Last name",
+    "preferred_name": "Preferred name",
+    "birth_date": "Birth date",
+    "sex": "Sex",
+    "address": "Address",
+    "postcode": "Postcode",
+    "nhs_number": "NHS number",
+    "upn": "Unique pupil number",
+    "local_id": "Own reference",
+    "phone": "Telephone",
+    "email": "E-mail",
+}
+_SEXES = {"m": "male", "f": "female", "u": "not known"}
 _FAMILY_ORDER = ("council", "schools", "health", "police", "housing")
 
 
@@ -64,7 +75,7 @@ def visible_content(source: Source, view: View, state: State) -> bool:
 def disclose(held: list[Held], kinds: Mapping[int, Kind]) -> Disclosure:
     """Return what may be shown of the records in `held`."""
     result = Disclosure()
-    values: dict[tuple[str, str, int], list[str]] = {}
+    values: dict[tuple[str, str, str, int], list[str]] = {}
     ordered = sorted(held, key=lambda one: (_rank(one.source.agency), one.source.id))
     for one in ordered:
         if not visible_content(one.source, one.view, one.state):
@@ -79,20 +90,22 @@ def disclose(held: list[Held], kinds: Mapping[int, Kind]) -> Disclosure:
             if shown is None:
                 continue
             result.fields.append(f"{one.source.id}.{name}")
-            sources = values.setdefault((spec.part, shown, int(level)), [])
+            # Every agency has its own kind of id; the other parts mean the same wherever they come from.
+            label = spec.label if spec.part == "local_id" else PARTS[spec.part]
+            sources = values.setdefault((spec.part, label, shown, int(level)), [])
             if one.source.title not in sources:
                 sources.append(one.source.title)
         result.facts += _facts(one, kinds, result.fields)
-    labels = _labels(held)
-    for (part, shown, level), sources in sorted(
-        values.items(), key=lambda item: PARTS.index(item[0][0])
+    order = list(PARTS)
+    for (part, label, shown, number), sources in sorted(
+        values.items(), key=lambda item: order.index(item[0][0])
     ):
         result.identity.append(
             {
                 "part": part,
-                "label": labels.get(part, part),
+                "label": label,
                 "value": shown,
-                "level": LEVEL_WORDS[Level(level)],
+                "level": LEVEL_WORDS[Level(number)],
                 "sources": sources,
             }
         )
@@ -107,19 +120,12 @@ def _rank(agency: str) -> int:
     return _FAMILY_ORDER.index(agency) if agency in _FAMILY_ORDER else len(_FAMILY_ORDER)
 
 
-def _labels(held: list[Held]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for one in held:
-        for spec in one.source.fields.values():
-            if spec.part:
-                found.setdefault(spec.part, spec.label)
-    return found
-
-
 def identity_value(part: str, value: str, level: Level) -> str | None:
     """Return an identity value at a level, or None when nothing of it is shown."""
     if level == Level.CLEAR:
-        return value
+        if part == "birth_date":
+            return plain_date(date.fromisoformat(value))
+        return _SEXES.get(value, value) if part == "sex" else value
     if level < Level.BANDED:
         return None
     if part == "birth_date":

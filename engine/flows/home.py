@@ -20,7 +20,14 @@ from audit.log import AuditLog
 from audit.note import Signer
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness, system_clock, system_randomness
-from engine.identity.keys import DEMO, PURPOSES, STRONG, Keyring, create_keyring, open_keyring
+from engine.identity.keys import (
+    DEMO,
+    PURPOSES,
+    STRONG,
+    Keyring,
+    create_keyring,
+    open_keyring,
+)
 from engine.identity.pseudonyms import Domain, domain, self_test
 from engine.identity.vault_tables import metadata as vault_metadata
 from engine.linkage.index_tables import metadata as linkage_metadata
@@ -33,7 +40,16 @@ from policies.model import Pack
 from scoring.tables import Tables
 
 PROFILES = ("demo", "single", "split")
-LANES = ("casework", "vault", "linkage", "audit", "warehouse", "staging", "pack", "keys")
+LANES = (
+    "casework",
+    "vault",
+    "linkage",
+    "audit",
+    "warehouse",
+    "staging",
+    "pack",
+    "keys",
+)
 MANIFEST = "home.json"
 _DEMO_PASSPHRASE = "demo.passphrase"  # noqa: S105  # a file name
 
@@ -155,7 +171,9 @@ class Home:
         Raises:
             ConfigError: ``FG-POL-05`` when the copy was edited and not activated.
         """
-        pack = policies.load.load_pack(self.path / "pack" / "gateways", self.path / "pack" / "policies")
+        pack = policies.load.load_pack(
+            self.path / "pack" / "gateways", self.path / "pack" / "policies"
+        )
         with Session(reading(self.casework)) as session:
             pointer = session.get(PolicyPointer, 1)
         if pointer is None or pointer.version != pack.version:
@@ -295,7 +313,7 @@ def create_home(
         "log_key_folder": str(log_key_folder.resolve()) if log_key_folder else "",
     }
     home.__dict__["manifest"] = manifest
-    signer = Signer.from_bytes(manifest["log_name"], home.keyring("log").derive("ed25519", 32))
+    signer = Signer.from_bytes(str(manifest["log_name"]), home.keyring("log").derive("ed25519", 32))
     AuditLog.create(path / "audit", signer.vkey())
     upgrade(home.casework)
     vault_metadata.create_all(home.vault)
@@ -313,8 +331,16 @@ def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:
     that a demonstration does not end with a date in a file. Real homes keep the dates as signed.
     """
     places = (
-        (gateways.load.shipped(), path / "pack" / "gateways", ("register", "agreements", "")),
-        (policies.load.shipped(), path / "pack" / "policies", ("sources", "grants", "caps", "")),
+        (
+            gateways.load.shipped(),
+            path / "pack" / "gateways",
+            ("register", "agreements", ""),
+        ),
+        (
+            policies.load.shipped(),
+            path / "pack" / "policies",
+            ("sources", "grants", "caps", ""),
+        ),
     )
     for source, target, folders in places:
         for folder in folders:

@@ -21,7 +21,13 @@ from sqlmodel import Session
 from audit.errors import AuditFault
 from audit.event import make_event
 from audit.log import Entry
-from engine.domain.errors import AuditError, ConfigError, FieldgateError, PolicyRefused, told
+from engine.domain.errors import (
+    AuditError,
+    ConfigError,
+    FieldgateError,
+    PolicyRefused,
+    told,
+)
 from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.store.tables import FlowCommit, PolicyPointer
@@ -84,7 +90,9 @@ class Flow:
             pointer = session.get(PolicyPointer, 1)
             if pointer is None or pointer.version != policy:
                 raise ConfigError(
-                    "FG-POL-06", "the policy changed while this was running", "Try again."
+                    "FG-POL-06",
+                    "the policy changed while this was running",
+                    "Try again.",
                 )
             result = publish(session)
             session.add(
@@ -179,7 +187,9 @@ def _take_lock(home: Home, intent: str) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ConfigError(
-            "FG-HOME-05", "the staging folder cannot be written", "Check its rights and the disk."
+            "FG-HOME-05",
+            "the staging folder cannot be written",
+            "Check its rights and the disk.",
         ) from None
     return descriptor
 

@@ -120,11 +120,19 @@ def _refused(
     weights = {
         (left, right): weight
         for left, right, weight in zip(
-            linking.left.tolist(), linking.right.tolist(), linking.weight.tolist(), strict=True
+            linking.left.tolist(),
+            linking.right.tolist(),
+            linking.weight.tolist(),
+            strict=True,
         )
     }
     return [
-        (found.records[left], found.records[right], reason, weights.get((left, right), 99.0))
+        (
+            found.records[left],
+            found.records[right],
+            reason,
+            weights.get((left, right), 99.0),
+        )
         for left, right, reason in clusters.refused
     ]
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import PolicyRefused
 from engine.domain.ids import Actor, from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
-from engine.flows.disclose import plain_date
+from engine.flows.disclose import quarter
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.reveal import NOTHING
@@ -37,7 +37,9 @@ def _account(home: Home, user: str) -> Account:
         found = session.get(Account, user)
     if found is None or not found.active:
         raise PolicyRefused(
-            "FG-REV-01", "that user has no active account here", "Ask the operator to add one."
+            "FG-REV-01",
+            "that user has no active account here",
+            "Ask the operator to add one.",
         )
     return found
 
@@ -50,9 +52,7 @@ def _require(home: Home, account: Account, source: str, name: str) -> Level:
         account.purpose,
         {"reason_given": True, "decision_recorded": True},
     )
-    view = authorise(
-        home.pack, request, source, [name], home.clock().date(), frozenset()
-    )
+    view = authorise(home.pack, request, source, [name], home.clock().date(), frozenset())
     # Derived data has no subject of its own here: the strictest reading of every flag but those that
     # its inputs were already filtered by.
     level = view.level(name, {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"})
@@ -91,7 +91,12 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
         if user is not None:
             _require(home, account, "engine.lists", "review_list")
         run = latest_run(home)
-        answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {}}
+        answer: dict[str, Any] = {
+            "run": None,
+            "as_of": None,
+            "lists": [],
+            "not_scored": {},
+        }
         if run is not None:
             answer = {
                 "run": run.id,
@@ -147,11 +152,17 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
         person_id = home.domain("casework").parse(person)
     except Exception as error:
         raise PolicyRefused(
-            "FG-REV-02", "that is no reference of a person here", "Copy it again from the list."
+            "FG-REV-02",
+            "that is no reference of a person here",
+            "Copy it again from the list.",
         ) from error
     audit = home.domain("audit")
     subject = audit.text(audit.seal([person_id])[0])
-    details = {"source": "engine.scores", "subject": subject, "purpose": account.purpose}
+    details = {
+        "source": "engine.scores",
+        "subject": subject,
+        "purpose": account.purpose,
+    }
     with Flow(home, "look", "consultation", actor, details) as flow:
         _require(home, account, "engine.scores", "score")
         run = latest_run(home)
@@ -159,7 +170,9 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             state = session.get(SubjectState, person)
         if run is None or state is None:
             raise PolicyRefused(
-                "FG-REV-02", "that is no reference of a person here", "Copy it again from the list."
+                "FG-REV-02",
+                "that is no reference of a person here",
+                "Copy it again from the list.",
             )
         answer = _evidence(home, run, person_id)
         answer |= {
@@ -240,7 +253,8 @@ def _score(
         {
             "reason": kinds[part["kind"]].label,
             "count": part["count"],
-            "last_seen": plain_date(from_day_number(part["last"])),
+            # Banded: an exact date belongs to the source and is shown by a reveal at its level.
+            "last_seen": quarter(from_day_number(part["last"])),
             "points": part["points"] / ONE,
             "part": share / 1000,
         }
@@ -301,7 +315,7 @@ def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
             "code": code,
             "group": GROUPS[code[0]],
             "label": label,
-            "last_seen": plain_date(from_day_number(last[code])) if code in last else None,
+            "last_seen": quarter(from_day_number(last[code])) if code in last else None,
         }
         for code, label in INDICATORS.items()
     ]
@@ -330,7 +344,7 @@ def _associates(home: Home, run: ScoreRun, pid: int) -> list[dict[str, Any]]:
         {
             "handle": f"Associate {number}",
             "links": "; ".join(found["kinds"]),
-            "last_seen": plain_date(from_day_number(found["last"])),
+            "last_seen": quarter(from_day_number(found["last"])),
             "shares_risk": other in risk,
             "exposure": risk.get(other, 0) / 1000,
         }
@@ -352,16 +366,24 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
         _require(home, account, "engine.lists", "review_list")
         if outcome not in OUTCOMES:
             raise PolicyRefused(
-                "FG-REV-08", "that outcome is not one of the list", f"Use {', '.join(OUTCOMES)}."
+                "FG-REV-08",
+                "that outcome is not one of the list",
+                f"Use {', '.join(OUTCOMES)}.",
             )
 
         def publish(session: Session) -> str:
             found = session.get(ReviewItem, item)
             if found is None or found.outcome is not None:
                 raise PolicyRefused(
-                    "FG-REV-08", "that entry is not there or was decided already", "Look again."
+                    "FG-REV-08",
+                    "that entry is not there or was decided already",
+                    "Look again.",
                 )
-            found.outcome, found.decided_by, found.decided_at = outcome, user, home.clock()
+            found.outcome, found.decided_by, found.decided_at = (
+                outcome,
+                user,
+                home.clock(),
+            )
             return found.person
 
         person = flow.commit(publish)
@@ -369,5 +391,3 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
         subject = audit.text(audit.seal([home.domain("casework").parse(person)])[0])
         flow.finish({"source": "engine.lists", "subject": subject, "rules": [outcome]})
         return {"item": item, "outcome": outcome, "decided_by": user}
-
-

@@ -25,7 +25,14 @@ from engine.intake.contract import contract_of
 from engine.linkage.index import records_of
 from engine.linkage.index_tables import encoding
 from engine.store.session import reading
-from engine.store.tables import Account, Reason, RecordFlag, Reveal, ReviewItem, SubjectState
+from engine.store.tables import (
+    Account,
+    Reason,
+    RecordFlag,
+    Reveal,
+    ReviewItem,
+    SubjectState,
+)
 from engine.telemetry import span
 from policies import authorise
 from policies.authorise import open_bases
@@ -33,9 +40,7 @@ from policies.model import Level, Pack, Request, Source, View
 from policies.shadow import shadow_level
 
 MIN_REASON = 20
-NOTHING = (
-    "What is not shown may be absent or not shared with you. Nothing found never means nothing known."
-)
+NOTHING = "What is not shown may be absent or not shared with you. Nothing found never means nothing known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +171,19 @@ def _account(home: Home, user: str) -> Account:
         found = session.get(Account, user)
     if found is None or not found.active:
         raise PolicyRefused(
-            "FG-REV-01", "that user has no active account here", "Ask the operator to add one."
+            "FG-REV-01",
+            "that user has no active account here",
+            "Ask the operator to add one.",
         )
     return found
 
 
 def _is_listed(home: Home, person: str) -> bool:
     with Session(reading(home.casework)) as session:
-        return session.exec(select(ReviewItem.id).where(ReviewItem.person == person)).first() is not None
+        return (
+            session.exec(select(ReviewItem.id).where(ReviewItem.person == person)).first()
+            is not None
+        )
 
 
 def _person_id(home: Home, person: str) -> bytes | None:
@@ -195,12 +205,16 @@ def _decide(flow: Flow, ask: Ask, person_id: bytes | None) -> _Decided:
     flow.arrow("decide")
     if person_id is None:
         raise PolicyRefused(
-            "FG-REV-02", "that is no reference of a person here", "Copy it again from the list."
+            "FG-REV-02",
+            "that is no reference of a person here",
+            "Copy it again from the list.",
         )
     records = home.domain("linkage").open(records_of(home.linkage, person_id))
     if not records:
         raise PolicyRefused(
-            "FG-REV-02", "that is no reference of a person here", "Copy it again from the list."
+            "FG-REV-02",
+            "that is no reference of a person here",
+            "Copy it again from the list.",
         )
     met = _met(ask)
     account = _account(home, ask.user)
@@ -243,9 +257,9 @@ def _sources_of(engine: Engine, domain: Domain, records: list[bytes]) -> dict[by
     sealed = dict(zip(domain.seal(records), records, strict=True))
     with engine.connect() as connection:
         rows = connection.execute(
-            encoding.select().with_only_columns(encoding.c.record, encoding.c.source).where(
-                encoding.c.record.in_(list(sealed))
-            )
+            encoding.select()
+            .with_only_columns(encoding.c.record, encoding.c.source)
+            .where(encoding.c.record.in_(list(sealed)))
         )
         return {sealed[bytes(row.record)]: str(row.source) for row in rows}
 
@@ -262,7 +276,9 @@ def _load_states(home: Home, person: str, decided: _Decided) -> None:
     set_flags = {(row.record, row.flag): row.value for row in rows}
     for record, name in decided.names.items():
         defaults = home.pack.sources[decided.sources[record]].record_defaults
-        flags = {flag: str(person_flags[flag]) for flag in words.subject_flags if flag in person_flags}
+        flags = {
+            flag: str(person_flags[flag]) for flag in words.subject_flags if flag in person_flags
+        }
         for flag in words.record_flags:
             value = set_flags.get((name, flag)) or defaults.get(flag)
             if value:
@@ -311,7 +327,8 @@ def _refusal(home: Home, decided: _Decided, met: frozenset[str]) -> PolicyRefuse
         "nothing of this person may be shown to you for this purpose",
         f"Give a case reference and a reason of at least {MIN_REASON} characters, and ask again."
         if unmet
-        else "If you need it for a child's safety, ask your information governance lead. " + NOTHING,
+        else "If you need it for a child's safety, ask your information governance lead. "
+        + NOTHING,
         unmet or common or ["E12 no grant covers this request"],
     )
 
@@ -330,7 +347,9 @@ def _shadow(home: Home, decided: _Decided) -> None:
             for items in states:
                 state = dict(items)
                 level = view.level(name, state)
-                if level > Level.REFUSE and level != _second(home.pack, decided, spec, name, state, as_of):
+                if level > Level.REFUSE and level != _second(
+                    home.pack, decided, spec, name, state, as_of
+                ):
                     raise PolicyRefused(
                         "FG-REV-05",
                         "the two policy engines disagree, so nothing is shown",
@@ -339,7 +358,12 @@ def _shadow(home: Home, decided: _Decided) -> None:
 
 
 def _second(
-    pack: Pack, decided: _Decided, spec: Source, name: str, state: dict[str, str], as_of: Any
+    pack: Pack,
+    decided: _Decided,
+    spec: Source,
+    name: str,
+    state: dict[str, str],
+    as_of: Any,
 ) -> Level:
     bases, _ = open_bases(pack, decided.request, spec, spec.fields[name], as_of)
     return shadow_level(pack, decided.request, spec, name, state, bases)
@@ -385,7 +409,11 @@ def _publish(
     cipher = AESGCM(home.keyring("grant").derive("reason", 32))
     sealed = cipher.encrypt(nonce, salt + ask.reason.encode(), flow.intent.encode())
     session.add(
-        Reason(intent=flow.intent, commitment=commitment(salt, ask.reason), sealed=nonce + sealed)
+        Reason(
+            intent=flow.intent,
+            commitment=commitment(salt, ask.reason),
+            sealed=nonce + sealed,
+        )
     )
     return grant
 
@@ -446,9 +474,7 @@ def _short(fields: list[str]) -> list[str]:
     return fields if len(fields) <= 80 else [*fields[:79], f"and {len(fields) - 79} more"]
 
 
-def _answer(
-    person: str, grant: Reveal, decided: _Decided, shown: Disclosure
-) -> dict[str, Any]:
+def _answer(person: str, grant: Reveal, decided: _Decided, shown: Disclosure) -> dict[str, Any]:
     return {
         "reveal": grant.id,
         "kind": grant.kind,
@@ -461,7 +487,9 @@ def _answer(
         "identity": shown.identity,
         "facts": shown.facts,
         "known_to": shown.known_to,
-        "bases": [{"agreement": agreement, "gateway": gateway} for agreement, gateway in decided.bases],
+        "bases": [
+            {"agreement": agreement, "gateway": gateway} for agreement, gateway in decided.bases
+        ],
         "obligations": decided.obligations,
         "policy_version": grant.policy_version,
         "note": NOTHING,

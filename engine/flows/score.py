@@ -48,7 +48,11 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
     Audited as ``model_run``.
     """
     with Flow(
-        home, "score", "model_run", actor, {"purpose": PURPOSE, "counts": {"as_of": day_number(as_of)}}
+        home,
+        "score",
+        "model_run",
+        actor,
+        {"purpose": PURPOSE, "counts": {"as_of": day_number(as_of)}},
     ) as flow:
         link_run = _latest_link(home)
         flow.arrow("inputs")
@@ -123,7 +127,11 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
             months[member_of[record]][month] += 1
     # The month most records agree on; of several, the latest, which keeps somebody a child longer.
     born = [
-        max(months[person], key=lambda month: (months[person][month], month), default=UNKNOWN_MONTH)
+        max(
+            months[person],
+            key=lambda month: (months[person][month], month),
+            default=UNKNOWN_MONTH,
+        )
         if person in months
         else UNKNOWN_MONTH
         for person in people
@@ -174,7 +182,10 @@ def _admitted(home: Home, loaded: set[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for source_id in sorted(loaded):
         source = home.pack.sources.get(source_id)
-        if source is None or source.record_defaults != {"restricted": "n", "embargoed": "n"}:
+        if source is None or source.record_defaults != {
+            "restricted": "n",
+            "embargoed": "n",
+        }:
             continue
         contract = contract_of(source)
         answer = admit(
@@ -205,7 +216,7 @@ def kinds_of(contract: Contract, yield_id: str) -> set[str]:
 
 def _run_process(job: dict[str, Any], out: Path) -> dict[str, Any]:
     """Run the scoring process with a scrubbed environment; the job comes on standard input."""
-    process = subprocess.run(  # noqa: S603  # our own module, no shell
+    process = subprocess.run(  # our own module, no shell
         [sys.executable, "-I", "-m", "scoring.run"],
         input=json.dumps(job),
         capture_output=True,

@@ -17,11 +17,41 @@ from engine.settings import Settings
 from engine.store.tables import Account, PolicyPointer, RecordFlag, SubjectState
 
 DEMO_ACCOUNTS = (
-    ("demo.social_worker", "Social worker (demo)", "council", "social_worker", "safeguard_child"),
-    ("demo.front_door", "First Response (demo)", "council", "front_door", "safeguard_child"),
-    ("demo.early_help", "Families in Focus (demo)", "council", "early_help", "promote_welfare"),
-    ("demo.school_lead", "School lead (demo)", "schools", "school_lead", "school_safeguarding"),
-    ("demo.police_analyst", "Police analyst (demo)", "police", "police_analyst", "crime_prevention"),
+    (
+        "demo.social_worker",
+        "Social worker (demo)",
+        "council",
+        "social_worker",
+        "safeguard_child",
+    ),
+    (
+        "demo.front_door",
+        "First Response (demo)",
+        "council",
+        "front_door",
+        "safeguard_child",
+    ),
+    (
+        "demo.early_help",
+        "Families in Focus (demo)",
+        "council",
+        "early_help",
+        "promote_welfare",
+    ),
+    (
+        "demo.school_lead",
+        "School lead (demo)",
+        "schools",
+        "school_lead",
+        "school_safeguarding",
+    ),
+    (
+        "demo.police_analyst",
+        "Police analyst (demo)",
+        "police",
+        "police_analyst",
+        "crime_prevention",
+    ),
     ("demo.ig_lead", "Governance lead (demo)", "council", "ig_lead", "safeguard_child"),
 )
 
@@ -59,7 +89,12 @@ def init(
     Audited as ``config`` and ``policy_publish``.
     """
     home = create_home(
-        path, profile, settings, log_key_folder=log_key_folder, clock=clock, randomness=randomness
+        path,
+        profile,
+        settings,
+        log_key_folder=log_key_folder,
+        clock=clock,
+        randomness=randomness,
     )
     activate_policy(home, user)
     if profile == "demo":
@@ -122,7 +157,11 @@ def add_account(
             "See the roles in the pack's vocabulary.",
         )
     with Flow(
-        home, "account", "config", operator(home.profile, by), {"grant": f"{role}@{agency}"}
+        home,
+        "account",
+        "config",
+        operator(home.profile, by),
+        {"grant": f"{role}@{agency}"},
     ) as flow:
 
         def publish(session: Session) -> None:
@@ -130,9 +169,7 @@ def add_account(
             if found is not None:
                 session.delete(found)
                 session.flush()
-            session.add(
-                Account(user=user, label=label, agency=agency, role=role, purpose=purpose)
-            )
+            session.add(Account(user=user, label=label, agency=agency, role=role, purpose=purpose))
 
         flow.commit(publish)
         return flow.finish({"grant": f"{role}@{agency}"})
@@ -177,7 +214,9 @@ def set_flag(home: Home, person: str, flag: str, value: str, user: str) -> Entry
             state = session.get(SubjectState, person)
             if state is None:
                 raise ConfigError(
-                    "FG-FLAG-02", "nobody has that reference", "Copy it again from the list."
+                    "FG-FLAG-02",
+                    "nobody has that reference",
+                    "Copy it again from the list.",
                 )
             if flag in words.subject_flags:
                 state.flags = {**state.flags, flag: value}

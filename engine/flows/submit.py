@@ -58,18 +58,28 @@ def submit(home: Home, file: Path, *, agency: str, source: str, actor: Actor) ->
             stream = file.open("rb")
         except OSError:
             raise SubmissionError(
-                "FG-SUB-06", "the file cannot be opened", "Check its name and its rights."
+                "FG-SUB-06",
+                "the file cannot be opened",
+                "Check its name and its rights.",
             ) from None
         with stream:
             content_hash = _hash(stream)
             known = _known(home, agency, source, content_hash)
             if known is not None:
-                flow.finish({"source": source, "result_hash": content_hash, "rules": ["duplicate"]})
+                flow.finish(
+                    {
+                        "source": source,
+                        "result_hash": content_hash,
+                        "rules": ["duplicate"],
+                    }
+                )
                 return {**known, "duplicate": True}
             prepared = _prepare(flow, stream, contract, agency)
             if _hash(stream) != content_hash:
                 raise SubmissionError(
-                    "FG-SUB-07", "the file changed while it was read", "Send it when it is complete."
+                    "FG-SUB-07",
+                    "the file changed while it was read",
+                    "Send it when it is complete.",
                 )
         with span("submit.stage", source=source, records=len(prepared.local_keys)):
             records = _stage(flow, prepared, contract)
@@ -235,7 +245,9 @@ def _stage_warehouse(
         for record, kind, start, end, recorded, place, row in prepared.states
     ]  # fmt: skip
     home.warehouse.write_delivery(
-        flow.intent, event_table(names, events, number), state_table(names, states, number)
+        flow.intent,
+        event_table(names, events, number),
+        state_table(names, states, number),
     )
 
 
@@ -246,7 +258,11 @@ def _flags(flow: Flow, prepared: Prepared, records: list[bytes]) -> list[RecordF
     names = domain.seal([records[number] for number, _ in stated])
     return [
         RecordFlag(
-            record=domain.text(sealed), flag=name, value=value, set_by="source", set_at=now
+            record=domain.text(sealed),
+            flag=name,
+            value=value,
+            set_by="source",
+            set_at=now,
         )
         for sealed, ((_, name), value) in zip(names, stated.items(), strict=True)
     ]

@@ -41,7 +41,13 @@ def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> li
     """
     account = _account(home, user)
     actor = Actor(user, account.agency, account.role, auth)
-    with Flow(home, "read_trail", "audit_read", actor, {"rules": [use if use in USES else "unknown"]}) as flow:
+    with Flow(
+        home,
+        "read_trail",
+        "audit_read",
+        actor,
+        {"rules": [use if use in USES else "unknown"]},
+    ) as flow:
         if account.role != "ig_lead" or use not in USES:
             raise PolicyRefused(
                 "FG-AUD-10",
@@ -95,8 +101,10 @@ def sentence(event: dict[str, Any]) -> str:
     """Tell an event as a sentence."""
     what = _VERBS.get(event["flow"], event["flow"])
     if event["phase"] == "intent":
-        return f"{event['actor']['id']} asked for {what}" if not what.startswith("to ") else (
-            f"{event['actor']['id']} asked {what}"
+        return (
+            f"{event['actor']['id']} asked for {what}"
+            if not what.startswith("to ")
+            else (f"{event['actor']['id']} asked {what}")
         )
     decision = {
         "permit": "was done",

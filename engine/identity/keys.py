@@ -128,7 +128,9 @@ def open_keyring(path: Path, purpose: str, passphrase: Callable[[], bytes]) -> K
         ) from None
     if mode & 0o077:
         raise ConfigError(
-            "FG-KEY-02", f"the {purpose} keyring is readable by others", "Run chmod 600 on it."
+            "FG-KEY-02",
+            f"the {purpose} keyring is readable by others",
+            "Run chmod 600 on it.",
         )
     try:
         kdf = document["kdf"]
@@ -153,7 +155,11 @@ def open_keyring(path: Path, purpose: str, passphrase: Callable[[], bytes]) -> K
 
 def _derive(passphrase: bytes, salt: bytes, cost: Cost) -> bytes:
     return Argon2id(
-        salt=salt, length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory
+        salt=salt,
+        length=32,
+        iterations=cost.passes,
+        lanes=cost.lanes,
+        memory_cost=cost.memory,
     ).derive(passphrase)
 
 

@@ -21,8 +21,30 @@ VERSION = "n1"
 
 _PLACEHOLDER_NAMES = frozenset(
     {
-        *("UNKNOWN", "NOT KNOWN", "NK", "N A", "NA", "TBC", "NONE", "NULL", "X", "XX", "TEST"),
-        *("BABY", "INFANT", "MALE", "FEMALE", "TWIN", "TWIN 1", "TWIN 2", "TWIN ONE", "TWIN TWO"),
+        *(
+            "UNKNOWN",
+            "NOT KNOWN",
+            "NK",
+            "N A",
+            "NA",
+            "TBC",
+            "NONE",
+            "NULL",
+            "X",
+            "XX",
+            "TEST",
+        ),
+        *(
+            "BABY",
+            "INFANT",
+            "MALE",
+            "FEMALE",
+            "TWIN",
+            "TWIN 1",
+            "TWIN 2",
+            "TWIN ONE",
+            "TWIN TWO",
+        ),
     }
 )
 _PLACEHOLDER_DATES = frozenset({"1900-01-01", "1901-01-01", "1800-01-01", "1970-01-01"})
@@ -56,7 +78,7 @@ def nicknames() -> dict[str, str]:
     """Return the shipped table: short form to the form it stands for."""
     text = files("engine.identity").joinpath("nicknames.csv").read_text(encoding="utf-8")
     rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
-    return {short: long for short, long in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 @lru_cache(maxsize=200_000)
@@ -66,9 +88,24 @@ def skeleton(part: str | None) -> str | None:
         return None
     text = part
     for old, new in (
-        *(("PH", "F"), ("GH", "G"), ("CK", "K"), ("SCH", "S"), ("SH", "S"), ("TH", "T")),
+        *(
+            ("PH", "F"),
+            ("GH", "G"),
+            ("CK", "K"),
+            ("SCH", "S"),
+            ("SH", "S"),
+            ("TH", "T"),
+        ),
         *(("WR", "R"), ("KN", "N"), ("QU", "K"), ("X", "KS"), ("Q", "K"), ("C", "K")),
-        *(("Z", "S"), ("V", "F"), ("W", "F"), ("J", "Y"), ("D", "T"), ("B", "P"), ("H", "")),
+        *(
+            ("Z", "S"),
+            ("V", "F"),
+            ("W", "F"),
+            ("J", "Y"),
+            ("D", "T"),
+            ("B", "P"),
+            ("H", ""),
+        ),
     ):
         text = text.replace(old, new)
     first, rest = text[:1], re.sub(r"[AEIOUY]", "", text[1:])
@@ -87,7 +124,9 @@ def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
         return None
     if digits.startswith("999") and not accept_test_range:
         return None
-    total = sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False))
+    total = sum(
+        int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)
+    )
     check = (11 - total % 11) % 11
     return digits if check == int(digits[9]) else None
 
@@ -180,8 +219,7 @@ def normalise(
         house=[place[0] for place in places],
         street=[place[1] for place in places],
         nhs_number=[
-            nhs_number(value, accept_test_range=accept_test_range)
-            for value in column("nhs_number")
+            nhs_number(value, accept_test_range=accept_test_range) for value in column("nhs_number")
         ],
         upn=[upn(value) for value in column("upn")],
         local_id=[

@@ -105,7 +105,9 @@ def domain(ring: Keyring, name: str, purpose: str = "safeguarding") -> Domain:
 
 def _forged(name: str) -> VaultError:
     return VaultError(
-        "FG-PSN-01", f"that is not a reference of the domain {name}", "Copy it again from the list."
+        "FG-PSN-01",
+        f"that is not a reference of the domain {name}",
+        "Copy it again from the list.",
     )
 
 

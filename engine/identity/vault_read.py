@@ -1,5 +1,6 @@
-"""Reading the vault. Who may import this module is a list in the import contracts; an addition needs
-an ADR.
+"""Reading the vault.
+
+Who may import this module is a list in the import contracts; an addition needs an ADR.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def open_identities(
     return {record: _open(ring, record, *row[1:]) for record, row in newest.items()}
 
 
-def _open(ring: Keyring, record: bytes, version: int, wrapped: bytes, body: bytes) -> dict[str, str]:
+def _open(
+    ring: Keyring, record: bytes, version: int, wrapped: bytes, body: bytes
+) -> dict[str, str]:
     associated = bound(record, version)
     try:
         wrapper = AESGCM(ring.derive("wrap", 32, version))

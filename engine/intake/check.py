@@ -43,7 +43,8 @@ CAUSES: dict[str, Cause] = {
     "FG-ROW-09": Cause("an e-mail address has no address's shape", "Correct or empty the cell."),
     "FG-ROW-10": Cause("a telephone number has no number's shape", "Correct or empty the cell."),
     "FG-ROW-11": Cause(
-        "a placeholder stands in place of a value; it was read as not known", "Leave it empty."
+        "a placeholder stands in place of a value; it was read as not known",
+        "Leave it empty.",
     ),
     "FG-ROW-12": Cause("a whole number cannot be read", "Use digits only."),
     "FG-ROW-13": Cause("the row has another number of cells than the header", "Quote the cells."),
@@ -94,9 +95,7 @@ def check_column(
 
 
 # A failed check digit weakens an identifier and never costs a child their row (peers.md 0, 5).
-_ALWAYS_WARNING = frozenset(
-    {"FG-ROW-04", "FG-ROW-05", "FG-ROW-07", "FG-ROW-11", "FG-ROW-14"}
-)
+_ALWAYS_WARNING = frozenset({"FG-ROW-04", "FG-ROW-05", "FG-ROW-07", "FG-ROW-11", "FG-ROW-14"})
 
 
 def _severity(code: str, spec: FieldContract) -> str:
@@ -162,7 +161,9 @@ def _nhs_number(text: str, spec: FieldContract, today: date) -> tuple[Value, str
     digits = text.replace(" ", "").replace("-", "")
     if not re.fullmatch(r"[0-9]{10}", digits):
         return None, "FG-ROW-03"
-    total = sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False))
+    total = sum(
+        int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)
+    )
     good = (11 - total % 11) % 11 == int(digits[9]) and len(set(digits)) > 1
     return digits, None if good else "FG-ROW-04"
 

@@ -121,9 +121,7 @@ def _describe_fields(prepared: Prepared, intake: Intake) -> None:
         ]
 
 
-def _check_batch(
-    batch: Batch, intake: Intake, findings: Findings, prepared: Prepared
-) -> _Kept:
+def _check_batch(batch: Batch, intake: Intake, findings: Findings, prepared: Prepared) -> _Kept:
     found = [RowFinding(row, "(row)", "FG-ROW-13", "error") for row in batch.ragged]
     columns: dict[str, list[Value]] = {}
     for name, values in batch.columns.items():
@@ -186,9 +184,7 @@ def _age(born: Value, today: date) -> int | None:
     return whole_years(date.fromisoformat(born), today) if born else None
 
 
-def _add_records(
-    kept: _Kept, intake: Intake, records: dict[str, int], prepared: Prepared
-) -> None:
+def _add_records(kept: _Kept, intake: Intake, records: dict[str, int], prepared: Prepared) -> None:
     keys = _local_keys(kept, intake.contract)
     numbers = []
     for key in keys:
@@ -245,9 +241,7 @@ def _apply_yield(
                 prepared.flags.append((number, rule.spec["name"], flag))
                 made += 1
     if made < len(numbers):
-        prepared.not_yielded[rule.id] = (
-            prepared.not_yielded.get(rule.id, 0) + len(numbers) - made
-        )
+        prepared.not_yielded[rule.id] = prepared.not_yielded.get(rule.id, 0) + len(numbers) - made
 
 
 def _fields_of(rule: Yield) -> set[str]:
@@ -292,7 +286,12 @@ def _day(text: Value) -> int | None:
 
 
 def _event(
-    rule: Yield, kept: _Kept, place: int, number: int, intake: Intake, prepared: Prepared
+    rule: Yield,
+    kept: _Kept,
+    place: int,
+    number: int,
+    intake: Intake,
+    prepared: Prepared,
 ) -> int:
     kind = _word(rule.spec["kind"], kept, place)
     role = _word(rule.spec["role"], kept, place)
@@ -325,7 +324,12 @@ def _age_band(born: Value, day: int) -> int:
 
 
 def _state(
-    rule: Yield, kept: _Kept, place: int, number: int, intake: Intake, prepared: Prepared
+    rule: Yield,
+    kept: _Kept,
+    place: int,
+    number: int,
+    intake: Intake,
+    prepared: Prepared,
 ) -> int:
     kind = _word(rule.spec["kind"], kept, place)
     start = _day(_cell(kept, rule.spec["from"], place))
@@ -356,7 +360,9 @@ def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
         return
     if not filled:
         raise RowsRefused(
-            "FG-SUB-10", "the file holds a header and no rows", "Send the extract again."
+            "FG-SUB-10",
+            "the file holds a header and no rows",
+            "Send the extract again.",
         )
     raise RowsRefused(
         "FG-SUB-11",

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from lxml import etree
 
 from engine.domain.errors import ContractError, SubmissionError
-from engine.intake.contract import Contract, FieldContract, Layout
+from engine.intake.contract import Contract, Layout
 
 BATCH_ROWS = 4096
 _MAX_CELL = 131_072
@@ -73,14 +73,21 @@ def open_delivery(stream: BinaryIO, contract: Contract) -> Opened:
         return _open_xml(stream, contract, contract.layout("xml"))
     if head.startswith(b"PK\x03\x04") or b"\x00" in head:
         raise SubmissionError(
-            "FG-SUB-02", "the file is neither CSV nor XML", "Save it as CSV (UTF-8) and send that."
+            "FG-SUB-02",
+            "the file is neither CSV nor XML",
+            "Save it as CSV (UTF-8) and send that.",
         )
     return _open_csv(stream, contract, contract.layout("csv"))
 
 
 def _open_csv(stream: BinaryIO, contract: Contract, layout: Layout) -> Opened:
     encoding = _encoding(stream)
-    text = io.TextIOWrapper(io.BufferedReader(_Unowned(stream)), encoding=encoding, newline="", errors="strict")
+    text = io.TextIOWrapper(
+        io.BufferedReader(_Unowned(stream)),
+        encoding=encoding,
+        newline="",
+        errors="strict",
+    )
     first = text.readline()
     delimiter = max(",;|\t", key=first.count)
     text.seek(0)
@@ -97,7 +104,7 @@ def _open_csv(stream: BinaryIO, contract: Contract, layout: Layout) -> Opened:
         encoding=encoding,
         present=present,
         unknown=unknown,
-        batches=_csv_batches(reader, len(names), places, contract.fields),
+        batches=_csv_batches(reader, len(names), places),
     )
 
 
@@ -150,7 +157,9 @@ def _next_row(reader: Iterator[list[str]], row: int) -> list[str] | None:
         ) from None
     except UnicodeDecodeError:
         raise SubmissionError(
-            "FG-SUB-02", f"row {row} holds bytes of no known encoding", "Send the file as UTF-8."
+            "FG-SUB-02",
+            f"row {row} holds bytes of no known encoding",
+            "Send the file as UTF-8.",
         ) from None
 
 
@@ -172,9 +181,7 @@ def _places(
     ]
     if missing:
         raise _wrong_layout(contract, f"required columns are missing: {', '.join(missing)}")
-    unknown = tuple(
-        name for number, name in enumerate(names) if number not in used and name
-    )
+    unknown = tuple(name for number, name in enumerate(names) if number not in used and name)
     # Column names come from a file and might hold anything; only plain words are repeated.
     return places, tuple(name if _plain(name) else "(unreadable name)" for name in unknown)
 
@@ -195,7 +202,6 @@ def _csv_batches(
     reader: Iterator[list[str]],
     width: int,
     places: dict[str, list[int]],
-    fields: dict[str, FieldContract],
 ) -> Iterator[Batch]:
     row = 1
     names = [name for name, found in places.items() if found]
@@ -208,7 +214,7 @@ def _csv_batches(
             row += 1
             if not any(cell.strip() for cell in cells):
                 batch.blank += 1
-            elif len(cells) != width and any(cell.strip() for cell in cells[width:]) or (
+            elif (len(cells) != width and any(cell.strip() for cell in cells[width:])) or (
                 len(cells) < width
             ):
                 batch.ragged.append(row)
@@ -227,9 +233,7 @@ def _csv_batches(
 
 
 def _open_xml(stream: BinaryIO, contract: Contract, layout: Layout) -> Opened:
-    elements = {
-        alias: spec.name for spec in contract.fields.values() for alias in spec.columns
-    }
+    elements = {alias: spec.name for spec in contract.fields.values() for alias in spec.columns}
     seen: dict[str, None] = {}
     rows = _xml_rows(stream, contract, layout, elements, seen)
     # The first rows decide whether the file is of this layout at all.
@@ -280,7 +284,9 @@ def _xml_rows(
         for event, element in context:
             if element.getroottree().docinfo.doctype:
                 raise SubmissionError(
-                    "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
+                    "FG-SUB-05",
+                    "the file declares a document type",
+                    "Send it without a DTD.",
                 )
             if event == "end" and _local(element.tag) == layout.parent:
                 yield from _parent_rows(element, layout, elements, unknown)
@@ -303,7 +309,7 @@ def _parent_rows(
 ) -> Iterator[dict[str, str]]:
     own: dict[str, str] = {}
     rows: list[dict[str, str]] = []
-    for child in parent:
+    for child in parent.iterchildren(etree.Element):
         if _local(child.tag) == layout.row:
             rows.append(_leaves(child, elements, unknown))
         else:
@@ -316,8 +322,8 @@ def _leaves(
     element: etree._Element, elements: dict[str, str], unknown: dict[str, None]
 ) -> dict[str, str]:
     found: dict[str, str] = {}
-    for leaf in element.iter():
-        if not isinstance(leaf.tag, str) or len(leaf):
+    for leaf in element.iter(etree.Element):  # Comments and instructions are no elements.
+        if len(leaf):
             continue
         name = _local(leaf.tag)
         field_name = elements.get(name)

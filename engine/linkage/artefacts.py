@@ -19,7 +19,12 @@ from audit.errors import AuditFault
 from audit.note import Signer, Verifier
 from engine.domain.errors import LinkageError
 
-MODEL, GIVEN, SURNAME, CARD = "model.json", "given.csv", "surname.csv", "model_card.yaml"
+MODEL, GIVEN, SURNAME, CARD = (
+    "model.json",
+    "given.csv",
+    "surname.csv",
+    "model_card.yaml",
+)
 MANIFEST, VKEY = "manifest.note", "release.vkey"
 SIGNED = (MODEL, GIVEN, SURNAME, CARD)
 RELEASE = "fieldgate.release/linkage"
@@ -55,7 +60,9 @@ def shipped() -> Path:
 
 def manifest_text(folder: Path) -> str:
     """Return the text that is signed: one line per file, its name and SHA-256."""
-    lines = [f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}" for name in SIGNED]
+    lines = [
+        f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}" for name in SIGNED
+    ]
     return "\n".join([RELEASE, *lines]) + "\n"
 
 
@@ -85,7 +92,10 @@ def load_model(folder: Path) -> Model:
             prior=model["prior"],
             auto_weight=model["auto_weight"],
             review_weight=model["review_weight"],
-            frequencies={"given": _read(folder / GIVEN), "surname": _read(folder / SURNAME)},
+            frequencies={
+                "given": read_frequencies(folder / GIVEN),
+                "surname": read_frequencies(folder / SURNAME),
+            },
             rare=model["rare"],
             hash=hashlib.sha256(text.encode()).hexdigest(),
         )
@@ -93,7 +103,8 @@ def load_model(folder: Path) -> Model:
         raise _altered("a file is missing or malformed") from None
 
 
-def _read(path: Path) -> dict[str, float]:
+def read_frequencies(path: Path) -> dict[str, float]:
+    """Return a frequency table: folded name to its share of people."""
     with path.open(encoding="utf-8", newline="") as stream:
         lines = (line for line in stream if not line.startswith("#"))
         return {name: int(count) / 1_000_000 for name, count in csv.reader(lines)}
@@ -102,7 +113,9 @@ def _read(path: Path) -> dict[str, float]:
 def write_frequencies(path: Path, shares: Iterable[tuple[str, float]]) -> None:
     """Write a frequency table in millionths, most frequent first."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        stream.write("# Synthetic: names of a training city and their share of people, in millionths.\n")
+        stream.write(
+            "# Synthetic: names of a training city and their share of people, in millionths.\n"
+        )
         csv.writer(stream, lineterminator="\n").writerows(
             (name, max(1, round(share * 1_000_000))) for name, share in shares
         )

@@ -138,9 +138,12 @@ def enough_to_identify(words: Words) -> Words:
     A given name and a surname, with a birth date or a postcode; or a valid NHS number. Anything less
     is the state "not enough to identify", never a forced person (linkage.md 2.1).
     """
-    has = {name: words[:, _PLACE[name]] != 0 for name in ("given", "surname", "dob", "postcode", "nhs")}
+    has = {
+        name: words[:, _PLACE[name]] != 0 for name in ("given", "surname", "dob", "postcode", "nhs")
+    }
     named = has["given"] & has["surname"]
-    return ((named & (has["dob"] | has["postcode"])) | has["nhs"]).astype(np.int64)
+    enough = (named & (has["dob"] | has["postcode"])) | has["nhs"]
+    return np.asarray(enough, np.int64)
 
 
 def same_local_id(words: Words) -> list[tuple[int, int]]:

@@ -21,7 +21,16 @@ from engine.domain.records import Normalised
 ENCODER_VERSION = "e1"
 
 TOKENS = (
-    *("given", "nick", "skel", "pref", "initial", "surname", "surname_last", "surname_skel"),
+    *(
+        "given",
+        "nick",
+        "skel",
+        "pref",
+        "initial",
+        "surname",
+        "surname_last",
+        "surname_skel",
+    ),
     *("dob", "dob_swap", "dob_year", "sex", "postcode", "sector", "house", "street"),
     *("nhs", "upn", "local", "name_pair"),
 )
@@ -29,7 +38,13 @@ BLOOMS = ("given", "surname", "dob", "postcode")
 FLAGS = ("given_is_initial", "dob_weak", "band")
 BLOCKS = (
     *("b_dob_nick", "b_dob_surname", "b_dob_postcode", "b_name_sector", "b_swap_names"),
-    *("b_skeletons_year", "b_dob_house", "b_pair_dob", "b_given_postcode", "b_name_street"),
+    *(
+        "b_skeletons_year",
+        "b_dob_house",
+        "b_pair_dob",
+        "b_given_postcode",
+        "b_name_street",
+    ),
 )
 COLUMNS = (
     *TOKENS,
@@ -117,7 +132,8 @@ class Encoder:
             "dob": self.tokens("dob", people.birth_date),
             "dob_swap": self.tokens("dob_swap", [_swap(value) for value in people.birth_date]),
             "dob_year": self.tokens(
-                "dob_year", [value[:4] if value else None for value in people.birth_date]
+                "dob_year",
+                [value[:4] if value else None for value in people.birth_date],
             ),
             "sex": self.tokens("sex", people.sex),
             "postcode": self.tokens("postcode", people.postcode),
@@ -130,9 +146,9 @@ class Encoder:
             "upn": self.tokens("upn", people.upn),
             "local": self.tokens("local", people.local_id),
             "name_pair": self.tokens("name_pair", _pairs(given, surname)),
-            "given_is_initial": np.array([bool(v) and len(v) == 1 for v in given], np.int64),
+            "given_is_initial": np.array([v is not None and len(v) == 1 for v in given], np.int64),
             "dob_weak": np.array(
-                [bool(v) and v.endswith("-01-01") for v in people.birth_date], np.int64
+                [v is not None and v.endswith("-01-01") for v in people.birth_date], np.int64
             ),
             "band": np.array([_band(value, today) for value in people.birth_date], np.int64),
         }

@@ -15,34 +15,30 @@ from engine.linkage.settings_v2 import gamma
 
 Mask = npt.NDArray[np.bool_]
 
-_BAND, _NHS = COLUMNS.index("band"), COLUMNS.index("nhs")
+_BAND = COLUMNS.index("band")
 
 
 def may_link(edges: Edges, words: Words) -> Mask:
-    """Return which pairs may link (linkage.md 3.5, version 2).
+    """Return which pairs may link (linkage.md 3.5, version 2, made stricter where 4.1 asks for it).
 
-    A pair links on an equal NHS number unless given name and birth date both contradict; otherwise
-    neither NHS numbers nor age bands may contradict, and the given name must speak for it: better
-    than an initial with a birth date that does not contradict, or any evidence with the exact date,
-    or an exact name at the same home.
+    A pair links on an equal NHS number unless given name and birth date both contradict. Otherwise
+    neither NHS numbers nor age bands may contradict, and three things must speak for one person: a
+    given name, a birth date, and one thing more (a surname, a home or a pupil number). A date that is
+    only alike, swapped or 1 January needs the same postcode (cases 8, 9, 14); a missing date is never
+    made up for by a home, because father and son share it (case 5). What fails goes to a reviewer.
     """
     given, dob, home = (edges.gammas[name] for name in ("given", "dob", "home"))
-    nhs = edges.gammas["nhs"]
-    exact_date = (dob == gamma("dob", "exact")) | (dob == gamma("dob", "exact_weak"))
+    nhs, upn = edges.gammas["nhs"], edges.gammas["upn"]
     name_speaks = given > gamma("given", "initial")
     some_name = given >= gamma("given", "initial")
-    same_home = home >= gamma("home", "like_surname_home")
-    by_name = name_speaks & ((dob > 0) | ((dob == -1) & same_home))
-    by_date = some_name & exact_date
-    by_home = (given == gamma("given", "exact")) & same_home & (dob != 0)
-    # 1 January is often "some time in that year"; name and such a date alone are not enough.
-    weak_only = (dob == gamma("dob", "exact_weak")) & (home <= 0)
-    evidence = (by_name | by_date | by_home) & ~weak_only
+    same_number = upn == gamma("upn", "exact")
+    same_postcode = home >= gamma("home", "postcode_only")
+    exact = (dob == gamma("dob", "exact")) & some_name & ((home > 0) | same_number)
+    unsure = (dob > 0) & (dob != gamma("dob", "exact"))
+    near = unsure & name_speaks & (same_postcode | same_number)
     bands = words[edges.left, _BAND], words[edges.right, _BAND]
-    contradicts = {CHILD, ADULT}
-    band_clash = np.isin(bands[0], list(contradicts)) & np.isin(bands[1], list(contradicts)) & (
-        bands[0] != bands[1]
-    )
+    known = np.isin(bands[0], (CHILD, ADULT)) & np.isin(bands[1], (CHILD, ADULT))
+    band_clash = known & (bands[0] != bands[1])
     # An equal number on two people ("confusion") is never enough against both name and date.
     by_number = (nhs == gamma("nhs", "exact")) & ~((given == 0) & (dob == 0))
-    return by_number | (evidence & (nhs != 0) & ~band_clash)
+    return np.asarray(by_number | ((exact | near) & (nhs != 0) & ~band_clash))

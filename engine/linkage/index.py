@@ -123,7 +123,10 @@ class Assignment:
 
 
 def assign(
-    records: Sequence[bytes], clusters: Words, before: Mapping[bytes, bytes], randomness: Randomness
+    records: Sequence[bytes],
+    clusters: Words,
+    before: Mapping[bytes, bytes],
+    randomness: Randomness,
 ) -> Assignment:
     """Give every cluster a person id, keeping the ids that people already have.
 
@@ -169,9 +172,7 @@ def current_membership(engine: Engine) -> dict[bytes, bytes]:
     """Return record to person as last published."""
     with engine.connect() as connection:
         rows = connection.execute(
-            select(membership.c.record, membership.c.person_id).where(
-                membership.c.to_run.is_(None)
-            )
+            select(membership.c.record, membership.c.person_id).where(membership.c.to_run.is_(None))
         )
         return {bytes(record): bytes(person_id) for record, person_id in rows}
 
@@ -195,7 +196,12 @@ def stage_run(
             connection.execute(
                 membership.insert(),
                 [
-                    {"record": record, "from_run": run, "person_id": now[record], "to_run": None}
+                    {
+                        "record": record,
+                        "from_run": run,
+                        "person_id": now[record],
+                        "to_run": None,
+                    }
                     for record in moved
                 ],
             )
@@ -220,7 +226,13 @@ def stage_run(
             connection.execute(
                 refused_join.insert(),
                 [
-                    {"run": run, "left": left, "right": right, "reason": reason, "weight": weight}
+                    {
+                        "run": run,
+                        "left": left,
+                        "right": right,
+                        "reason": reason,
+                        "weight": weight,
+                    }
                     for left, right, reason, weight in refused
                 ],
             )

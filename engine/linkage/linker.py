@@ -124,7 +124,8 @@ class SplinkLinker:
                 tokens, shares = keyed_frequencies(self._encoder, self._model, column, present)
                 lookup = pa.table({column: tokens, f"tf_{column}": shares})
                 linker.table_management.register_term_frequency_lookup(
-                    api.register(lookup, dataset_display_name=f"shares_{column}"), column
+                    api.register(lookup, dataset_display_name=f"shares_{column}"),
+                    column,
                 )
             found = linker.inference.predict(threshold_match_weight=self._model.review_weight)
             names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
@@ -137,7 +138,12 @@ class SplinkLinker:
 
 
 def _empty() -> pa.Table:
-    names = ["rid_l", "rid_r", "match_weight", *(f"gamma_{name}" for name in COMPARISONS)]
+    names = [
+        "rid_l",
+        "rid_r",
+        "match_weight",
+        *(f"gamma_{name}" for name in COMPARISONS),
+    ]
     return pa.table({name: pa.array([], pa.int64()) for name in names})
 
 

@@ -102,7 +102,11 @@ def settings(
     comparisons = []
     for name, levels in COMPARISONS.items():
         described: list[dict[str, Any]] = [
-            {"sql_condition": NULLS[name], "label_for_charts": "unknown", "is_null_level": True}
+            {
+                "sql_condition": NULLS[name],
+                "label_for_charts": "unknown",
+                "is_null_level": True,
+            }
         ]
         for label, sql in [*levels, ("else", "ELSE")]:
             level: dict[str, Any] = {"sql_condition": sql, "label_for_charts": label}
@@ -111,7 +115,10 @@ def settings(
                 level |= {"m_probability": m, "u_probability": u}
             frequency = TERM_FREQUENCY.get((name, label))
             if frequency:
-                level |= {"tf_adjustment_column": frequency, "tf_adjustment_weight": 1.0}
+                level |= {
+                    "tf_adjustment_column": frequency,
+                    "tf_adjustment_weight": 1.0,
+                }
             described.append(level)
         comparisons.append({"output_column_name": name, "comparison_levels": described})
     return {

@@ -26,7 +26,11 @@ _RANDOM_PAIRS = 4_000_000
 
 
 def train(
-    folder: Path, encoder: Encoder, words: Words, people: Sequence[int], names: dict[str, list[str]]
+    folder: Path,
+    encoder: Encoder,
+    words: Words,
+    people: Sequence[int],
+    names: dict[str, list[str]],
 ) -> dict[str, float]:
     """Count the probabilities, choose the weights, and write the artefacts (unsigned).
 
@@ -54,8 +58,8 @@ def train(
     true_pairs = sum(count * (count - 1) // 2 for count in Counter(truth.tolist()).values())
     prior = true_pairs / (len(truth) * (len(truth) - 1) / 2)
     frequencies = {
-        "given": artefacts._read(folder / artefacts.GIVEN),
-        "surname": artefacts._read(folder / artefacts.SURNAME),
+        "given": artefacts.read_frequencies(folder / artefacts.GIVEN),
+        "surname": artefacts.read_frequencies(folder / artefacts.SURNAME),
     }
     rare = 1 / 200_000
     model = Model(probabilities, prior, 0.0, -8.0, frequencies, rare, "")
@@ -82,9 +86,7 @@ def _case(name: str) -> str:
     return f"case when {NULLS[name]} then -1{arms} else 0 end"
 
 
-def _probabilities(
-    words: Words, truth: np.ndarray
-) -> dict[str, dict[str, tuple[float, float]]]:
+def _probabilities(words: Words, truth: np.ndarray) -> dict[str, dict[str, tuple[float, float]]]:
     connection = duckdb.connect(":memory:")
     columns = arrow_table(words)
     connection.register("words", columns)
@@ -115,7 +117,10 @@ def _probabilities(
 
 
 def _level_shares(
-    connection: duckdb.DuckDBPyConnection, columns: object, left: np.ndarray, right: np.ndarray
+    connection: duckdb.DuckDBPyConnection,
+    columns: object,
+    left: np.ndarray,
+    right: np.ndarray,
 ) -> dict[str, dict[int, float]]:
     import pyarrow as pa
 
@@ -146,7 +151,10 @@ def _floored_frequencies(
     assert set(TERM_FREQUENCY.values()) == {"given", "surname"}
     return {
         name: {
-            label: (float(f"{min(max(m, 1e-6), 1 - 1e-6):.6g}"), float(f"{min(max(u, 1e-9), 1 - 1e-6):.6g}"))
+            label: (
+                float(f"{min(max(m, 1e-6), 1 - 1e-6):.6g}"),
+                float(f"{min(max(u, 1e-9), 1 - 1e-6):.6g}"),
+            )
             for label, (m, u) in levels.items()
         }
         for name, levels in found.items()

@@ -25,7 +25,7 @@ def make_engine(path: Path, url: str | None = None) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, record: object) -> None:
+    def _on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")

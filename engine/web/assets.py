@@ -11,7 +11,12 @@ from engine.domain.errors import ConfigError
 
 STATIC = Path(str(files("engine.web").joinpath("static")))
 VENDOR = STATIC / "vendor"
-NEEDED = ("govuk-frontend.min.css", "govuk-frontend.min.js", "moj-frontend.min.css", "htmx.min.js")
+NEEDED = (
+    "govuk-frontend.min.css",
+    "govuk-frontend.min.js",
+    "moj-frontend.min.css",
+    "htmx.min.js",
+)
 
 
 def missing_assets() -> list[str]:

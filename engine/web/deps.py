@@ -48,7 +48,12 @@ def gate(route: str) -> Callable[[Request, SignedIn], SignedIn]:
 
 
 def render(
-    request: Request, template: str, user: SignedIn | None, *, status: int = 200, **context: Any
+    request: Request,
+    template: str,
+    user: SignedIn | None,
+    *,
+    status: int = 200,
+    **context: Any,
 ) -> HTMLResponse:
     """Render a page; the frame shows who acts, in which role and for which purpose."""
     home = get_home(request)

@@ -34,12 +34,24 @@ def add_error_pages(app: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError) -> Response:
         # Only places and codes: the default answer would repeat the input (style_ui.md 4.5).
         places = [".".join(map(str, one["loc"])) + f" ({one['type']})" for one in error.errors()]
-        return _tell(request, 422, "FG-WEB-03", "the request is incomplete", "Fill every field.", places)
+        return _tell(
+            request,
+            422,
+            "FG-WEB-03",
+            "the request is incomplete",
+            "Fill every field.",
+            places,
+        )
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         return _tell(
-            request, error.status_code, "FG-WEB-04", "that page is not here", "Start again.", []
+            request,
+            error.status_code,
+            "FG-WEB-04",
+            "that page is not here",
+            "Start again.",
+            [],
         )
 
     @app.exception_handler(Exception)
@@ -47,7 +59,12 @@ def add_error_pages(app: FastAPI) -> None:
         known = told(error)
         if known is None:
             return _tell(
-                request, 500, "FG-XXX-00", "something went wrong; nothing was shown", "Report it.", []
+                request,
+                500,
+                "FG-XXX-00",
+                "something went wrong; nothing was shown",
+                "Report it.",
+                [],
             )
         return _tell(
             request, status_of(known), known.code, known.message, known.next_step,
@@ -62,13 +79,25 @@ def _is_call(request: Request) -> bool:
     return request.url.path.startswith("/api/")
 
 
-def _answer(status: int, code: str, message: str, next_step: str, reasons: list[str]) -> JSONResponse:
-    body = {"code": code, "message": message, "next_step": next_step, "reasons": reasons}
+def _answer(
+    status: int, code: str, message: str, next_step: str, reasons: list[str]
+) -> JSONResponse:
+    body = {
+        "code": code,
+        "message": message,
+        "next_step": next_step,
+        "reasons": reasons,
+    }
     return JSONResponse({"error": body}, status_code=status)
 
 
 def _tell(
-    request: Request, status: int, code: str, message: str, next_step: str, reasons: list[str]
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    next_step: str,
+    reasons: list[str],
 ) -> Response:
     if _is_call(request):
         return _answer(status, code, message, next_step, reasons)

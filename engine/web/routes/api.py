@@ -76,7 +76,10 @@ def reveal_identity(
 
 @router.get("/trail", summary="The audit trail")
 def trail(
-    request: Request, use: str, user: Annotated[SignedIn, Depends(gate("trail"))], newest: int = 100
+    request: Request,
+    use: str,
+    user: Annotated[SignedIn, Depends(gate("trail"))],
+    newest: int = 100,
 ) -> dict[str, Any]:
     """Return the newest events for one of the four permitted uses, and the verification."""
     home = get_home(request)

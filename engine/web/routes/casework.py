@@ -30,7 +30,14 @@ def person(
 ) -> Response:
     """Show the evidence about a person under their reference."""
     found = look(get_home(request), user.user, person, auth=user.auth)
-    return render(request, "person.html", user, found=found, outcomes=OUTCOMES, **_empty_form(person))
+    return render(
+        request,
+        "person.html",
+        user,
+        found=found,
+        outcomes=OUTCOMES,
+        **_empty_form(person),
+    )
 
 
 @router.post("/people/{person}/decide")
@@ -49,16 +56,20 @@ def outcome(
         found = look(home, user.user, person, auth=user.auth)
         form = _empty_form(person) | {"errors": {"outcome": "Choose what you decided"}}
         return render(
-            request, "person.html", user, status=422, found=found, outcomes=OUTCOMES, **form
+            request,
+            "person.html",
+            user,
+            status=422,
+            found=found,
+            outcomes=OUTCOMES,
+            **form,
         )
     decide(home, user.user, item, outcome, auth=user.auth)
     return RedirectResponse(f"/people/{person}", status_code=303)
 
 
 @router.get("/reveal")
-def reveal_page(
-    request: Request, user: Annotated[SignedIn, Depends(gate("reveal"))]
-) -> Response:
+def reveal_page(request: Request, user: Annotated[SignedIn, Depends(gate("reveal"))]) -> Response:
     """Show the form that asks for an identity."""
     return render(request, "reveal.html", user, **_empty_form(""))
 
@@ -96,7 +107,13 @@ def form_errors(person: str, case: str, reason: str) -> dict[str, str]:
 
 
 def _empty_form(person: str) -> dict[str, Any]:
-    return {"person": person, "case": "", "reason": "", "errors": {}, "min_reason": MIN_REASON}
+    return {
+        "person": person,
+        "case": "",
+        "reason": "",
+        "errors": {},
+        "min_reason": MIN_REASON,
+    }
 
 
 @router.get("/views/{reveal_id}")

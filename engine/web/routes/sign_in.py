@@ -26,7 +26,11 @@ def start(request: Request) -> Response:
 def first_page(request: Request, role: str) -> str:
     """Return the page a role starts on."""
     routes = get_home(request).pack.routes
-    for route, path in (("lists", "/lists"), ("trail", "/trail"), ("reveal", "/reveal")):
+    for route, path in (
+        ("lists", "/lists"),
+        ("trail", "/trail"),
+        ("reveal", "/reveal"),
+    ):
         if role in routes.get(route, frozenset()):
             return path
     return "/sign-in"
@@ -37,11 +41,13 @@ def sign_in_page(request: Request) -> Response:
     """Show the demo identities."""
     home = get_home(request)
     roles = home.pack.vocabulary.roles
+    order = list(roles)
+    found = sorted(accounts(home), key=lambda one: order.index(one.role)) if home.is_demo else []
     choices = [
         {"value": one.user, "text": roles[one.role].label,
          "hint": f"{home.pack.register.parties[one.agency].name}; "
                  f"{home.pack.register.vocabulary.purposes[one.purpose]}"}
-        for one in (accounts(home) if home.is_demo else [])
+        for one in found
     ]  # fmt: skip
     return render(request, "sign_in.html", None, choices=choices)
 
