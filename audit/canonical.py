@@ -22,8 +22,11 @@ def canonical(value: Any) -> bytes:
         AuditFault: ``FG-AUD-01`` when a key is not ASCII, a number is not a small integer, a type is
             not allowed, or the result is longer than 4 KiB.
     """
-    _check(value)
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    try:
+        _check(value)
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        raise _fault("the value is nested too deeply") from None
     data = text.encode("utf-8")
     if len(data) > MAX_BYTES:
         raise _fault("the event is longer than 4 KiB")
@@ -41,7 +44,7 @@ def parse(data: bytes) -> Any:
 
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (ValueError, RecursionError):  # Not UTF-8, not JSON, too many digits, too deep.
         raise _fault("the bytes are not JSON") from None
     if canonical(value) != data:
         raise _fault("the bytes are not canonical")
@@ -51,8 +54,8 @@ def parse(data: bytes) -> Any:
 def _check(value: Any) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise _fault("a key is not ASCII text")
+            if not isinstance(key, str) or not (key.isascii() and key.isprintable()):
+                raise _fault("a key is not printable ASCII text")
             _check(item)
     elif isinstance(value, list):
         for item in value:

@@ -144,6 +144,9 @@ def schema_problem(event: Any) -> str | None:
     missing = sorted(REQUIRED - set(event))
     if missing:
         return f"the event lacks the key {missing[0]}"
+    for key in ("id", "ts", "log", "kind", "phase", "flow", "intent"):
+        if not isinstance(event[key], str):
+            return f"the event's {key} is not text"
     if event["v"] != 1 or event["kind"] not in KINDS or event["phase"] not in PHASES:
         return "the event has an unknown version, kind or phase"
     return None

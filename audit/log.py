@@ -20,12 +20,14 @@ from typing import Any
 
 from audit.canonical import canonical, parse
 from audit.errors import AuditFault
-from audit.merkle import EMPTY, Frontier, inclusion_proof, leaf_hash
+from audit.event import schema_problem
+from audit.merkle import Frontier, inclusion_proof, leaf_hash
 from audit.note import Checkpoint, Signer
 
 DATABASE = "log.db"
 CHECKPOINTS = "checkpoints.txt"
 VKEY = "log.vkey"
+CUT = "-- the lines above were cut short --"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS leaf (
@@ -62,12 +64,15 @@ def connect(
     mode = "ro" if read_only else "rw"
     try:
         connection = sqlite3.connect(
-            f"file:{path}?mode={mode}",
+            f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
             isolation_level=None,
             timeout=wait_seconds,
             check_same_thread=False,
         )
+    except sqlite3.Error as error:
+        raise unwritable(error) from error
+    try:
         if not read_only:
             journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
             connection.execute("PRAGMA synchronous=FULL")
@@ -79,7 +84,11 @@ def connect(
                     "Use a local file system.",
                 )
     except sqlite3.Error as error:
+        connection.close()
         raise unwritable(error) from error
+    except AuditFault:
+        connection.close()
+        raise
     return connection
 
 
@@ -105,6 +114,7 @@ class AuditLog:
         self._signer = signer
         self._lock = threading.Lock()
         self._connection = connect(folder / DATABASE)
+        self._file = self._identity()
 
     @staticmethod
     def create(folder: Path, vkey: str) -> None:
@@ -135,6 +145,14 @@ class AuditLog:
         """Close the database."""
         self._connection.close()
 
+    def _identity(self) -> tuple[int, int]:
+        """Return which file the path names now; SQLite goes on writing to one that was deleted."""
+        try:
+            found = (self.folder / DATABASE).stat()
+        except OSError as error:
+            raise unwritable(error) from error
+        return found.st_dev, found.st_ino
+
     def append(self, events: Sequence[dict[str, Any]]) -> list[Entry]:
         """Append events durably and return where they stand. All of them, or none.
 
@@ -143,7 +161,13 @@ class AuditLog:
                 written within its bounded wait; ``FG-AUD-07`` the head row does not fit the leaves;
                 ``FG-AUD-09`` an outcome has no open intent.
         """
+        if not events:
+            return []
         bodies = [canonical(event) for event in events]
+        for event in events:
+            problem = schema_problem(event)
+            if problem:
+                raise AuditFault("FG-AUD-01", problem, "Report this fault; nothing was disclosed.")
         with self._lock:
             try:
                 entries, note = self._write(bodies, events)
@@ -174,16 +198,24 @@ class AuditLog:
                 (frontier.size, frontier.pack()),
             )
             connection.execute("INSERT INTO checkpoint VALUES (?, ?)", (frontier.size, note))
+            if self._identity() != self._file:
+                raise unwritable(FileNotFoundError())
         return [Entry(seq, hashed, frontier.size, root) for seq, hashed in placed], note
 
     def _head(self, connection: sqlite3.Connection) -> Frontier:
-        size, packed = connection.execute("SELECT size, frontier FROM head").fetchone()
+        row = connection.execute("SELECT size, frontier FROM head").fetchone() or (-1, b"")
         last = connection.execute("SELECT MAX(seq) FROM leaf").fetchone()[0]
         try:
-            frontier = Frontier.unpack(size, packed)
-        except ValueError:
-            frontier = EMPTY
-        if frontier.size != size or (last if last is not None else -1) + 1 != size:
+            frontier = Frontier.unpack(row[0], bytes(memoryview(row[1])))
+        except (TypeError, ValueError, AttributeError):
+            frontier = Frontier(-1, ())
+        signed = connection.execute(
+            "SELECT note FROM checkpoint WHERE size = ?", (frontier.size,)
+        ).fetchone()
+        # Nothing is signed on top of a frontier that the last signed root does not confirm.
+        stated = Checkpoint(self.origin, frontier.size, frontier.root()).body()
+        confirmed = frontier.size == 0 or (signed and str(signed[0]).startswith(stated + "\n"))
+        if (last if last is not None else -1) + 1 != frontier.size or not confirmed:
             raise AuditFault(
                 "FG-AUD-07",
                 "the log's head does not fit its leaves",
@@ -204,10 +236,17 @@ class AuditLog:
             raise
 
     def _publish(self, note: str) -> None:
-        """Append the checkpoint outside the database; a lost line is healed by the next one."""
+        """Append the checkpoint outside the database.
+
+        A lost note is healed by the next one; one that a crash cut short is marked as cut.
+        """
         try:
-            with (self.folder / CHECKPOINTS).open("ab") as stream:
-                stream.write(note.encode() + b"\n")
+            with (self.folder / CHECKPOINTS).open("a+b") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1024))
+                tail = stream.read()
+                last = tail.rstrip(b"\n").rpartition(b"\n")[2]
+                whole = not tail or (tail.endswith(b"\n\n") and last.startswith("— ".encode()))
+                stream.write((b"" if whole else f"\n{CUT}\n".encode()) + note.encode() + b"\n")
                 stream.flush()
                 os.fdatasync(stream.fileno()) if hasattr(os, "fdatasync") else os.fsync(
                     stream.fileno()
@@ -231,12 +270,15 @@ class AuditLog:
 
         The receipt can be checked years later with the log's public key and nothing else.
         """
-        with self._lock:
-            rows = self._connection.execute("SELECT hash FROM leaf ORDER BY seq").fetchall()
-            hashes = [row[0] for row in rows]
-            note = self._connection.execute(
-                "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
-            ).fetchone()
+        try:
+            with self._lock:
+                rows = self._connection.execute("SELECT hash FROM leaf ORDER BY seq").fetchall()
+                hashes = [row[0] for row in rows]
+                note = self._connection.execute(
+                    "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise unwritable(error) from error
         if note is None or not 0 <= seq < len(hashes):
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
         path = "".join(

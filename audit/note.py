@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass
 
@@ -16,6 +15,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from audit.errors import AuditFault
 
 _ED25519 = b"\x01"
+_MAX_SIGNATURES = 100
+
+
+def _unbase64(text: str) -> bytes:
+    """Decode base64; spare bits and odd padding are refused, so that one value has one text."""
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("not canonical base64")
+    return raw
 
 
 def key_hash(name: str, public: bytes) -> bytes:
@@ -74,12 +82,12 @@ class Verifier:
         """
         try:
             name, hash_text, encoded = vkey.strip().split("+", 2)
-            raw = base64.b64decode(encoded, validate=True)
+            raw = _unbase64(encoded)
             stated = bytes.fromhex(hash_text)
-        except (ValueError, binascii.Error):
+        except ValueError:
             raise _bad_key() from None
         good = (
-            name and len(raw) == 33 and raw[:1] == _ED25519 and len(hash_text) == 8
+            name and len(raw) == 33 and raw[:1] == _ED25519 and hash_text == stated.hex()
             and not any(char.isspace() or char == "+" for char in name)
         )  # fmt: skip
         if not good or key_hash(name, raw[1:]) != stated:
@@ -97,15 +105,18 @@ class Verifier:
             raise _bad_note("it has no signature block")
         text += "\n"
         opened = False
-        for line in signatures[:-1].split("\n"):
+        lines = signatures[:-1].split("\n")
+        if len(lines) > _MAX_SIGNATURES:
+            raise _bad_note("it has too many signatures")
+        for line in lines:
             parts = line.split(" ")
             if len(parts) != 3 or parts[0] != "—":
                 raise _bad_note("a signature line is malformed")
             if parts[1] != self.name:
                 continue
             try:
-                raw = base64.b64decode(parts[2], validate=True)
-            except binascii.Error:
+                raw = _unbase64(parts[2])
+            except ValueError:
                 raise _bad_note("a signature is not base64") from None
             if raw[:4] != self.hash:
                 continue
@@ -127,6 +138,13 @@ def _bad_note(why: str) -> AuditFault:
     return AuditFault(
         "FG-AUD-06", f"a signed note was refused: {why}", "Treat the log as tampered."
     )
+
+
+def plain_size(text: str) -> int | None:
+    """Return the tree size that `text` writes in plain decimals, or None."""
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        return None
+    return int(text) if text == str(int(text)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +170,13 @@ class Checkpoint:
         lines = text.split("\n")
         if len(lines) < 4 or not lines[0] or lines[-1] != "":
             raise _bad_note("a checkpoint has too few lines")
-        size = lines[1]
-        if not size.isascii() or not size.isdigit() or (size != "0" and size.startswith("0")):
+        size = plain_size(lines[1])
+        if size is None:
             raise _bad_note("a checkpoint's size is not a number")
         try:
-            root = base64.b64decode(lines[2], validate=True)
-        except binascii.Error:
+            root = _unbase64(lines[2])
+        except ValueError:
             raise _bad_note("a checkpoint's root is not base64") from None
         if len(root) != 32:
             raise _bad_note("a checkpoint's root is not 32 bytes")
-        return Checkpoint(lines[0], int(size), root)
+        return Checkpoint(lines[0], size, root)

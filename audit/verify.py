@@ -17,9 +17,9 @@ from typing import Any
 from audit.canonical import parse
 from audit.errors import AuditFault
 from audit.event import schema_problem
-from audit.log import CHECKPOINTS, DATABASE, VKEY, connect
+from audit.log import CHECKPOINTS, CUT, DATABASE, VKEY, connect
 from audit.merkle import EMPTY, Frontier, leaf_hash
-from audit.note import Checkpoint, Verifier
+from audit.note import Checkpoint, Verifier, plain_size
 
 
 @dataclass
@@ -108,8 +108,14 @@ def _verify_database(
     folder: Path,
     report: Report,
 ) -> None:
-    notes = dict(connection.execute("SELECT size, note FROM checkpoint").fetchall())
+    # The outside notes first, then one snapshot: a writer may be at work, and what was published
+    # before the snapshot is inside it.
     outside = _outside_notes(folder, report)
+    connection.execute("BEGIN")
+    notes = {
+        size: note if isinstance(note, str) else ""
+        for size, note in connection.execute("SELECT size, note FROM checkpoint")
+    }
     wanted = set(notes) | {size for size, _ in outside}
     roots: dict[int, bytes] = {0: EMPTY.root()}
     frontier = EMPTY
@@ -118,8 +124,11 @@ def _verify_database(
         if seq != frontier.size:
             report.findings.append(f"event {frontier.size} is missing")
             break
-        _check_leaf(seq, bytes(body), bytes(stored), intents, report)
-        frontier = frontier.append(leaf_hash(bytes(body)))
+        if not isinstance(body, bytes) or not isinstance(stored, bytes):
+            report.findings.append(f"event {seq} is not stored as bytes")
+            break
+        _check_leaf(seq, body, stored, intents, report)
+        frontier = frontier.append(leaf_hash(body))
         if frontier.size in wanted:
             roots[frontier.size] = frontier.root()
     report.size, report.root = frontier.size, frontier.root().hex()
@@ -158,41 +167,44 @@ def _check_leaf(
 
 def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Report) -> None:
     row = connection.execute("SELECT size, frontier FROM head").fetchone()
-    if row is None or (row[0], bytes(row[1])) != (frontier.size, frontier.pack()):
+    if row is None or tuple(row) != (frontier.size, frontier.pack()):
         report.findings.append("the head row does not fit the events")
     report.ran.append("head")
 
 
 def _outside_notes(folder: Path, report: Report) -> list[tuple[int, str]]:
     try:
-        text = (folder / CHECKPOINTS).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
+    except OSError:
         report.missing.append("the checkpoints outside the database are not there")
         return []
     found: list[tuple[int, str]] = []
     for number, note in enumerate(_notes(text)):
-        size_line = note.split("\n")[1] if "\n" in note else ""
-        if size_line.isdigit():
-            found.append((int(size_line), note))
+        size = plain_size(note.split("\n")[1])
+        if size is not None:
+            found.append((size, note))
         else:
             report.findings.append(f"checkpoint {number} outside the database is malformed")
     return sorted(found)
 
 
 def _notes(text: str) -> Iterator[str]:
-    """Split the file of notes: a note is text, an empty line and signature lines."""
+    """Split the file of notes: a note is text, an empty line and signature lines.
+
+    What stands before a line `CUT`, or after the last whole note, was cut by a crash; it proves
+    nothing and is left out.
+    """
     lines: list[str] = []
     signed = False
     for line in text.split("\n"):
         if signed and line == "":
             yield "\n".join(lines) + "\n"
             lines, signed = [], False
+        elif line == CUT:
+            lines, signed = [], False
         elif lines or line:
             lines.append(line)
             signed = line.startswith("— ")
-    if any(lines):
-        # A last line that was cut by a crash is healed by the next checkpoint; it proves nothing.
-        return
 
 
 def _check_notes(

@@ -24,6 +24,7 @@ PART_COLUMNS = (
     "weight",
     "index",
     "exposure",
+    "link_points",
 )
 
 
@@ -67,7 +68,7 @@ def exposure(links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables) -
         half = tables.half_index_points[name]
         for track in range(len(TRACKS)):
             used = np.flatnonzero(
-                (weight[:, track] >= floor) & (evidence.points[source, theme, track] > 0)
+                (weight[:, track] > floor) & (evidence.points[source, theme, track] > 0)
             )
             others = evidence.points[source[used], theme, track] - shared[used, theme, track]
             risk = index(others, half)

@@ -89,11 +89,13 @@ def _from_events(
     keep = ~large[group] if len(group) else np.zeros(0, bool)
     group, pid, day = group[keep], pid[keep], day[keep]
     left, right = _pairs(group)
-    age = as_of - day[left]
+    # Rows of one event may differ in their day; the earlier counts, whoever has the lower number.
+    day_of_pair = np.minimum(day[left], day[right])
+    age = as_of - day_of_pair
     table = tables.decay[kind.half_life]
     factor = np.where(age < len(table), table[np.minimum(age, len(table) - 1)], 0)
     points = kind.points * kind.share // 1000 * factor // (members[group[left]] - 1)
-    return _reduce(pid[left], pid[right], day[left], points, kind.id, persons), skipped
+    return _reduce(pid[left], pid[right], day_of_pair, points, kind.id, persons), skipped
 
 
 def _groups(eid: Ints, kind: Ints) -> Ints:
@@ -228,7 +230,7 @@ def _shared(a: Ints, b: Ints, events: Columns, evidence: OwnEvidence) -> Ints:
     """Points of one person that come from events in which the linked person is a member too."""
     shape = evidence.row_points.shape[1:]
     shared = np.zeros((2, len(a), *shape), np.int64)
-    if not len(a):
+    if not len(a) or not len(events["pid"]):
         return shared
     order = np.lexsort([events["pid"], events["eid"]])
     eid, pid = events["eid"][order], events["pid"][order]

@@ -60,7 +60,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     events = visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention)
     states = visible_states(_read(job["states"], pid_of, _STATES), as_of, admitted)
     bands = _bands(persons, as_of)
-    scored, not_scored = _themes(tables, set(job["sources"].values()))
+    # A source of which nothing may be used today is as silent as one that was never loaded.
+    heard = {name for number, name in job["sources"].items() if admitted.get(int(number))}
+    scored, not_scored = _themes(tables, heard)
     evidence = own_evidence(events.columns, len(bands), as_of, tables)
     for theme in not_scored:
         # A silent source means "not scored", never zero and never low (T15).
@@ -172,9 +174,9 @@ def _bands(persons: pa.Table, as_of: int) -> Ints:
     return np.where(month < -12 * 150, 0, band).astype(np.int64)
 
 
-def _themes(tables: Tables, loaded: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+def _themes(tables: Tables, heard: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     missing = {
-        theme: sorted(set(tables.required_sources[theme]) - loaded) for theme in tables.themes
+        theme: sorted(set(tables.required_sources[theme]) - heard) for theme in tables.themes
     }
     scored = tuple(theme for theme in tables.themes if not missing[theme])
     silent = {

@@ -21,6 +21,7 @@ TRACKS = ("harmed", "harming")
 # Age at the event: unknown, under 18, 18 or over.
 AGE_UNKNOWN, AGE_UNDER_18, AGE_OVER_18 = 0, 1, 2
 _AGES = {"any": (0, 1, 2), "under18": (1,), "over18": (2,)}
+_LIST_AGES = ("under18", "over18")
 FILES = ("kinds.yaml", "points.csv", "decay.csv", "links.yaml", "parameters.yaml")
 
 Ints = npt.NDArray[np.int64]
@@ -117,6 +118,13 @@ def load_tables(folder: Path) -> Tables:
             its safe range.
     """
     raw = {name: _read(folder / name) for name in FILES}
+    try:
+        return _build(raw)
+    except (LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
+        raise _fault("a table has something missing, unknown or not a number") from None
+
+
+def _build(raw: dict[str, str]) -> Tables:
     kinds_raw: dict[str, Any] = _yaml(raw["kinds.yaml"])
     kinds = {
         item["name"]: Kind(
@@ -146,24 +154,12 @@ def load_tables(folder: Path) -> Tables:
         half_life=half_life,
         decay=decay,
         links=tuple(_link(item, kinds, roles, decay) for item in links_raw["links"]),
-        lists=tuple(
-            ListRule(
-                item["id"],
-                item["theme"],
-                item["track"],
-                item["age"],
-                item["label"],
-                int(item["capacity"]),
-            )
-            for item in parameters["lists"]
-        ),
+        lists=tuple(_list(item, themes) for item in parameters["lists"]),
         half_index_points={
             theme: _number(parameters["half_index_points"][theme], 1, 8000, "half_index_points")
             for theme in themes
         },
-        required_sources={
-            theme: tuple(parameters["required_sources"].get(theme, [])) for theme in themes
-        },
+        required_sources=_required(parameters["required_sources"], themes),
         link_weight_min=_number(parameters["link_weight_min"], 0, 1000, "link_weight_min"),
         alpha=_number(parameters["alpha"], 0, 500, "alpha"),
         exposure_half=_number(parameters["exposure_half"], 1, 10**9, "exposure_half"),
@@ -256,6 +252,8 @@ def _link(
     decay: dict[int, Ints],
 ) -> LinkKind:
     first, second = (roles[name] for name in item["roles"])
+    if first != second:  # plt.py pairs people of one role; a victim with a suspect is no link.
+        raise _fault("links.yaml pairs two different roles")
     if int(item["half_life"]) not in decay or any(name not in TRACKS for name in item["tracks"]):
         raise _fault("links.yaml names something unknown")
     return LinkKind(
@@ -273,6 +271,21 @@ def _link(
         l0=_number(item["l0"], 1, 8000, "l0"),
         tracks=tuple(item["tracks"]),
     )
+
+
+def _list(item: dict[str, str], themes: tuple[str, ...]) -> ListRule:
+    if item["theme"] not in themes or item["track"] not in TRACKS or item["age"] not in _LIST_AGES:
+        raise _fault("a list names something unknown")
+    capacity = _number(item["capacity"], 1, 10_000, "capacity")
+    return ListRule(item["id"], item["theme"], item["track"], item["age"], item["label"], capacity)
+
+
+def _required(
+    by_theme: dict[str, list[str]], themes: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    if not set(by_theme) <= set(themes):
+        raise _fault("required_sources names an unknown theme")
+    return {theme: tuple(by_theme.get(theme, [])) for theme in themes}
 
 
 def _fault(why: str) -> ScoringFault:

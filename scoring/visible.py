@@ -63,6 +63,7 @@ def visible_events(
         ScoringFault: ``FG-RUN-03`` when the counts do not reconcile.
     """
     age_days = as_of - columns["day"]
+    kept_days = _kept_days(columns["kind"], retention)
     reasons = {
         "restricted": columns["pid"] == -2,
         "no_person": columns["pid"] == -1,
@@ -70,11 +71,14 @@ def visible_events(
         "in_the_future": age_days < 0,
         "not_recorded_yet": columns["recorded"] > as_of,
         "not_admitted": ~_admitted(columns, admitted),
-        "past_retention": age_days > retention[columns["kind"]],
+        "past_retention": (age_days > kept_days) | (kept_days == 0),
     }
     kept, dropped = _drop(columns, reasons)
     names = ("role", "kind", "eid", "day", "pid")
-    order = np.lexsort([kept[name] for name in names])
+    # Which of two duplicates stays must not hang on the order of files: a known age before an
+    # unknown one, under 18 before over, so that somebody stays a child.
+    choice = [kept["origin"], kept["source"], kept["recorded"], (kept["age"] - 1) % 3]
+    order = np.lexsort([*choice, *(kept[name] for name in names)])
     ordered = {name: kept[name][order] for name in EVENT_COLUMNS}
     same = np.ones(len(order), dtype=bool)
     same[:1] = False
@@ -100,6 +104,12 @@ def visible_states(columns: Columns, as_of: int, admitted: Mapping[int, frozense
     result = {name: kept[name][order] for name in STATE_COLUMNS}
     _reconcile(len(columns["pid"]), len(result["pid"]), dropped)
     return Visible(result, dropped)
+
+
+def _kept_days(kind: Ints, retention: Ints) -> Ints:
+    """Return the retention of each row's kind; a kind that the tables do not know has none."""
+    known = (kind >= 0) & (kind < len(retention))
+    return np.where(known, retention[np.where(known, kind, 0)], 0)
 
 
 def _admitted(columns: Columns, admitted: Mapping[int, frozenset[int]]) -> npt.NDArray[np.bool_]:

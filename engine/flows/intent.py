@@ -57,6 +57,7 @@ class Flow:
         self.home, self.name, self.kind, self.actor = home, name, kind, actor
         self.intent = make_intent_id(home)
         self.committed = False
+        self._begun = False
         self.entry: Entry | None = None
         self._details = dict(details)
         self._lock: int | None = None
@@ -68,10 +69,15 @@ class Flow:
         try:
             self._lock = _take_lock(self.home, self.intent)
             self._write("intent", self._details)
-        except BaseException:
-            self._leave(None, None, None)
+            self._begun = True
+            self.arrow("intent")
+        except BaseException as error:
+            try:
+                if self._begun:
+                    self._fail(error)
+            finally:
+                self._leave(None, None, None)
             raise
-        self.arrow("intent")
         return self
 
     def arrow(self, name: str) -> None:

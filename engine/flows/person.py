@@ -175,12 +175,16 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
                 "Copy it again from the list.",
             )
         answer = _evidence(home, run, person_id)
+        entries = _entries(home, run, person)
+        if any(entry["blind"] and entry["outcome"] is None for entry in entries):
+            # Drawn at random: the reviewer's own view is recorded before the score is shown (T17).
+            answer["scores"] = None
         answer |= {
             "person": person,
             "identified": state.identified,
             "run": run.id,
             "as_of": run.as_of,
-            "entries": _entries(home, run, person),
+            "entries": entries,
             "note": NOTHING,
         }
         if _allowed(home, account, "engine.links", "associates"):

@@ -88,7 +88,10 @@ def _open_csv(stream: BinaryIO, contract: Contract, layout: Layout) -> Opened:
         newline="",
         errors="strict",
     )
-    first = text.readline()
+    try:
+        first = text.readline()
+    except UnicodeDecodeError:
+        raise _no_encoding(1) from None
     delimiter = max(",;|\t", key=first.count)
     text.seek(0)
     csv.field_size_limit(_MAX_CELL)
@@ -161,6 +164,12 @@ def _next_row(reader: Iterator[list[str]], row: int) -> list[str] | None:
             f"row {row} holds bytes of no known encoding",
             "Send the file as UTF-8.",
         ) from None
+
+
+def _no_encoding(row: int) -> SubmissionError:
+    return SubmissionError(
+        "FG-SUB-02", f"row {row} holds bytes of no known encoding", "Send the file as UTF-8."
+    )
 
 
 def _places(

@@ -24,8 +24,9 @@ def may_link(edges: Edges, words: Words) -> Mask:
     A pair links on an equal NHS number unless given name and birth date both contradict. Otherwise
     neither NHS numbers nor age bands may contradict, and three things must speak for one person: a
     given name, a birth date, and one thing more (a surname, a home or a pupil number). A date that is
-    only alike, swapped or 1 January needs the same postcode (cases 8, 9, 14); a missing date is never
-    made up for by a home, because father and son share it (case 5). What fails goes to a reviewer.
+    swapped or 1 January needs the same postcode or pupil number (cases 8, 9, 14), and one that is only
+    alike the same pupil number: a day apart at one address is a question for a person. A missing date
+    is never made up for by a home, because father and son share it (case 5). What fails is reviewed.
     """
     given, dob, home = (edges.gammas[name] for name in ("given", "dob", "home"))
     nhs, upn = edges.gammas["nhs"], edges.gammas["upn"]
@@ -34,8 +35,9 @@ def may_link(edges: Edges, words: Words) -> Mask:
     same_number = upn == gamma("upn", "exact")
     same_postcode = home >= gamma("home", "postcode_only")
     exact = (dob == gamma("dob", "exact")) & some_name & ((home > 0) | same_number)
-    unsure = (dob > 0) & (dob != gamma("dob", "exact"))
-    near = unsure & name_speaks & (same_postcode | same_number)
+    alike = dob == gamma("dob", "alike")
+    unsure = (dob == gamma("dob", "exact_weak")) | (dob == gamma("dob", "swapped"))
+    near = name_speaks & ((unsure & same_postcode) | ((unsure | alike) & same_number))
     bands = words[edges.left, _BAND], words[edges.right, _BAND]
     known = np.isin(bands[0], (CHILD, ADULT)) & np.isin(bands[1], (CHILD, ADULT))
     band_clash = known & (bands[0] != bands[1])

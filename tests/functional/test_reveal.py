@@ -1,0 +1,305 @@
+"""Identity leaves by a decided, committed, time-boxed reveal, and by nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session, select
+
+from audit.canonical import parse
+from audit.event import commitment
+from audit.log import read_events
+from audit.merkle import leaf_hash, verify_inclusion
+from audit.note import Checkpoint, Verifier
+from engine.domain.errors import FieldgateError, PolicyRefused
+from engine.flows.home import Home
+from engine.flows.link import link
+from engine.flows.person import look, review_lists
+from engine.flows.reveal import Ask, reveal, show_again
+from engine.flows.score import score
+from engine.flows.setup import set_flag
+from engine.flows.submit import submit
+from engine.store.tables import Account, Reason, Reveal, SubjectState
+from tests.builders.partnership import (
+    OPERATOR,
+    REASON,
+    TODAY,
+    Clock,
+    Partnership,
+    person_row,
+    persons_file,
+)
+
+
+@pytest.fixture
+def one(home: Home, tmp_path: Path) -> tuple[Home, str]:
+    """A home that holds one child, and the child's casework reference."""
+    file = persons_file(tmp_path / "p.csv", person_row())
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    with Session(home.casework) as session:
+        person = session.exec(select(SubjectState)).one().person
+    return home, person
+
+
+def _ask(person: str, **changes: str) -> Ask:
+    values = {
+        "user": "demo.social_worker",
+        "purpose": "safeguard_child",
+        "case": "CASE-1",
+        "reason": REASON,
+        **changes,
+    }
+    return Ask(person=person, **values)
+
+
+def _events(home: Home) -> list[dict[str, object]]:
+    return [parse(body) for _, body in read_events(home.path / "audit")]
+
+
+def test_a_permitted_reveal_shows_fields_at_their_level_and_closes(
+    one: tuple[Home, str],
+) -> None:
+    home, person = one
+
+    shown = reveal(home, _ask(person), auth="demo")
+
+    values = {item["part"]: item["value"] for item in shown["identity"]}
+    assert values["given_name"] == "Testina"
+    assert values["birth_date"] == "4 March 2012"
+    assert shown["known_to"] == ["People known to social care"]
+    assert shown["expires_at"] == "2026-11-25T12:15:00+00:00"
+    assert shown["bases"]
+
+
+def test_the_receipt_proves_the_event_without_fieldgate(one: tuple[Home, str]) -> None:
+    home, person = one
+    shown = reveal(home, _ask(person), auth="demo")
+
+    head, _, note = shown["receipt"]["proof"].partition("\n\n")
+    lines = head.split("\n")
+    assert lines[0] == "c2sp.org/tlog-proof@v1"
+    index = int(lines[1].split(" ")[1])
+    path = [base64.b64decode(line) for line in lines[2:]]
+    vkey = (home.path / "audit" / "log.vkey").read_text()
+    checkpoint = Checkpoint.parse(Verifier.from_vkey(vkey).open(note))
+    body = dict(read_events(home.path / "audit"))[index]
+    assert verify_inclusion(leaf_hash(body), index, checkpoint.size, path, checkpoint.root)
+
+
+def test_intent_is_in_the_trail_before_and_outcome_after_with_what_was_shown(
+    one: tuple[Home, str],
+) -> None:
+    home, person = one
+    reveal(home, _ask(person), auth="demo")
+
+    outcome, intent = _events(home)[:2]
+    assert (intent["phase"], outcome["phase"]) == ("intent", "outcome")
+    assert intent["intent"] == outcome["intent"]
+    assert outcome["decision"] == "permit"
+    assert outcome["gateway"] in ("ca2004.s10", "ca2004.s11", "ca2004.s16la")
+    assert "council.persons.given_name" in outcome["fields"]  # type: ignore[operator]
+    assert str(outcome["subject"]).startswith("audit.1.")
+    assert outcome["subject"] != person
+
+
+@pytest.mark.finding("AUD-7")
+def test_case_and_reason_stand_outside_the_trail_behind_token_and_commitment(
+    one: tuple[Home, str],
+) -> None:
+    home, person = one
+    reveal(home, _ask(person, case="CASE-Zebrafish", reason=REASON + " Quokka."), auth="demo")
+
+    text = json.dumps(_events(home))
+    assert "Zebrafish" not in text
+    assert "Quokka" not in text
+    with Session(home.casework) as session:
+        kept = session.exec(select(Reason)).one()
+    assert b"Quokka" not in kept.sealed
+    assert kept.commitment in text
+    assert kept.commitment != commitment(b"", REASON)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "reason"),
+    [
+        ({"reason": "short"}, "FG-REV-04", "E14 the obligation justify"),
+        ({"case": ""}, "FG-REV-04", "E14 the obligation case_ref"),
+        ({"purpose": "enforcement"}, "FG-REV-03", "is never served"),
+        ({"purpose": "no_such_purpose"}, "FG-REV-03", "E01"),
+        ({"user": "demo.ig_lead"}, "FG-REV-03", "E12"),
+        ({"user": "demo.school_lead", "purpose": "safeguard_child"}, "FG-REV-03", "E12"),
+        ({"user": "nobody"}, "FG-REV-01", ""),
+    ],
+)
+def test_a_refusal_says_why_and_what_next_and_opens_nothing(
+    one: tuple[Home, str], changes: dict[str, str], code: str, reason: str
+) -> None:
+    home, person = one
+
+    with pytest.raises(PolicyRefused, match=code) as caught:
+        reveal(home, _ask(person, **changes), auth="demo")
+
+    assert caught.value.exit_code == 12
+    assert caught.value.next_step
+    assert reason in "\n".join(caught.value.reasons)
+    with Session(home.casework) as session:
+        assert session.exec(select(Reveal)).all() == []
+
+
+def test_a_refusal_is_in_the_trail_with_its_codes(one: tuple[Home, str]) -> None:
+    home, person = one
+    with pytest.raises(PolicyRefused):
+        reveal(home, _ask(person, reason="short"), auth="demo")
+    outcome = _events(home)[0]
+    assert outcome["decision"] == "refuse"
+    assert outcome["rules"] == ["FG-REV-04", "E14"]
+
+
+def test_a_forged_or_unknown_reference_reads_as_nobody(one: tuple[Home, str]) -> None:
+    home, person = one
+    changed = person[:-1] + ("a" if person[-1] != "a" else "b")
+    stranger = home.domain("casework")
+    unknown = stranger.text(stranger.seal([b"x" * 16])[0])
+    record = home.domain("record")
+    other_domain = record.text(record.seal([b"x" * 16])[0])
+    for reference in (
+        changed,
+        unknown,
+        other_domain,
+        "",
+        "casework.1.",
+        "casework.2." + person[11:],
+    ):
+        with pytest.raises(PolicyRefused, match="FG-REV-02"):
+            reveal(home, _ask(reference), auth="demo")
+
+
+def test_a_refusal_never_depends_on_which_service_knows_the_person(
+    one: tuple[Home, str], partnership: Partnership
+) -> None:
+    home, person = one
+    with pytest.raises(PolicyRefused) as small:
+        reveal(home, _ask(person, user="demo.ig_lead"), auth="demo")
+    for entry in review_lists(partnership.home, "demo.social_worker", auth="demo")["lists"][0][
+        "entries"
+    ][:3]:
+        with pytest.raises(PolicyRefused) as large:
+            reveal(partnership.home, _ask(entry["person"], user="demo.ig_lead"), auth="demo")
+        assert large.value.reasons == small.value.reasons
+
+
+def test_a_view_closes_after_its_time_and_is_nobody_elses(one: tuple[Home, str]) -> None:
+    home, person = one
+    clock = home.clock
+    assert isinstance(clock, Clock)
+    shown = reveal(home, _ask(person), auth="demo")
+
+    assert show_again(home, shown["reveal"], "demo.social_worker", auth="demo")["identity"]
+    with pytest.raises(PolicyRefused, match="FG-REV-06"):
+        show_again(home, shown["reveal"], "demo.front_door", auth="demo")
+    clock.advance(minutes=15)
+    with pytest.raises(PolicyRefused, match="FG-REV-06"):
+        show_again(home, shown["reveal"], "demo.social_worker", auth="demo")
+
+
+@pytest.mark.finding("B15")
+def test_a_closed_account_ends_a_view_at_once(one: tuple[Home, str]) -> None:
+    home, person = one
+    shown = reveal(home, _ask(person), auth="demo")
+    with Session(home.casework) as session:
+        account = session.get(Account, "demo.social_worker")
+        assert account is not None
+        account.active = False
+        session.add(account)
+        session.commit()
+    with pytest.raises(PolicyRefused, match="FG-REV-01"):
+        show_again(home, shown["reveal"], "demo.social_worker", auth="demo")
+
+
+@pytest.mark.finding("T-GM4")
+def test_a_restricted_record_is_neither_shown_nor_scored(tmp_path: Path) -> None:
+    from tests.builders.partnership import make_partnership
+
+    made = make_partnership(tmp_path)
+    home = made.home
+    person = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0][
+        "person"
+    ]
+    assert look(home, "demo.social_worker", person, auth="demo")["scores"]
+
+    set_flag(home, person, "restricted", "y", "operator")
+
+    with pytest.raises(PolicyRefused):
+        reveal(home, _ask(person), auth="demo")
+    score(home, TODAY, OPERATOR)
+    assert look(home, "demo.social_worker", person, auth="demo")["scores"] == []
+    listed = review_lists(home, "demo.social_worker", auth="demo")["lists"]
+    assert person not in [entry["person"] for one in listed for entry in one["entries"]]
+    home.close()
+
+
+def test_an_unknown_protection_is_read_as_protected(home: Home, tmp_path: Path) -> None:
+    """A role other than social worker sees no address while nobody said that it may be seen."""
+    for name, forename, marker in (
+        ("LA1", "Ada", "N"),
+        ("LA2", "Bertha", "Y"),
+        ("LA3", "Cleo", ""),
+    ):
+        file = persons_file(
+            tmp_path / f"{name}.csv",
+            person_row(PersonID=name, ProtectedAddress=marker, Forename=forename),
+        )
+        submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    with Session(home.casework) as session:
+        states = session.exec(select(SubjectState)).all()
+    seen = {}
+    for state in states:
+        shown = reveal(home, _ask(state.person, user="demo.front_door"), auth="demo")
+        parts = {item["part"] for item in shown["identity"]}
+        seen[state.flags.get("protected", "unknown")] = "address" in parts
+    assert seen == {"n": True, "y": False, "unknown": False}
+
+
+def test_every_contribution_adds_up_to_the_score_shown(partnership: Partnership) -> None:
+    home = partnership.home
+    entries = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"]
+    checked = 0
+    for entry in entries[:5]:
+        for found in look(home, "demo.social_worker", entry["person"], auth="demo")["scores"]:
+            parts = sum(round(part["part"] * 1000) for part in found["contributions"])
+            assert parts == round(found["score"] * 1000)
+            checked += 1
+    assert checked >= 5
+
+
+@pytest.mark.finding("SCO-T18")
+def test_associates_are_never_named(partnership: Partnership) -> None:
+    home = partnership.home
+    entry = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0]
+    found = look(home, "demo.social_worker", entry["person"], auth="demo")
+    assert found["associates"]
+    assert set(found["associates"][0]) == {
+        "handle",
+        "links",
+        "last_seen",
+        "shares_risk",
+        "exposure",
+    }
+
+
+def test_no_other_role_sees_lists_or_scores(partnership: Partnership) -> None:
+    home = partnership.home
+    person = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0][
+        "person"
+    ]
+    for user in ("demo.front_door", "demo.early_help", "demo.school_lead", "demo.police_analyst",
+                 "demo.ig_lead"):  # fmt: skip
+        with pytest.raises(FieldgateError, match="FG-REV-03"):
+            review_lists(home, user, auth="demo")
+        with pytest.raises(FieldgateError, match="FG-REV-03"):
+            look(home, user, person, auth="demo")

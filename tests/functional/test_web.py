@@ -1,0 +1,297 @@
+"""The web face over the same flows: the gate, the forms, the headers, and no value where it must not be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlmodel import Session, select
+from starlette.routing import Route
+
+from audit.canonical import parse
+from audit.log import read_events
+from engine.flows.person import review_lists
+from engine.store.tables import SubjectState
+from engine.web.app import create_app
+from tests.builders.partnership import REASON, Partnership
+
+USERS = {
+    "social_worker": "demo.social_worker",
+    "front_door": "demo.front_door",
+    "early_help": "demo.early_help",
+    "school_lead": "demo.school_lead",
+    "police_analyst": "demo.police_analyst",
+    "ig_lead": "demo.ig_lead",
+}
+OPEN = {"/", "/sign-in", "/sign-out", "/healthz", "/openapi.json"}
+GATE = {
+    ("GET", "/lists"): "lists",
+    ("GET", "/people/{person}"): "person",
+    ("POST", "/people/{person}/decide"): "decide",
+    ("GET", "/reveal"): "reveal",
+    ("POST", "/reveal"): "reveal",
+    ("GET", "/views/{reveal_id}"): "view",
+    ("GET", "/trail"): "trail",
+    ("GET", "/trail/badge"): "trail",
+    ("GET", "/api/lists"): "lists",
+    ("GET", "/api/people/{person}"): "person",
+    ("POST", "/api/outcomes"): "decide",
+    ("POST", "/api/reveals"): "reveal",
+    ("GET", "/api/trail"): "trail",
+}
+
+
+@pytest.fixture(scope="module")
+def client(partnership: Partnership) -> Iterator[TestClient]:
+    with TestClient(
+        create_app(partnership.home), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as made:
+        yield made
+
+
+def _sign_in(client: TestClient, role: str) -> str:
+    """Sign in and return the form token."""
+    client.cookies.clear()
+    answer = client.post("/sign-in", data={"user": USERS[role]}, follow_redirects=True)
+    assert answer.status_code == 200
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', answer.text)
+    assert found
+    return found.group(1)
+
+
+def _person(partnership: Partnership, place: int = 0) -> str:
+    lists = review_lists(partnership.home, "demo.social_worker", auth="demo")["lists"]
+    entries = [entry for entry in lists[0]["entries"] if not entry["blind"]]
+    return str(entries[place]["person"])
+
+
+def _routes(client: TestClient) -> set[tuple[str, str]]:
+    def walk(routes: list[object]) -> Iterator[tuple[str, str]]:
+        for route in routes:
+            if isinstance(route, Route):
+                for method in route.methods or ():
+                    if method not in ("HEAD", "OPTIONS"):
+                        yield method, route.path
+            inner = getattr(route, "original_router", None) or getattr(route, "router", None)
+            if inner is not None:
+                yield from walk(inner.routes)
+
+    return set(walk(client.app.routes))  # type: ignore[attr-defined]
+
+
+def test_every_route_is_either_open_on_purpose_or_behind_the_gate(client: TestClient) -> None:
+    found = {route for route in _routes(client) if route[1] not in OPEN}
+    assert found == set(GATE)
+
+
+def test_nobody_signed_in_gets_the_sign_in_page_or_401(client: TestClient) -> None:
+    client.cookies.clear()
+    for method, path in GATE:
+        answer = client.request(method, path, follow_redirects=False)
+        if path.startswith("/api/"):
+            assert answer.status_code == 401, path
+        else:
+            assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in"), path
+
+
+@pytest.mark.parametrize("role", USERS)
+def test_every_route_by_every_role_is_as_the_pack_says(
+    client: TestClient, partnership: Partnership, role: str
+) -> None:
+    _sign_in(client, role)
+    allowed = partnership.home.pack.routes
+    for (method, path), route in GATE.items():
+        if method == "POST":
+            body = {"json": {"person": "x", "case": "x", "reason": "x"}} if "api" in path else {}
+            answer = client.request(method, path.format(person="x", reveal_id="x"), **body)  # type: ignore[arg-type]
+        else:
+            answer = client.get(path.format(person="x", reveal_id="x") + "?use=lawfulness")
+        closed = answer.status_code == 403 and "FG-POL-04" in answer.text
+        assert closed is (role not in allowed[route]), (role, path, answer.status_code)
+
+
+def test_pages_carry_strict_headers_and_no_inline_code(
+    client: TestClient, partnership: Partnership
+) -> None:
+    _sign_in(client, "social_worker")
+    for path in ("/lists", f"/people/{_person(partnership)}", "/reveal", "/sign-in"):
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert " style=" not in answer.text
+        scripts = re.findall(r"<script(?![^>]*\bsrc=)([^>]*)>", answer.text)
+        assert all("nonce=" in attributes for attributes in scripts)
+        assert "http://" not in answer.text.replace("http://www.w3.org", "")
+        assert "https://" not in answer.text
+
+
+def test_session_cookie_is_closed_to_scripts_and_to_other_sites(client: TestClient) -> None:
+    client.cookies.clear()
+    answer = client.post("/sign-in", data={"user": USERS["ig_lead"]}, follow_redirects=False)
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_forms_without_the_sessions_token_are_refused(
+    client: TestClient, partnership: Partnership
+) -> None:
+    _sign_in(client, "social_worker")
+    person = _person(partnership)
+    form = {"person": person, "case": "CASE-1", "reason": REASON}
+    for data in (form, {**form, "csrf": "0" * 64}):
+        assert client.post("/reveal", data=data).status_code == 403
+    answer = client.post("/api/reveals", json=form)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FG-AUT-03")
+
+
+def test_a_reveal_by_form_leads_to_a_view_that_closes_itself(
+    client: TestClient, partnership: Partnership
+) -> None:
+    csrf = _sign_in(client, "social_worker")
+    person = _person(partnership)
+    assert person in client.get(f"/people/{person}").text
+
+    answer = client.post(
+        "/reveal",
+        data={"person": person, "case": "CASE-1", "reason": REASON, "csrf": csrf},
+        follow_redirects=False,
+    )
+    assert answer.status_code == 303
+    assert person not in answer.headers["location"]
+    page = client.get(answer.headers["location"])
+    assert "Who this is" in page.text
+    assert 0 < int(page.headers["refresh"]) <= 901
+    _sign_in(client, "front_door")
+    other = client.get(answer.headers["location"])
+    assert other.status_code == 404
+    assert "closed" in other.text
+
+
+def test_an_incomplete_form_is_422_with_a_summary_that_links_to_the_fields(
+    client: TestClient,
+) -> None:
+    csrf = _sign_in(client, "front_door")
+    answer = client.post("/reveal", data={"person": "", "case": "", "reason": "no", "csrf": csrf})
+    assert answer.status_code == 422
+    for name in ("person", "case", "reason"):
+        assert f'href="#{name}"' in answer.text
+        assert f'id="{name}-error"' in answer.text
+
+
+def test_a_refusal_page_says_why_and_what_next(
+    client: TestClient, partnership: Partnership
+) -> None:
+    csrf = _sign_in(client, "police_analyst")
+    # A person whose only records the police may not see.
+    with Session(partnership.home.casework) as session:
+        people = [state.person for state in session.exec(select(SubjectState)).all()]
+    for person in people:
+        answer = client.post(
+            "/reveal",
+            data={"person": person, "case": "CASE-1", "reason": REASON, "csrf": csrf},
+            follow_redirects=False,
+        )
+        if answer.status_code == 403:
+            break
+    assert answer.status_code == 403
+    assert "What next:" in answer.text
+    assert "FG-REV-03" in answer.text
+
+
+def test_an_outcome_is_recorded_once_and_by_name(
+    client: TestClient, partnership: Partnership
+) -> None:
+    csrf = _sign_in(client, "social_worker")
+    person = _person(partnership, 3)
+    page = client.get(f"/people/{person}").text
+    item = re.search(r'name="item" value="([0-9]+)"', page)
+    assert item
+    data = {"item": item.group(1), "csrf": csrf}
+
+    missing = client.post(f"/people/{person}/decide", data=data)
+    assert missing.status_code == 422
+    assert 'href="#outcome"' in missing.text
+    first = client.post(f"/people/{person}/decide", data={**data, "outcome": "watch"})
+    assert "recorded by demo.social_worker" in first.text
+    again = client.post(f"/people/{person}/decide", data={**data, "outcome": "accept"})
+    assert again.status_code == 403
+
+
+def test_the_trail_is_read_for_one_of_four_uses_and_shows_its_badge(client: TestClient) -> None:
+    _sign_in(client, "ig_lead")
+    first = client.get("/trail")
+    assert "The whole trail verifies" in first.text
+    assert "Newest events first" not in first.text
+    read = client.get("/trail?use=integrity")
+    assert "Newest events first" in read.text
+    assert "Newest events first" not in client.get("/trail?use=curiosity").text
+    assert "verifies" in client.get("/trail/badge").text
+
+
+def test_calls_answer_the_same_flows_and_never_echo_the_input(
+    client: TestClient, partnership: Partnership
+) -> None:
+    csrf = _sign_in(client, "social_worker")
+    headers = {"X-CSRF-Token": csrf}
+    person = _person(partnership)
+    assert client.get("/api/lists").json()["lists"]
+    assert client.get(f"/api/people/{person}").json()["scores"]
+    shown = client.post(
+        "/api/reveals", json={"person": person, "case": "CASE-1", "reason": REASON}, headers=headers
+    )
+    assert shown.json()["permitted"] is True
+    bad = client.post("/api/reveals", json={"person": ["Quokkalina"], "extra": 1}, headers=headers)
+    assert bad.status_code == 422
+    assert "Quokkalina" not in bad.text
+    unknown = client.get("/api/people/Quokkalina")
+    assert unknown.status_code == 404
+    assert "Quokkalina" not in unknown.text
+
+
+def test_blind_entries_show_no_score_before_an_outcome(
+    client: TestClient, partnership: Partnership
+) -> None:
+    _sign_in(client, "social_worker")
+    lists = client.get("/api/lists").json()["lists"]
+    blind = [entry for one in lists for entry in one["entries"] if entry["blind"]]
+    assert blind
+    assert all(entry["score"] is None for entry in blind)
+    found = client.get(f"/api/people/{blind[0]['person']}").json()
+    assert found["scores"] is None
+    assert "Record your own view first" in client.get(f"/people/{blind[0]['person']}").text
+
+
+def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == {
+        *("/api/lists", "/api/people/{person}", "/api/outcomes", "/api/reveals", "/api/trail"),
+    }
+    assert client.get("/docs").status_code == 404
+
+
+@pytest.mark.finding("AUD-8")
+def test_every_request_that_shows_or_refuses_leaves_one_intent_and_one_outcome(
+    client: TestClient, partnership: Partnership
+) -> None:
+    folder = partnership.home.path / "audit"
+    csrf = _sign_in(client, "social_worker")
+    person = _person(partnership)
+    requests = [
+        lambda: client.get("/api/lists"),
+        lambda: client.get(f"/api/people/{person}"),
+        lambda: client.post("/api/reveals", json={"person": person, "case": "C-1", "reason": "x"},
+                            headers={"X-CSRF-Token": csrf}),
+    ]  # fmt: skip
+    for ask in requests:
+        before = len(read_events(folder))
+        ask()
+        new = [parse(body) for _, body in read_events(folder)[: len(read_events(folder)) - before]]
+        assert [event["phase"] for event in new] == ["outcome", "intent"]
+        assert new[0]["actor"]["id"] == "demo.social_worker"

@@ -1,0 +1,139 @@
+"""Who is on a review list: bounded, in a declared order, ties by key, a blind share below the line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scoring.lists import review_list
+from scoring.modulate import STATE_EMERGING, STATE_SCORED
+from scoring.tables import ListRule, Tables
+from scoring.visible import Columns
+from tests.builders.scoring_columns import TABLES, name32, rows_of
+
+RULE = ListRule("cse.harmed", "cse", "harmed", "under18", "Label", 20)
+KEY = b"k" * 32
+
+
+def scores(values: list[int], **changed: int) -> Columns:
+    """Person N has the Nth score, and an index as high."""
+    size = len(values)
+    columns = {
+        "pid": np.arange(size, dtype=np.int64),
+        "theme": np.zeros(size, np.int64),
+        "track": np.zeros(size, np.int64),
+        "index": np.array(values, np.int64),
+        "score": np.array(values, np.int64),
+        "state": np.full(size, STATE_SCORED, np.int64),
+    }
+    return {
+        **columns,
+        **{name: np.full(size, value, np.int64) for name, value in changed.items()},
+    }
+
+
+def chosen(
+    columns: Columns,
+    *,
+    bands: list[int] | None = None,
+    rule: ListRule = RULE,
+    run: str = "run-1",
+    key: bytes = KEY,
+    tables: Tables = TABLES,
+) -> list[tuple[int, ...]]:
+    size = int(columns["pid"].max(initial=0)) + 1
+    ages = np.array([1] * size if bands is None else bands, np.int64)
+    names = [name32("p", number) for number in range(size)]
+    found = review_list(columns, ages, names, rule, run, key, tables)
+    return rows_of(found, "pid", "rank", "score", "blind")
+
+
+def test_the_highest_scores_come_first_and_a_tenth_of_the_places_is_blind() -> None:
+    values = [40_000 + 100 * pid for pid in range(100)]
+    found = chosen(scores(values))
+    seen = [row for row in found if not row[3]]
+    assert [row[0] for row in seen] == list(range(99, 81, -1))
+    assert [row[1] for row in found] == list(range(1, 21))
+    assert len(found) == 20
+    assert all(row[2] == values[row[0]] for row in found)
+
+
+@pytest.mark.finding("SCO-T17")
+@pytest.mark.parametrize(("share", "blind"), [(50, 1), (100, 2), (200, 4)])
+def test_the_blind_share_is_drawn_from_the_rest_with_own_evidence(share: int, blind: int) -> None:
+    tables = replace(TABLES, blind_share=share)
+    found = chosen(scores([90_000] * 30 + [1_000] * 30), tables=tables)
+    assert sum(row[3] for row in found) == blind
+    assert len(found) == 20
+    above = {row[0] for row in found if not row[3]}
+    assert above <= set(range(30))
+    assert not above & {row[0] for row in found if row[3]}
+
+
+@pytest.mark.finding("SCO-T17")
+def test_below_the_line_nobody_is_listed_but_by_the_blind_draw() -> None:
+    found = chosen(scores([TABLES.high_score - 1] * 50))
+    assert [row[3] for row in found] == [1, 1]
+    at_the_line = chosen(scores([TABLES.high_score] * 5))
+    assert [row[3] for row in at_the_line] == [0] * 5
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 19, 20, 60])
+def test_a_list_is_never_longer_than_its_capacity(capacity: int) -> None:
+    found = chosen(scores([50_000] * 100), rule=replace(RULE, capacity=capacity))
+    assert len(found) == capacity
+    assert len({row[0] for row in found}) == capacity
+
+
+@pytest.mark.parametrize("band", [0, 2])
+def test_an_adult_or_somebody_of_unknown_age_is_not_on_a_list_of_children(band: int) -> None:
+    found = chosen(scores([90_000, 80_000]), bands=[band, 1])
+    assert [row[0] for row in found] == [1]
+
+
+def test_a_list_of_adults_holds_adults() -> None:
+    found = chosen(scores([90_000, 80_000]), bands=[1, 2], rule=replace(RULE, age="over18"))
+    assert [row[0] for row in found] == [1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"state": STATE_EMERGING}, {"index": 0}, {"theme": 1}, {"track": 1}],
+)
+def test_emerging_people_and_other_themes_and_tracks_are_not_listed(
+    changed: dict[str, int],
+) -> None:
+    assert chosen(scores([90_000] * 5, **changed)) == []
+    assert len(chosen(scores([90_000] * 5))) == 5
+
+
+def test_nobody_scored_gives_an_empty_list() -> None:
+    assert chosen(scores([])) == []
+
+
+@pytest.mark.finding("SCO-T16")
+def test_ties_hang_on_key_run_and_list_and_on_nothing_else() -> None:
+    equal = scores([50_000] * 60)
+    first = chosen(equal)
+    assert chosen(equal) == first
+    assert chosen({name: column[::-1] for name, column in equal.items()}) == first
+    assert chosen(equal, run="run-2") != first
+    assert chosen(equal, key=b"x" * 32) != first
+    assert chosen(equal, rule=replace(RULE, id="another")) != first
+    assert [row[0] for row in first] != sorted(row[0] for row in first)
+
+
+@pytest.mark.finding("SCO-T16")
+def test_among_equal_scores_the_list_is_a_uniform_draw() -> None:
+    runs, people, places = 400, 20, 5
+    equal, rule = scores([50_000] * people), replace(RULE, capacity=places)
+    counts = np.zeros(people, np.int64)
+    for number in range(runs):
+        for row in chosen(equal, rule=rule, run=f"run-{number}"):
+            counts[row[0]] += 1
+    assert counts.sum() == runs * places
+    # Each is drawn with probability 1/4: 100 expected, standard deviation 8.7.
+    assert counts.min() > 100 - 5 * 8.7
+    assert counts.max() < 100 + 5 * 8.7
