@@ -97,7 +97,7 @@ def unwritable(error: BaseException) -> AuditFault:
     return AuditFault(
         "FG-AUD-02",
         f"the audit log cannot be used ({type(error).__name__})",
-        "Nothing was done or shown. Check the disk and the rights of the audit folder.",
+        "Nothing was shown. Check the disk and the rights of the audit folder, then try again.",
     )
 
 

@@ -207,6 +207,10 @@ def _notes(text: str) -> Iterator[str]:
             signed = line.startswith("— ")
 
 
+def _a(what: str) -> str:
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
+
+
 def _check_notes(
     notes: list[tuple[int, str]],
     roots: dict[int, bytes],
@@ -226,7 +230,7 @@ def _check_notes(
         if stated.origin != verifier.name or stated.size != size:
             report.findings.append(f"{what} at size {size} belongs to another tree")
         elif size not in roots:
-            report.findings.append(f"events were cut off: a {what} attests size {size}")
+            report.findings.append(f"events were cut off: {_a(what)} attests size {size}")
         elif roots[size] != stated.root:
             report.findings.append(f"the events before {size} are not those the {what} attests")
     report.ran.append(f"{what}s")

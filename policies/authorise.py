@@ -149,10 +149,16 @@ def _field_view(
     if reasons:
         ceiling = Level.REFUSE
     caps = tuple(cap for cap in pack.caps if not cap.categories or spec.category in cap.categories)
-    basis = None
-    if bases and grants:
-        allowed = {agreement for grant in grants for agreement in grant.agreements}
-        basis = next((pair for pair in bases if pair[0] in allowed), None)
+    # Best level first, then the order of ids (DESIGN 4).
+    reached = {
+        pair: max((grant.level for grant in grants if pair[0] in grant.agreements), default=None)
+        for pair in bases
+    }
+    ranked = sorted(
+        (pair for pair, level in reached.items() if level is not None),
+        key=lambda pair: (-(reached[pair] or 0), pair),
+    )
+    basis = ranked[0] if ranked else None
     return FieldView(
         category=spec.category,
         ceiling=ceiling,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,12 @@ def load_pack(gateways_folder: Path, pack_folder: Path) -> Pack:
     """
     register = load_register(gateways_folder)
     vocabulary = _vocabulary(pack_folder / "vocabulary.yaml")
-    sources = {
-        source.id: source
-        for source in (_source(path, register) for path in _files(pack_folder / "sources"))
-    }
+    sources: dict[str, Source] = {}
+    for path in _files(pack_folder / "sources"):
+        source = _source(path, register)
+        if source.id in sources:
+            raise PolicyFault("FG-POL-01", f"{path.name}: {source.id} stands twice", "Rename one.")
+        sources[source.id] = source
     grants = [grant for path in _files(pack_folder / "grants") for grant in _grants(path)]
     caps = [cap for path in _files(pack_folder / "caps") for cap in _caps(path)]
     pack = Pack(
@@ -179,6 +182,20 @@ def _routes(path: Path) -> dict[str, frozenset[str]]:
     return {name: frozenset(roles) for name, roles in raw["routes"].items()}
 
 
+def yield_fields(rule: Mapping[str, Any]) -> set[str]:
+    """Return the fields that a yield of a contract reads, its governing field among them."""
+    found = {rule["show"]}
+    spec = next(rule[name] for name in ("event", "state", "flag") if name in rule)
+    for name, value in spec.items():
+        if isinstance(value, Mapping):
+            found.add(value["field"])
+        elif name not in ("kind", "role", "name"):
+            found.add(value)
+    when = rule.get("when", {})
+    found.update([when["field"]] if "field" in when else when.get("ratio", []))
+    return found
+
+
 def _findings(pack: Pack) -> list[str]:
     """Collect every unknown word of the pack, all at once (POL-L02)."""
     register, words = pack.register, pack.vocabulary
@@ -196,6 +213,12 @@ def _findings(pack: Pack) -> list[str]:
         known([source.agency], [*register.parties, "engine"], "agency", source.file)
         known(source.record_defaults, words.record_flags, "record flag", source.file)
         known([source.key], source.fields, "key field", source.file)
+        for rule in source.yields:
+            where = f"{source.file} {rule['id']}"
+            known(yield_fields(rule), source.fields, "field", where)
+            if "flag" in rule:
+                flags_known = words.subject_flags | words.record_flags
+                known([rule["flag"]["name"]], flags_known, "flag", where)
         for field in source.fields.values():
             where = f"{source.file} {field.name}"
             known([field.category], register.vocabulary.categories, "category", where)

@@ -7,6 +7,7 @@ from typing import Any
 _WORD: dict[str, Any] = {"type": "string"}
 _WORDS: dict[str, Any] = {"type": "array", "items": _WORD}
 _MAP: dict[str, Any] = {"type": "object", "additionalProperties": _WORD}
+_FLAGS: dict[str, Any] = {"type": "object", "additionalProperties": {"enum": ["y", "n"]}}
 _YES_NO: dict[str, Any] = {"enum": ["yes", "no"]}
 _LEVEL: dict[str, Any] = {"enum": ["refuse", "exists", "token", "banded", "clear"]}
 
@@ -132,7 +133,7 @@ SOURCE = _closed(
         **dict.fromkeys(("source", "agency", "title", "scheme", "key"), _WORD),
         "regime": {"enum": ["ukgdpr", "le_part3"]},
         "row_error_limit": {"type": "string", "pattern": r"^[01]\.[0-9]{1,3}$"},
-        "record_defaults": _MAP,
+        "record_defaults": _FLAGS,
         "defaults": _closed([], _GATE),
         "layouts": {
             "type": "array",
@@ -181,7 +182,7 @@ CAPS = _closed(
                 ["id", "when", "level", "disclosure"],
                 {
                     "id": _WORD,
-                    "when": _MAP,
+                    "when": _FLAGS,
                     "roles": _WORDS,
                     "except_roles": _WORDS,
                     "categories": _WORDS,

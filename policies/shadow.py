@@ -20,7 +20,10 @@ from policies.errors import PolicyFault
 from policies.model import Cap, Level, Pack, Request, Source, State
 
 # casbin writes every request it refuses into its log (policy.md 4.1, trap 27): all of it is closed.
-for _name in ["casbin", *(name for name in logging.root.manager.loggerDict if name[:7] == "casbin.")]:
+for _name in [
+    "casbin",
+    *(name for name in logging.root.manager.loggerDict if name[:7] == "casbin."),
+]:
     logging.getLogger(_name).disabled = True
 
 _MODEL = """

@@ -53,7 +53,7 @@ def review_list(
         (pid for pid in pids if value[pid] >= tables.high_score),
         key=lambda pid: (-value[pid], key[pid]),
     )
-    blind_places = rule.capacity * tables.blind_share // 1000
+    blind_places = -(-rule.capacity * tables.blind_share // 1000)  # Rounded up: never none.
     chosen = above[: rule.capacity - blind_places]
     rest = sorted(set(pids) - set(chosen), key=lambda pid: key[pid])
     blind = rest[:blind_places]

@@ -74,7 +74,8 @@ def _from_events(
 ) -> tuple[Columns, Columns]:
     """Pairs from events: each pair gets floor(g D / (m - 1)), m counting every member."""
     use = np.isin(events["kind"], kind.kinds)
-    group = _groups(events["eid"][use], events["kind"][use])
+    # One event links a pair once, whichever of its kinds name it (P8).
+    group = _groups(events["eid"][use], np.zeros(int(use.sum()), np.int64))
     pid, role, day = events["pid"][use], events["role"][use], events["day"][use]
     members = _member_counts(group, pid)
     wanted = role == kind.roles[0]
@@ -131,7 +132,7 @@ def _skipped(
     kind: LinkKind,
 ) -> Columns:
     numbers = np.flatnonzero(large)
-    group = _groups(events["eid"][use], events["kind"][use])
+    group = _groups(events["eid"][use], np.zeros(int(use.sum()), np.int64))
     at = np.searchsorted(np.sort(group, kind="stable"), numbers)
     eid = events["eid"][use][np.argsort(group, kind="stable")][at] if len(numbers) else numbers
     return {

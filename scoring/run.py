@@ -58,7 +58,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     for kind in tables.kinds.values():
         retention[kind.id] = kind.retention_days
     events = visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention)
-    states = visible_states(_read(job["states"], pid_of, _STATES), as_of, admitted)
+    stated, superseded = _newest_states(_read(job["states"], pid_of, _STATES))
+    states = visible_states(stated, as_of, admitted)
     bands = _bands(persons, as_of)
     # A source of which nothing may be used today is as silent as one that was never loaded.
     heard = {name for number, name in job["sources"].items() if admitted.get(int(number))}
@@ -113,7 +114,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "themes_scored": list(scored),
         "themes_not_scored": dict(not_scored),
         "events": {"kept": len(events.columns["pid"]), "dropped": dict(events.dropped)},
-        "states": {"kept": len(states.columns["pid"]), "dropped": dict(states.dropped)},
+        "states": {
+            "kept": len(states.columns["pid"]),
+            "dropped": {**states.dropped, "superseded": superseded},
+        },
         "links": len(links.a),
         "events_too_large_to_link": len(links.skipped["eid"]),
         "lists": {name: len(columns["pid"]) for name, columns in lists.items()},
@@ -152,7 +156,8 @@ def _membership(path: Path, persons: pa.Table, restricted: Iterable[str]) -> pa.
 def _read(paths: Iterable[str], pid_of: pa.Table, names: dict[str, str]) -> Columns:
     tables = [pq.read_table(path, columns=["record", *names.values()]) for path in paths]
     if not tables:
-        return {name: np.zeros(0, np.int64) for name in ("pid", *names)}
+        empty = np.zeros(0, np.int64)
+        return dict.fromkeys(("pid", "record", "file", *names), empty)
     table = pa.concat_tables(tables)
     at = pc.index_in(table.column("record"), value_set=pid_of.column("record").combine_chunks())
     found = pc.fill_null(at, -1).to_numpy().astype(np.int64)
@@ -160,7 +165,37 @@ def _read(paths: Iterable[str], pid_of: pa.Table, names: dict[str, str]) -> Colu
     columns = {
         name: table.column(stored).to_numpy().astype(np.int64) for name, stored in names.items()
     }
-    return {"pid": pids[found], **columns}
+    sizes = [len(one) for one in tables]
+    files = np.repeat(np.arange(len(tables), dtype=np.int64), sizes)
+    return {"pid": pids[found], "record": found, "file": files, **columns}
+
+
+def _newest_states(columns: Columns) -> tuple[Columns, int]:
+    """Keep, of several deliveries about one state, what the newest says.
+
+    Args:
+        columns: State columns with ``record`` (row number of the record) and ``file`` (place of the
+            delivery, oldest first).
+
+    Returns:
+        The columns without those two, and the number of rows that a newer delivery replaced.
+    """
+    keys = ("record", "kind", "place", "start")
+    order = np.lexsort([columns["file"], *(columns[name] for name in reversed(keys))])
+    newest = np.ones(len(order), dtype=bool)
+    if len(order):
+        same = np.ones(len(order) - 1, dtype=bool)
+        for name in keys:
+            ordered = columns[name][order]
+            same &= ordered[1:] == ordered[:-1]
+        newest[:-1] = ~same
+    # A record without a person has no number of its own and is dropped with its own reason later.
+    newest |= columns["record"][order] < 0
+    kept = order[newest]
+    wanted = {
+        name: column[kept] for name, column in columns.items() if name not in ("record", "file")
+    }
+    return wanted, len(order) - len(kept)
 
 
 def _bands(persons: pa.Table, as_of: int) -> Ints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -35,8 +36,16 @@ class Kind:
     name: str
     label: str
     sort: str
-    indicator: str
+    indicators: Mapping[int, str]
     retention_days: int
+
+    def indicator(self, role: int) -> str:
+        """Return the indicator that this kind is for a role, or "" when it is none.
+
+        Args:
+            role: Number of the role in an event; 0 for a state.
+        """
+        return self.indicators.get(role, self.indicators.get(0, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +135,21 @@ def load_tables(folder: Path) -> Tables:
 
 def _build(raw: dict[str, str]) -> Tables:
     kinds_raw: dict[str, Any] = _yaml(raw["kinds.yaml"])
+    roles = {name: int(number) for name, number in kinds_raw["roles"].items()}
     kinds = {
         item["name"]: Kind(
             int(item["id"]),
             item["name"],
             item["label"],
             item["sort"],
-            item["indicator"],
+            {
+                (0 if role == "any" else roles[role]): code
+                for role, code in item["indicators"].items()
+            },
             int(item["retention_days"]),
         )
         for item in kinds_raw["kinds"]
     }
-    roles = {name: int(number) for name, number in kinds_raw["roles"].items()}
     parameters: dict[str, Any] = _yaml(raw["parameters.yaml"])
     themes = tuple(parameters["themes"])
     decay = _decay(raw["decay.csv"], int(parameters["horizon_half_lives"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import shutil
 import socket
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any
 
 import typer
 
-from engine.cli.output import emit, say, table
+from engine.cli.output import emit, os_user, say, table
 from engine.domain.errors import ConfigError
 from engine.domain.ids import system_clock, system_randomness
 from engine.flows.demo import run_demo
@@ -43,7 +42,7 @@ def run_demo_command(
         chosen,
         "demo",
         settings(),
-        getpass.getuser(),
+        os_user(),
         log_key_folder=None,
         clock=system_clock,
         randomness=system_randomness,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.output import emit, say, table, told
+from engine.cli.output import emit, os_user, say, table, told
 
 if TYPE_CHECKING:
     from engine.domain.ids import Actor
@@ -56,7 +55,7 @@ def operator(home: Home) -> Actor:
     """Return the operator of this command."""
     from engine.flows.setup import operator as make
 
-    return make(home.profile, getpass.getuser())
+    return make(home.profile, os_user())
 
 
 def user_of(home: Home, as_user: str | None) -> tuple[str, str]:
@@ -64,7 +63,7 @@ def user_of(home: Home, as_user: str | None) -> tuple[str, str]:
     from engine.domain.errors import ConfigError
 
     if as_user is None:
-        return getpass.getuser(), "os"
+        return os_user(), "demo" if home.is_demo else "os"
     if not home.is_demo:
         raise ConfigError(
             "FG-CLI-01",
@@ -124,7 +123,7 @@ def init(
             chosen,
             profile,
             settings(),
-            getpass.getuser(),
+            os_user(),
             log_key_folder=log_key_folder,
             clock=system_clock,
             randomness=system_randomness,
@@ -175,6 +174,8 @@ def receipt_words(receipt: dict[str, Any]) -> str:
         f"  not taken: {label} ({'; '.join(reasons)})"
         for label, reasons in receipt["fields_dropped"].items()
     ]
+    if receipt["columns_unknown"]:
+        lines.append(f"  columns not in the contract: {', '.join(receipt['columns_unknown'])}")
     lines += [
         f"  {group['severity']} {group['code']} {group['column']}: {group['sentence']} "
         f"({group['count']}). {group['next_step']}"
@@ -330,7 +331,10 @@ def _reveal_words(shown: dict[str, Any]) -> str:
     facts = table(
         "What is known",
         ("what", "when", "level", "source"),
-        [(one["label"], one["when"], one["level"], one["source"]) for one in shown["facts"]],
+        [
+            (f"{one['label']} {one['role']}".strip(), one["when"], one["level"], one["source"])
+            for one in shown["facts"]
+        ],
     )
     return f"{identity}\n\n{facts}\n\n{shown['note']}\nAudit entry {shown['receipt']['entry']}"
 
@@ -394,7 +398,7 @@ def policy_activate(home: HomeOption = None, as_json: JsonOption = False) -> Non
         from engine.flows.setup import activate_policy
 
         opened = open_home(home)
-        version = activate_policy(opened, getpass.getuser())
+        version = activate_policy(opened, os_user())
         opened.close()
         emit({"policy_version": version}, as_json, lambda: f"Active policy: {version}")
 
@@ -414,7 +418,7 @@ def account_add(
         from engine.flows.setup import add_account
 
         opened = open_home(home)
-        add_account(opened, user, label or user, agency, role, purpose, by=getpass.getuser())
+        add_account(opened, user, label or user, agency, role, purpose, by=os_user())
         opened.close()
         emit(
             {"user": user, "role": role},
@@ -436,7 +440,7 @@ def flag_set(
         from engine.flows.setup import set_flag
 
         opened = open_home(home)
-        set_flag(opened, person, name, value, getpass.getuser())
+        set_flag(opened, person, name, value, os_user())
         opened.close()
         emit({"flag": name, "value": value}, as_json, lambda: f"{name} is {value}.")
 

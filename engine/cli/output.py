@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import typer
+
+
+def os_user() -> str:
+    """Return the user of this process as the system knows it; LOGNAME and USER are not believed."""
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def emit(result: Mapping[str, Any] | list[Any], as_json: bool, words: Callable[[], str]) -> None:
@@ -33,7 +40,7 @@ def told(as_json: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What was begun has been taken back; run it again.", err=True)
+        typer.echo("Interrupted. What had not been committed has been taken back.", err=True)
         raise typer.Exit(Exit.UNEXPECTED) from None
     except Exception as error:  # noqa: BLE001  # the last border: told by type only
         known = translate(error)

@@ -63,6 +63,7 @@ class FieldgateError(Exception):
         self.message = message
         self.next_step = next_step
         self.reasons = tuple(reasons)
+        self.audited = False
 
 
 class SubmissionError(FieldgateError):
@@ -131,6 +132,9 @@ class NotReplayable(RunError):
     exit_code = Exit.NOT_REPLAYABLE
 
 
+_TAMPERED = frozenset({"FG-AUD-05", "FG-AUD-06", "FG-AUD-07"})
+
+
 def told(error: Exception) -> FieldgateError | None:
     """Return the error of our tree for a coded fault of a leaf package, or None for a stranger."""
     if isinstance(error, FieldgateError):
@@ -138,7 +142,14 @@ def told(error: Exception) -> FieldgateError | None:
     if isinstance(error, GatewayFault | PolicyFault):
         return ConfigError(error.code, error.message, error.next_step)
     if isinstance(error, AuditFault):
-        return AuditError(error.code, error.message, error.next_step)
+        # Only a log that does not hold together is tampered with; a full disk is configuration.
+        family = AuditError if error.code in _TAMPERED else ConfigError
+        return family(error.code, error.message, error.next_step)
+    if type(error).__name__ == "OperationalError":
+        # A store that is locked or away; the text might hold a statement and is not told.
+        return ConfigError(
+            "FG-HOME-07", "a store is busy or cannot be reached", "Try again in a moment."
+        )
     if isinstance(error, ScoringFault):
         return RunError(error.code, error.message, error.next_step)
     return None

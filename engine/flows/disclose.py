@@ -16,7 +16,7 @@ from engine.domain.ids import from_day_number
 from engine.intake.contract import Contract
 from engine.intake.prepare import OPEN_END
 from policies.model import Level, Source, State, View
-from scoring.tables import Kind
+from scoring.tables import Kind, Tables
 
 LEVEL_WORDS = {
     Level.REFUSE: "not shared",
@@ -39,6 +39,14 @@ PARTS = {
     "phone": "Telephone",
     "email": "E-mail",
 }
+ROLE_WORDS = {
+    "victim": "as the person harmed",
+    "suspect": "as a suspect, not proven",
+    "offender": "as the person responsible",
+    "subject": "as the person named",
+    "witness": "as a witness",
+    "missing": "",
+}
 _SEXES = {"m": "male", "f": "female", "u": "not known"}
 _FAMILY_ORDER = ("council", "schools", "health", "police", "housing")
 
@@ -49,6 +57,7 @@ class Disclosure:
 
     identity: list[dict[str, Any]] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
+    records: int = 0
     known_to: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=list)
 
@@ -72,7 +81,7 @@ def visible_content(source: Source, view: View, state: State) -> bool:
     return any(view.level(name, state) >= Level.EXISTS for name in content)
 
 
-def disclose(held: list[Held], kinds: Mapping[int, Kind]) -> Disclosure:
+def disclose(held: list[Held], tables: Tables) -> Disclosure:
     """Return what may be shown of the records in `held`."""
     result = Disclosure()
     values: dict[tuple[str, str, str, int], list[str]] = {}
@@ -80,6 +89,7 @@ def disclose(held: list[Held], kinds: Mapping[int, Kind]) -> Disclosure:
     for one in ordered:
         if not visible_content(one.source, one.view, one.state):
             continue
+        result.records += 1
         if one.source.title not in result.known_to:
             result.known_to.append(one.source.title)
         for name, spec in one.source.fields.items():
@@ -95,7 +105,7 @@ def disclose(held: list[Held], kinds: Mapping[int, Kind]) -> Disclosure:
             sources = values.setdefault((spec.part, label, shown, int(level)), [])
             if one.source.title not in sources:
                 sources.append(one.source.title)
-        result.facts += _facts(one, kinds, result.fields)
+        result.facts += _facts(one, tables, result.fields)
     order = list(PARTS)
     for (part, label, shown, number), sources in sorted(
         values.items(), key=lambda item: order.index(item[0][0])
@@ -147,7 +157,9 @@ def plain_date(day: date) -> str:
     return f"{day.day} {day.strftime('%B %Y')}"
 
 
-def _facts(one: Held, kinds: Mapping[int, Kind], used: list[str]) -> list[dict[str, Any]]:
+def _facts(one: Held, tables: Tables, used: list[str]) -> list[dict[str, Any]]:
+    kinds = tables.kind_by_id()
+    roles = {number: name for name, number in tables.roles.items()}
     governing = {
         name: rule.show
         for rule in one.contract.yields
@@ -163,7 +175,8 @@ def _facts(one: Held, kinds: Mapping[int, Kind], used: list[str]) -> list[dict[s
         if level < Level.TOKEN:
             continue
         used.append(f"{one.source.id}.{name}")
-        facts.append(_fact(kind, row, level, one.source.title))
+        role = row.get("role", 0)
+        facts.append(_fact(kind, row, level, one.source.title, roles.get(role, "")))
     return facts
 
 
@@ -173,7 +186,9 @@ def _kind_names(kind: object) -> list[str]:
     return list(kind["map"].values()) if isinstance(kind, Mapping) else []
 
 
-def _fact(kind: Kind, row: Mapping[str, Any], level: Level, title: str) -> dict[str, Any]:
+def _fact(
+    kind: Kind, row: Mapping[str, Any], level: Level, title: str, role: str
+) -> dict[str, Any]:
     start = from_day_number(row["day"] if "day" in row else row["start"])
     ended = row.get("end", OPEN_END)
     if level == Level.CLEAR:
@@ -187,7 +202,9 @@ def _fact(kind: Kind, row: Mapping[str, Any], level: Level, title: str) -> dict[
         when = "date not shown"
     return {
         "label": kind.label if level >= Level.BANDED else "an entry",
-        "indicator": kind.indicator if level >= Level.BANDED else "",
+        # Victim and suspect of one kind are opposite facts, so the role is always told with it.
+        "role": ROLE_WORDS.get(role, "") if level >= Level.BANDED else "",
+        "indicator": kind.indicator(row.get("role", 0)) if level >= Level.BANDED else "",
         "when": when,
         "level": LEVEL_WORDS[level],
         "source": title,

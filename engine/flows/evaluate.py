@@ -63,7 +63,7 @@ def _truth_people(home: Home, truth: Path) -> dict[bytes, tuple[str, int]]:
 
 
 def _pairs(home: Home, people: dict[bytes, tuple[str, int]]) -> dict[str, Any]:
-    membership = current_membership(home.linkage)
+    membership = current_membership(home.linkage, home.link_runs())
     sealed = sorted(membership)
     ids = home.domain("linkage").open(sealed)
     rows = [
@@ -110,7 +110,7 @@ def _lists(
         return {}
     with (truth / TRUTH_RISK).open(encoding="utf-8", newline="") as stream:
         at_risk = {(row["theme"], int(row["person"])) for row in csv.DictReader(stream)}
-    membership = current_membership(home.linkage)
+    membership = current_membership(home.linkage, home.link_runs())
     true_of: dict[bytes, Counter[int]] = {}
     sealed = sorted(membership)
     for name, record in zip(sealed, home.domain("linkage").open(sealed), strict=True):

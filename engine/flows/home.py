@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 import gateways.load
 import policies.load
@@ -34,7 +34,7 @@ from engine.linkage.index_tables import metadata as linkage_metadata
 from engine.settings import Settings
 from engine.store.migrate import upgrade
 from engine.store.session import make_engine, reading
-from engine.store.tables import Delivery, PolicyPointer
+from engine.store.tables import Delivery, LinkRun, PolicyPointer
 from engine.warehouse.files import Warehouse
 from policies.model import Pack
 from scoring.tables import Tables
@@ -51,6 +51,7 @@ LANES = (
     "keys",
 )
 MANIFEST = "home.json"
+UNFINISHED = "unfinished"
 _DEMO_PASSPHRASE = "demo.passphrase"  # noqa: S105  # a file name
 
 
@@ -174,6 +175,7 @@ class Home:
         pack = policies.load.load_pack(
             self.path / "pack" / "gateways", self.path / "pack" / "policies"
         )
+        check_kinds(pack, self.tables)
         with Session(reading(self.casework)) as session:
             pointer = session.get(PolicyPointer, 1)
         if pointer is None or pointer.version != pack.version:
@@ -184,11 +186,26 @@ class Home:
             )
         return pack
 
+    def refresh_policy(self) -> None:
+        """Forget a cached pack when another process has activated another version."""
+        cached = self.__dict__.get("pack")
+        if cached is None:
+            return
+        with Session(reading(self.casework)) as session:
+            pointer = session.get(PolicyPointer, 1)
+        if pointer is not None and pointer.version != cached.version:
+            del self.__dict__["pack"]
+
+    def link_runs(self) -> list[str]:
+        """Return the published link runs, oldest first; memberships of others do not count."""
+        with Session(reading(self.casework)) as session:
+            return list(session.exec(select(LinkRun.id).order_by(col(LinkRun.number))).all())
+
     def published(self) -> dict[str, int]:
         """Return published deliveries and their place in time."""
         with Session(reading(self.casework)) as session:
-            rows = session.exec(select(Delivery.id, Delivery.number)).all()
-        return dict(rows)
+            found = select(Delivery.id, Delivery.number).order_by(col(Delivery.number))
+            return dict(session.exec(found).all())
 
     def source_numbers(self) -> dict[str, int]:
         """Return the number of each source in the analysis lane, by order of its id."""
@@ -201,6 +218,33 @@ class Home:
                 self.__dict__[name].dispose()
         if "audit" in self.__dict__:
             self.audit.close()
+
+
+def check_kinds(pack: Pack, tables: Tables) -> None:
+    """Refuse a pack whose contracts yield kinds or roles that the scoring tables do not have.
+
+    Raises:
+        ConfigError: ``FG-POL-07`` naming every source and yield.
+    """
+    wrong = []
+    for source in pack.sources.values():
+        for rule in source.yields:
+            spec = next(rule[name] for name in ("event", "state", "flag") if name in rule)
+            kinds, roles = (_words_of(spec.get(name)) for name in ("kind", "role"))
+            if not (kinds <= set(tables.kinds) and roles <= set(tables.roles)):
+                wrong.append(f"{source.file} {rule['id']}")
+    if wrong:
+        raise ConfigError(
+            "FG-POL-07",
+            f"a contract yields an unknown kind or role: {', '.join(wrong)}",
+            "Use the kinds and roles of the scoring tables.",
+        )
+
+
+def _words_of(spec: Any) -> set[str]:
+    if spec is None:
+        return set()
+    return {spec} if isinstance(spec, str) else set(spec["map"].values())
 
 
 def _url(secret: Any) -> str | None:
@@ -263,6 +307,7 @@ def create_home(
     profile: str,
     settings: Settings,
     *,
+    taken: bool,
     log_key_folder: Path | None,
     clock: Clock,
     randomness: Randomness,
@@ -270,16 +315,14 @@ def create_home(
     """Make the folders, keys, stores and the copy of the policy of a new home.
 
     Raises:
-        ConfigError: ``FG-HOME-02`` a home stands there, ``FG-HOME-03`` unknown profile,
+        ConfigError: ``FG-HOME-02`` something stands there, ``FG-HOME-03`` unknown profile,
             ``FG-HOME-04`` the log key would lie inside the home.
     """
     if profile not in PROFILES:
         raise ConfigError("FG-HOME-03", "the profile is unknown", f"Use {', '.join(PROFILES)}.")
-    if (path / MANIFEST).exists() or (path.exists() and any(path.iterdir())):
+    if taken:
         raise ConfigError("FG-HOME-02", "the folder is not empty", "Choose a new folder.")
-    if profile != "demo" and (
-        log_key_folder is None or log_key_folder.resolve().is_relative_to(path.resolve())
-    ):
+    if profile != "demo" and (log_key_folder is None or _inside(log_key_folder, path)):
         raise ConfigError(
             "FG-HOME-04",
             f"a {profile} home keeps its log key outside the home",
@@ -290,6 +333,7 @@ def create_home(
             passphrase(settings, path, profile, purpose)
     for lane in LANES:
         (path / lane).mkdir(parents=True, exist_ok=True)
+    (path / UNFINISHED).touch()
     path.chmod(0o700)
     if profile == "demo" and settings.passphrase is None and settings.passphrase_file is None:
         file = path / "keys" / _DEMO_PASSPHRASE
@@ -319,9 +363,14 @@ def create_home(
     vault_metadata.create_all(home.vault)
     linkage_metadata.create_all(home.linkage)
     _copy_policy(path, demo=profile == "demo", clock=clock)
-    # The manifest comes last: a folder without it is no home and can be made again.
     (path / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return home
+
+
+def _inside(folder: Path, building: Path) -> bool:
+    """Say whether a folder lies in the home, under its final name or the one it is built under."""
+    home = building.with_name(building.name.removesuffix(".building"))
+    return any(folder.resolve().is_relative_to(place.resolve()) for place in (home, building))
 
 
 def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:

@@ -9,9 +9,10 @@ or discarded when the home is next opened.
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,14 +31,18 @@ from engine.domain.errors import (
 )
 from engine.domain.ids import Actor
 from engine.flows.home import Home
+from engine.store.session import reading
 from engine.store.tables import FlowCommit, PolicyPointer
 from engine.telemetry import span, trace_ids
 
 Result = TypeVar("Result")
-Discard = Callable[[Home, str], None]
-
-DISCARDERS: dict[str, Discard] = {}
-"""Flow name to the function that takes back what an unfinished run of it staged."""
+STAGING = {
+    "submit": "engine.flows.submit",
+    "link": "engine.flows.link",
+    "score": "engine.flows.score",
+}
+"""Flows that stage effects, and the module whose ``discard`` takes them back. The module is imported
+when it is needed, so that any command can settle what another one left."""
 
 
 class Flow:
@@ -65,6 +70,7 @@ class Flow:
 
     def __enter__(self) -> Self:
         recover(self.home)
+        self.home.refresh_policy()
         self._span.__enter__()
         try:
             self._lock = _take_lock(self.home, self.intent)
@@ -145,19 +151,27 @@ class Flow:
 
     def _fail(self, error: BaseException) -> None:
         """Take back what was staged and say so in the trail; then the error goes on to the caller."""
-        if not self.committed:
-            discard = DISCARDERS.get(self.name)
-            if discard:
-                discard(self.home, self.intent)
+        happened = self.committed or _happened(self.home, self.intent)
+        if not happened:
+            discard_staged(self.home, self.name, self.intent)
+        if isinstance(error, FieldgateError):
+            error.audited = True
         known = told(error) if isinstance(error, Exception) else None
         refused = isinstance(error, PolicyRefused)
-        self._write(
-            "outcome",
+        self._settle(
             {
-                "decision": "refuse" if refused else "failed",
+                "decision": "completed" if happened else "refuse" if refused else "failed",
                 "rules": _codes(known) if known else [type(error).__name__],
             },
         )
+
+    def _settle(self, details: Mapping[str, Any]) -> None:
+        """Write the outcome of a flow that failed; one that another process wrote stands."""
+        try:
+            self._write("outcome", details)
+        except AuditFault as fault:
+            if fault.code != "FG-AUD-09":
+                raise
 
     def _leave(
         self,
@@ -174,6 +188,26 @@ def _codes(error: FieldgateError) -> list[str]:
     """Return the codes of an error, not its sentences: at most 32, so that the event stays small."""
     words = [reason.split(" ")[0] for reason in error.reasons]
     return list(dict.fromkeys([error.code, *(word for word in words if len(word) <= 12)]))[:32]
+
+
+@contextmanager
+def alone(home: Home, what: str, code: str) -> Iterator[None]:
+    """Hold the home's only place for a kind of work; the system frees it when the process ends.
+
+    Raises:
+        ConfigError: With `code` when another process holds it.
+    """
+    descriptor = os.open(home.path / "linkage" / f"{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                code, f"another {what} is running in this home", "Wait until it has ended."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_intent_id(home: Home) -> str:
@@ -225,6 +259,34 @@ def _owner_is_gone(home: Home, intent: str) -> bool:
         os.close(descriptor)
 
 
+def _happened(home: Home, intent: str) -> bool:
+    """Say whether an intent passed its commit point; the database knows, no memory does."""
+    with Session(reading(home.casework)) as session:
+        return session.get(FlowCommit, intent) is not None
+
+
+def discard_staged(home: Home, flow: str, intent: str) -> None:
+    """Take back what an unfinished run of a flow staged; harmless when it staged nothing."""
+    module = STAGING.get(flow)
+    if module is not None:
+        importlib.import_module(module).discard(home, intent)
+
+
+def record_denial(home: Home, actor: Actor, code: str) -> None:
+    """Put a refusal into the trail that was decided before any flow began.
+
+    Args:
+        home: The home.
+        actor: Who was refused; an unknown user is ``unknown``, never what was typed.
+        code: Code of the refusal.
+
+    Raises:
+        AuditError: The trail cannot be written, so the refusal is not answered as one.
+    """
+    with Flow(home, "denied", "deny", actor, {"rules": [code]}) as flow:
+        flow.finish({"decision": "refuse", "rules": [code]})
+
+
 def recover(home: Home) -> list[str]:
     """Complete or discard every intent whose process has gone; return their ids.
 
@@ -236,12 +298,9 @@ def recover(home: Home) -> list[str]:
         intent = str(begun["intent"])
         if not _owner_is_gone(home, intent):
             continue
-        with Session(home.casework) as session:
-            happened = session.get(FlowCommit, intent) is not None
+        happened = _happened(home, intent)
         if not happened:
-            discard = DISCARDERS.get(str(begun["flow"]))
-            if discard:
-                discard(home, intent)
+            discard_staged(home, str(begun["flow"]), intent)
         event = make_event(
             log=home.audit.origin,
             kind="recovery",

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, func
+from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.home import Home
-from engine.flows.intent import DISCARDERS, Flow
+from engine.flows.intent import Flow, alone
 from engine.identity.normalise import VERSION
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.cluster import Clusters, cluster, enough_to_identify, same_local_id
@@ -28,6 +28,7 @@ from engine.linkage.index import (
     stage_run,
 )
 from engine.linkage.linker import Edges, Linker, SplinkLinker
+from engine.store.session import reading
 from engine.store.tables import LinkRun, RecordFlag, SubjectState
 from engine.telemetry import span
 
@@ -45,17 +46,22 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
 
     Raises:
         LinkageError: ``FG-LNK-01`` untrusted model, ``FG-LNK-02`` mixed versions, ``FG-LNK-03``
-            nothing to link.
+            nothing to link, ``FG-LNK-04`` another link is running, ``FG-LNK-05`` another was published
+            meanwhile.
 
     Audited as ``combination`` with a root over the persons.
     """
-    with Flow(home, "link", "combination", actor, {}) as flow:
+    with (
+        alone(home, "link", "FG-LNK-04"),
+        Flow(home, "link", "combination", actor, {}) as flow,
+    ):
+        runs = home.link_runs()
         order = home.published()
         if not order:
             raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
         ring = home.keyring("link")
         flow.arrow("encodings")
-        found = read_encodings(home.linkage, order, ring.current, VERSION)
+        found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
         model = load_model(shipped())
         chosen = linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model)
         usable = np.flatnonzero(enough_to_identify(found.words))
@@ -67,7 +73,7 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         linking = edges.take(np.flatnonzero(allowed & (edges.weight >= model.auto_weight)))
         to_review = int((allowed & (edges.weight < model.auto_weight)).sum())
         clusters = cluster(found.words, same_local_id(found.words), linking)
-        before = current_membership(home.linkage)
+        before = current_membership(home.linkage, runs)
         assignment = assign(found.records, clusters.cluster, before, home.randomness)
         identified = _identified(assignment, usable)
         flow.arrow("stage")
@@ -95,7 +101,7 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
             "model": model.hash,
         }
         states = _subject_states(home, flow.intent, found, assignment, identified)
-        flow.commit(lambda session: _publish(session, flow, summary, states, len(order)))
+        flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
@@ -151,7 +157,7 @@ def _subject_states(
     for row, person in enumerate(assignment.people):
         records[person].append(row)
         bands[person].add(int(found.words[row, band]))
-    markers = _protected(home, found)
+    stated = _stated_flags(home, found)
     people = sorted(records)
     names = home.domain("casework")
     texts = [names.text(sealed) for sealed in names.seal(people)]
@@ -163,19 +169,24 @@ def _subject_states(
             flags["child"] = "y"
         elif known == {ADULT}:
             flags["child"] = "n"
-        stated = {markers[row] for row in records[person] if row in markers}
-        if stated:
-            flags["protected"] = "y" if "y" in stated else "n"
+        for row in records[person]:
+            for flag, value in stated.get(row, {}).items():
+                # One record that says so is enough: a marker wins over every other source.
+                flags[flag] = "y" if value == "y" or flags.get(flag) == "y" else "n"
         states.append(
             SubjectState(person=text, link_run=run, identified=identified[person], flags=flags)
         )
     return states
 
 
-def _protected(home: Home, found: EncodedRecords) -> dict[int, str]:
-    with Session(home.casework) as session:
-        rows = session.exec(select(RecordFlag).where(RecordFlag.flag == "protected")).all()
-        stated = {row.record: row.value for row in rows}
+def _stated_flags(home: Home, found: EncodedRecords) -> dict[int, dict[str, str]]:
+    """Subject flags that sources or staff put on records, by row."""
+    names = sorted(home.pack.vocabulary.subject_flags)
+    with Session(reading(home.casework)) as session:
+        rows = session.exec(select(RecordFlag).where(col(RecordFlag.flag).in_(names))).all()
+        stated: dict[str, dict[str, str]] = defaultdict(dict)
+        for row in rows:
+            stated[row.record][row.flag] = row.value
     if not stated:
         return {}
     record = home.domain("record")
@@ -192,30 +203,26 @@ def _publish(
     flow: Flow,
     summary: dict[str, Any],
     states: list[SubjectState],
-    deliveries: int,
+    runs: list[str],
 ) -> None:
-    last = session.exec(select(func.max(LinkRun.number))).one() or 0
-    # A flag that staff set on a person stays with the person's reference from run to run.
-    kept = {
-        row.person: row.flags
-        for row in session.exec(select(SubjectState)).all()
-        if row.flags.get("protected")
-    }
+    newest = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).first()
+    if (newest.id if newest else None) != (runs[-1] if runs else None):
+        raise LinkageError(
+            "FG-LNK-05", "records were linked again meanwhile", "Link again; nothing was changed."
+        )
     session.execute(delete(SubjectState).where(col(SubjectState.person).is_not(None)))
-    for state in states:
-        earlier = kept.get(state.person, {}).get("protected")
-        if earlier == "y":
-            state.flags = {**state.flags, "protected": "y"}
     session.add_all(states)
     session.add(
         LinkRun(
             id=flow.intent,
-            number=last + 1,
-            deliveries=deliveries,
+            number=(newest.number if newest else 0) + 1,
+            deliveries=len(flow.home.published()),
             published_at=flow.home.clock(),
             summary=summary,
         )
     )
 
 
-DISCARDERS["link"] = lambda home, intent: discard_run(home.linkage, intent)
+def discard(home: Home, intent: str) -> None:
+    """Take back what an unfinished link staged."""
+    discard_run(home.linkage, intent)

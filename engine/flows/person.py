@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
-from engine.domain.errors import PolicyRefused
+from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import Actor, from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
 from engine.flows.disclose import quarter
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.reveal import NOTHING
-from engine.linkage.index import records_of
+from engine.flows.reveal import NOTHING, open_account
+from engine.linkage.index import current_membership, records_of, resolve
 from engine.store.session import reading
-from engine.store.tables import Account, ReviewItem, ScoreRun, SubjectState
+from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun, SubjectState
 from policies import authorise
-from policies.model import Level, Request
+from policies.model import Level, Request, State
 from scoring.tables import ONE, TRACKS, ListRule, Tables
 
 OUTCOMES = {
@@ -27,35 +28,24 @@ OUTCOMES = {
     "not_appropriate": "Not appropriate",
     "need_more": "Need more information",
 }
-WITNESS = 6
 TRACK_WORDS = {"harmed": "may be harmed", "harming": "may harm others"}
 THEME_WORDS = {"cse": "Sexual exploitation", "cce": "Criminal exploitation"}
 
 
-def _account(home: Home, user: str) -> Account:
-    with Session(reading(home.casework)) as session:
-        found = session.get(Account, user)
-    if found is None or not found.active:
-        raise PolicyRefused(
-            "FG-REV-01",
-            "that user has no active account here",
-            "Ask the operator to add one.",
-        )
-    return found
+# Pages about lists and evidence are opened under the purpose that was declared at sign-in, with the
+# statement made there that looking serves a child's welfare and is not more detrimental to the child.
+STANDING_FACTS = {"reason_given": True, "decision_recorded": True}
 
 
-def _require(home: Home, account: Account, source: str, name: str) -> Level:
-    """Return the level of a derived field for this account, or refuse with every reason."""
-    request = Request(
-        account.role,
-        account.agency,
-        account.purpose,
-        {"reason_given": True, "decision_recorded": True},
-    )
+def _level(home: Home, account: Account, source: str, name: str, state: State) -> Level:
+    """Return the level of a derived field for an account, or refuse with every reason.
+
+    Raises:
+        PolicyRefused: ``FG-REV-03``.
+    """
+    request = Request(account.role, account.agency, account.purpose, STANDING_FACTS)
     view = authorise(home.pack, request, source, [name], home.clock().date(), frozenset())
-    # Derived data has no subject of its own here: the strictest reading of every flag but those that
-    # its inputs were already filtered by.
-    level = view.level(name, {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"})
+    level = view.level(name, state)
     if level == Level.REFUSE:
         raise PolicyRefused(
             "FG-REV-03",
@@ -64,6 +54,48 @@ def _require(home: Home, account: Account, source: str, name: str) -> Level:
             [f"{reason.code} {reason.sentence}" for reason in view.fields[name].reasons],
         )
     return level
+
+
+def _in_full(home: Home, account: Account, source: str, name: str, state: State) -> None:
+    """Refuse unless the field may be shown in full: a number has no other form here yet."""
+    if _level(home, account, source, name, state) < Level.CLEAR:
+        raise PolicyRefused(
+            "FG-REV-03",
+            "your role may not see this in full",
+            "Ask your information governance lead which role it needs. " + NOTHING,
+            ["E13 the grant is for less than the full value"],
+        )
+
+
+def _list_state() -> State:
+    """State of a list as a whole: its inputs were filtered, and each person is looked at alone."""
+    return {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
+
+
+def _withdrawn(home: Home, run: ScoreRun) -> set[str]:
+    """References of people a record of whom was restricted or embargoed since the run.
+
+    A refused record counts nowhere: until the next run leaves it out, the person is not shown.
+    """
+    with Session(reading(home.casework)) as session:
+        rows = session.exec(
+            select(RecordFlag.record, RecordFlag.set_at).where(
+                col(RecordFlag.flag).in_(["restricted", "embargoed"]), RecordFlag.value == "y"
+            )
+        ).all()
+    since = [record for record, set_at in rows if _utc(set_at) >= _utc(run.published_at)]
+    if not since:
+        return set()
+    record = home.domain("record")
+    ids = [record.parse(name) for name in since]
+    members = current_membership(home.linkage, home.link_runs())
+    people = {members[sealed] for sealed in home.domain("linkage").seal(ids) if sealed in members}
+    casework = home.domain("casework")
+    return {casework.text(sealed) for sealed in casework.seal(sorted(people))}
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def latest_run(home: Home) -> ScoreRun | None:
@@ -83,33 +115,34 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
 
     Audited as ``consultation``.
     """
+    if user is None and not home.is_demo:
+        raise PolicyRefused(
+            "FG-REV-01", "lists are read with an account", "Run as a user who has an account."
+        )
     actor = Actor(user or "operator", "host", "operator", auth)
     if user is not None:
-        account = _account(home, user)
+        account = open_account(home, user, auth)
         actor = Actor(user, account.agency, account.role, auth)
     with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
         if user is not None:
-            _require(home, account, "engine.lists", "review_list")
+            _in_full(home, account, "engine.lists", "review_list", _list_state())
         run = latest_run(home)
-        answer: dict[str, Any] = {
-            "run": None,
-            "as_of": None,
-            "lists": [],
-            "not_scored": {},
-        }
+        answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {}}
         if run is not None:
+            hidden = _withdrawn(home, run)
             answer = {
                 "run": run.id,
                 "as_of": run.as_of,
-                "lists": [_list(home, run, rule) for rule in home.tables.lists],
+                "lists": [_list(home, run, rule, hidden) for rule in home.tables.lists],
                 "not_scored": run.manifest["themes_not_scored"],
             }
         listed = sum(len(one["entries"]) for one in answer["lists"])
-        flow.finish({"source": "engine.lists", "run": answer["run"] or "", "rows": listed})
+        details = {"source": "engine.lists", "run": answer["run"] or "", "rows": listed}
+        answer["audit_entry"] = flow.finish(details).seq
         return answer
 
 
-def _list(home: Home, run: ScoreRun, rule: ListRule) -> dict[str, Any]:
+def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[str, Any]:
     with Session(reading(home.casework)) as session:
         items = session.exec(
             select(ReviewItem)
@@ -126,6 +159,7 @@ def _list(home: Home, run: ScoreRun, rule: ListRule) -> dict[str, Any]:
                 "outcome": item.outcome,
             }
             for item in items
+            if item.person not in hidden
         ]
     return {
         "id": rule.id,
@@ -146,61 +180,84 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
 
     Audited as ``consultation`` of ``engine.scores``.
     """
-    account = _account(home, user)
+    account = open_account(home, user, auth)
     actor = Actor(user, account.agency, account.role, auth)
-    try:
-        person_id = home.domain("casework").parse(person)
-    except Exception as error:
-        raise PolicyRefused(
-            "FG-REV-02",
-            "that is no reference of a person here",
-            "Copy it again from the list.",
-        ) from error
-    audit = home.domain("audit")
-    subject = audit.text(audit.seal([person_id])[0])
-    details = {
-        "source": "engine.scores",
-        "subject": subject,
-        "purpose": account.purpose,
-    }
+    details: dict[str, Any] = {"source": "engine.scores", "purpose": account.purpose}
     with Flow(home, "look", "consultation", actor, details) as flow:
-        _require(home, account, "engine.scores", "score")
-        run = latest_run(home)
-        with Session(reading(home.casework)) as session:
-            state = session.get(SubjectState, person)
-        if run is None or state is None:
-            raise PolicyRefused(
-                "FG-REV-02",
-                "that is no reference of a person here",
-                "Copy it again from the list.",
-            )
-        answer = _evidence(home, run, person_id)
-        entries = _entries(home, run, person)
+        person_id = _parse(home, person)
+        audit = home.domain("audit")
+        details["subject"] = audit.text(audit.seal([person_id])[0])
+        # Decided before it is looked up, so that a refusal does not tell whether somebody is there.
+        _in_full(home, account, "engine.scores", "score", _list_state())
+        run, state, found = _find(home, person_id)
+        flags = _flags_of(home, state, found)
+        for source, name in (
+            ("engine.scores", "score"),
+            ("engine.scores", "contributions"),
+            ("engine.indicators", "indicators"),
+        ):
+            _in_full(home, account, source, name, flags)
+        answer = _evidence(home, run, found)
+        pid = answer.pop("_pid")
+        entries = _entries(home, run, state.person)
         if any(entry["blind"] and entry["outcome"] is None for entry in entries):
             # Drawn at random: the reviewer's own view is recorded before the score is shown (T17).
             answer["scores"] = None
         answer |= {
-            "person": person,
+            "person": state.person,
             "identified": state.identified,
             "run": run.id,
             "as_of": run.as_of,
             "entries": entries,
             "note": NOTHING,
+            "associates": _associates(home, account, run, pid, flags),
         }
-        if _allowed(home, account, "engine.links", "associates"):
-            answer["associates"] = _associates(home, run, answer.pop("_pid"))
-        else:
-            answer.pop("_pid")
-            answer["associates"] = None
-        flow.finish({**details, "run": run.id})
+        answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
         return answer
 
 
-def _allowed(home: Home, account: Account, source: str, name: str) -> bool:
+def _parse(home: Home, person: str) -> bytes:
     try:
-        return _require(home, account, source, name) >= Level.TOKEN
-    except PolicyRefused:
-        return False
+        return home.domain("casework").parse(person)
+    except VaultError:
+        raise _nobody() from None
+
+
+def _nobody() -> PolicyRefused:
+    return PolicyRefused(
+        "FG-REV-02", "that is no reference of a person here", "Copy it again from the list."
+    )
+
+
+def _find(home: Home, person_id: bytes) -> tuple[ScoreRun, SubjectState, bytes]:
+    """Return the newest run, the state and the present id of a person, redirects followed."""
+    run = latest_run(home)
+    found = resolve(home.linkage, person_id, home.link_runs())
+    if run is None or found is None:
+        raise _nobody()
+    casework = home.domain("casework")
+    text = casework.text(casework.seal([found])[0])
+    with Session(reading(home.casework)) as session:
+        state = session.get(SubjectState, text)
+    if state is None or text in _withdrawn(home, run):
+        raise _nobody()
+    return run, state, found
+
+
+def _flags_of(home: Home, state: SubjectState, person_id: bytes) -> State:
+    """Flags of a person from the trusted tables; records that are closed were left out of the run."""
+    ids = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
+    record = home.domain("record")
+    names = [record.text(sealed) for sealed in record.seal(ids)]
+    flags = {**state.flags, "restricted": "n", "embargoed": "n"}
+    with Session(reading(home.casework)) as session:
+        rows = session.exec(
+            select(RecordFlag).where(col(RecordFlag.record).in_(names), RecordFlag.value == "y")
+        ).all()
+        for row in rows:
+            if row.flag in home.pack.vocabulary.subject_flags:
+                flags[row.flag] = "y"
+    return flags
 
 
 def _entries(home: Home, run: ScoreRun, person: str) -> list[dict[str, Any]]:
@@ -304,15 +361,17 @@ def split_exactly(total: int, weights: list[int]) -> list[int]:
 
 def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
     """All thirty indicators with the newest evidence; an empty one says "no data", never "no"."""
-    ids = home.domain("linkage").open(records_of(home.linkage, person_id))
-    names = home.domain("record").seal(ids)
+    ids = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
+    record = home.domain("record")
+    closed = _closed_records(home)
+    names = [sealed for sealed in record.seal(ids) if record.text(sealed) not in closed]
     order = home.published()
     kinds = home.tables.kind_by_id()
     last: dict[str, int] = {}
     for what, day in (("events", "day"), ("states", "start")):
         for row in home.warehouse.rows_of(what, order, names):
-            code = kinds[row["kind"]].indicator
-            if code and row.get("role") != WITNESS:
+            code = kinds[row["kind"]].indicator(row.get("role", 0))
+            if code:
                 last[code] = max(last.get(code, row[day]), row[day])
     return [
         {
@@ -325,8 +384,30 @@ def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _associates(home: Home, run: ScoreRun, pid: int) -> list[dict[str, Any]]:
-    """Linked people by handle; nobody is named, and whoever has no evidence is a count only."""
+def _closed_records(home: Home) -> set[str]:
+    with Session(reading(home.casework)) as session:
+        rows = session.exec(
+            select(RecordFlag.record).where(
+                col(RecordFlag.flag).in_(["restricted", "embargoed"]), RecordFlag.value == "y"
+            )
+        ).all()
+    return set(rows)
+
+
+def _associates(
+    home: Home, account: Account, run: ScoreRun, pid: int | None, flags: State
+) -> list[dict[str, Any]] | None:
+    """Linked people by handle at the level of the grant; None when none may be shown.
+
+    Nobody is named at any level. At ``token`` a link has its kind and whether risk is shared; dates
+    and numbers need the full level.
+    """
+    try:
+        level = _level(home, account, "engine.links", "associates", flags)
+    except PolicyRefused:
+        return None
+    if level < Level.TOKEN or pid is None:
+        return None
     warehouse, tables = home.warehouse, home.tables
     links = warehouse.result(run.id, "link")
     near = links.filter(
@@ -341,19 +422,21 @@ def _associates(home: Home, run: ScoreRun, pid: int) -> list[dict[str, Any]]:
     for row in near:
         other = row["b"] if row["a"] == pid else row["a"]
         found = people.setdefault(other, {"kinds": [], "last": 0})
-        found["kinds"].append(f"{labels[row['kind']]} ({row['n']})")
+        found["kinds"].append(labels[row["kind"]])
         found["last"] = max(found["last"], row["last"])
     ordered = sorted(people.items(), key=lambda item: (-risk.get(item[0], 0), item[0]))
-    return [
-        {
+    shown = []
+    for number, (other, found) in enumerate(ordered, start=1):
+        one: dict[str, Any] = {
             "handle": f"Associate {number}",
             "links": "; ".join(found["kinds"]),
-            "last_seen": quarter(from_day_number(found["last"])),
             "shares_risk": other in risk,
-            "exposure": risk.get(other, 0) / 1000,
         }
-        for number, (other, found) in enumerate(ordered, start=1)
-    ]
+        if level >= Level.CLEAR:
+            one["last_seen"] = quarter(from_day_number(found["last"]))
+            one["exposure"] = risk.get(other, 0) / 1000
+        shown.append(one)
+    return shown
 
 
 def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict[str, Any]:
@@ -364,10 +447,10 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
 
     Audited as ``alteration``. No score leads to an action without this record.
     """
-    account = _account(home, user)
+    account = open_account(home, user, auth)
     actor = Actor(user, account.agency, account.role, auth)
     with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
-        _require(home, account, "engine.lists", "review_list")
+        _in_full(home, account, "engine.lists", "review_list", _list_state())
         if outcome not in OUTCOMES:
             raise PolicyRefused(
                 "FG-REV-08",
@@ -377,7 +460,9 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
 
         def publish(session: Session) -> str:
             found = session.get(ReviewItem, item)
-            if found is None or found.outcome is not None:
+            run = latest_run(home)
+            old = found is None or run is None or found.run != run.id
+            if found is None or old or found.outcome is not None:
                 raise PolicyRefused(
                     "FG-REV-08",
                     "that entry is not there or was decided already",

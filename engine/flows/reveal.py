@@ -6,19 +6,19 @@ import hmac
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from audit.event import commitment
-from engine.domain.errors import ConfigError, FieldgateError, PolicyRefused, VaultError
+from engine.domain.errors import ConfigError, PolicyRefused, VaultError
 from engine.domain.ids import Actor
 from engine.flows.disclose import Disclosure, Held, disclose, visible_content
 from engine.flows.home import Home
-from engine.flows.intent import Flow
+from engine.flows.intent import Flow, record_denial
 from engine.identity.pseudonyms import Domain
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
@@ -74,12 +74,12 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
     anything is decided and again with what was shown. The reason's text stands outside the trail
     behind a salted commitment.
     """
-    account = _account(home, ask.user)
+    account = open_account(home, ask.user, auth)
     kind = "identify" if _is_listed(home, ask.person) else "view"
     salt = home.randomness(32)
     person_id = _person_id(home, ask.person)
     details: dict[str, Any] = {
-        "purpose": ask.purpose[:64] if ask.purpose in _purposes(home) else "unknown",
+        "purpose": ask.purpose if ask.purpose in _purposes(home) else "unknown",
         "case": case_token(home, ask.case),
         "reason": commitment(salt, ask.reason),
     }
@@ -89,8 +89,9 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
     actor = Actor(ask.user, account.agency, account.role, auth)
     event = "reidentify" if kind == "identify" else "consultation"
     with Flow(home, "reveal", event, actor, details) as flow:
-        decided = _decide(flow, ask, person_id)
-        grant = flow.commit(lambda session: _publish(session, flow, ask, kind, salt, decided))
+        _keep_reason(home, flow.intent, salt, ask.reason)
+        decided = _decide(flow, ask, account, person_id)
+        grant = flow.commit(lambda session: _publish(session, flow, ask, kind, decided))
         flow.arrow("vault")
         with span("reveal.vault", records=len(decided.records)):
             shown = _open(home, decided)
@@ -110,16 +111,19 @@ def show_again(home: Home, reveal_id: str, user: str, *, auth: str) -> dict[str,
 
     Audited as ``consultation``.
     """
+    account = open_account(home, user, auth)
+    actor = Actor(user, account.agency, account.role, auth)
     with Session(reading(home.casework)) as session:
         grant = session.get(Reveal, reveal_id)
-    now = home.clock()
-    if grant is None or grant.user != user or _aware(grant.expires_at) <= now:
-        raise PolicyRefused(
+    if grant is None or grant.user != user or _aware(grant.expires_at) <= home.clock():
+        record_denial(home, actor, "FG-REV-06")
+        error = PolicyRefused(
             "FG-REV-06",
             "that view is closed",
             "Ask again: a new request is decided on today's policy.",
         )
-    account = _account(home, user)
+        error.audited = True
+        raise error
     person_id = home.domain("casework").parse(grant.person)
     audit = home.domain("audit")
     details = {
@@ -128,11 +132,11 @@ def show_again(home: Home, reveal_id: str, user: str, *, auth: str) -> dict[str,
         "grant": grant.id,
         "subject": audit.text(audit.seal([person_id])[0]),
     }
-    actor = Actor(user, account.agency, account.role, auth)
     with Flow(home, "show", "consultation", actor, details) as flow:
+        # The grant stands for the reason and case that were given when it was made.
         ask = Ask(user, grant.purpose, "granted", "x" * MIN_REASON, grant.person)
-        decided = _decide(flow, ask, person_id)
-        flow.commit(lambda session: _recheck(session, home, user, decided))
+        decided = _decide(flow, ask, account, person_id)
+        flow.commit(lambda session: _recheck(session, home, ask, decided))
         shown = _open(home, decided)
         entry = flow.finish(_outcome(details, decided, shown, grant))
         return {
@@ -154,6 +158,7 @@ class _Decided:
     views: dict[str, View]
     obligations: list[str]
     bases: list[tuple[str, str]]
+    subject: tuple[str, dict[str, str]]
 
     @property
     def minutes(self) -> int:
@@ -166,15 +171,21 @@ def _purposes(home: Home) -> dict[str, str]:
     return home.pack.register.vocabulary.purposes
 
 
-def _account(home: Home, user: str) -> Account:
+def open_account(home: Home, user: str, auth: str) -> Account:
+    """Return an active account, or put the refusal into the trail and refuse.
+
+    Raises:
+        PolicyRefused: ``FG-REV-01``.
+    """
     with Session(reading(home.casework)) as session:
         found = session.get(Account, user)
     if found is None or not found.active:
-        raise PolicyRefused(
-            "FG-REV-01",
-            "that user has no active account here",
-            "Ask the operator to add one.",
+        record_denial(home, Actor("unknown", "", "", auth), "FG-REV-01")
+        error = PolicyRefused(
+            "FG-REV-01", "that user has no active account here", "Ask the operator to add one."
         )
+        error.audited = True
+        raise error
     return found
 
 
@@ -199,7 +210,7 @@ def case_token(home: Home, case: str) -> str:
     return hmac.digest(key, case.strip().casefold().encode(), "sha256").hex()[:32]
 
 
-def _decide(flow: Flow, ask: Ask, person_id: bytes | None) -> _Decided:
+def _decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> _Decided:
     """Decide over all records; refuse with every reason when nothing may be shown."""
     home, pack = flow.home, flow.home.pack
     flow.arrow("decide")
@@ -209,7 +220,7 @@ def _decide(flow: Flow, ask: Ask, person_id: bytes | None) -> _Decided:
             "that is no reference of a person here",
             "Copy it again from the list.",
         )
-    records = home.domain("linkage").open(records_of(home.linkage, person_id))
+    records = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
     if not records:
         raise PolicyRefused(
             "FG-REV-02",
@@ -217,7 +228,6 @@ def _decide(flow: Flow, ask: Ask, person_id: bytes | None) -> _Decided:
             "Copy it again from the list.",
         )
     met = _met(ask)
-    account = _account(home, ask.user)
     request = Request(
         account.role,
         account.agency,
@@ -231,7 +241,7 @@ def _decide(flow: Flow, ask: Ask, person_id: bytes | None) -> _Decided:
         for name in sorted(set(sources.values()))
     }
     names = dict(zip(records, _record_names(home, records), strict=True))
-    decided = _Decided(request, records, sources, names, {}, views, [], [])
+    decided = _Decided(request, records, sources, names, {}, views, [], [], ("", {}))
     _load_states(home, ask.person, decided)
     _require_something(home, decided, met)
     _shadow(home, decided)
@@ -270,19 +280,22 @@ def _load_states(home: Home, person: str, decided: _Decided) -> None:
     with Session(reading(home.casework)) as session:
         subject = session.get(SubjectState, person)
         rows = session.exec(
-            select(RecordFlag).where(RecordFlag.record.in_(list(decided.names.values())))  # type: ignore[attr-defined]
+            select(RecordFlag).where(col(RecordFlag.record).in_(list(decided.names.values())))
         ).all()
-    person_flags: Mapping[str, str] = subject.flags if subject else {}
+    person_flags: dict[str, str] = dict(subject.flags) if subject else {}
+    decided.subject = (subject.link_run if subject else "", dict(person_flags))
     set_flags = {(row.record, row.flag): row.value for row in rows}
+    for (_, flag), value in set_flags.items():
+        # A marker that came with a delivery counts at once, before the next link has seen it.
+        if flag in words.subject_flags and value == "y":
+            person_flags[flag] = "y"
     for record, name in decided.names.items():
         defaults = home.pack.sources[decided.sources[record]].record_defaults
-        flags = {
-            flag: str(person_flags[flag]) for flag in words.subject_flags if flag in person_flags
-        }
+        flags = {flag: person_flags[flag] for flag in words.subject_flags if flag in person_flags}
         for flag in words.record_flags:
-            value = set_flags.get((name, flag)) or defaults.get(flag)
-            if value:
-                flags[flag] = value
+            stated = set_flags.get((name, flag)) or defaults.get(flag)
+            if stated:
+                flags[flag] = stated
         decided.states[record] = flags
 
 
@@ -363,33 +376,46 @@ def _second(
     spec: Source,
     name: str,
     state: dict[str, str],
-    as_of: Any,
+    as_of: date,
 ) -> Level:
     bases, _ = open_bases(pack, decided.request, spec, spec.fields[name], as_of)
     return shadow_level(pack, decided.request, spec, name, state, bases)
 
 
-def _recheck(session: Session, home: Home, user: str, decided: _Decided) -> None:
-    """Inside the commit: the account still holds the role that was decided on."""
-    account = session.get(Account, user)
+def _recheck(session: Session, home: Home, ask: Ask, decided: _Decided) -> None:
+    """Inside the commit: everything the decision rested on is still so."""
+    account = session.get(Account, ask.user)
     if (
         account is None
         or not account.active
         or (account.role, account.agency) != (decided.request.role, decided.request.agency)
     ):
         raise PolicyRefused("FG-REV-01", "that account changed just now", "Sign in again.")
-    for record, name in decided.names.items():
-        for flag in home.pack.vocabulary.record_flags:
-            row = session.get(RecordFlag, (name, flag))
-            if row is not None and row.value != decided.states[record].get(flag):
-                raise ConfigError("FG-REV-07", "a record's handling changed just now", "Ask again.")
+    subject = session.get(SubjectState, ask.person)
+    if (
+        subject.link_run if subject else "",
+        dict(subject.flags) if subject else {},
+    ) != decided.subject:
+        raise _changed()
+    words = home.pack.vocabulary
+    rows = session.exec(
+        select(RecordFlag).where(col(RecordFlag.record).in_(list(decided.names.values())))
+    ).all()
+    records = {name: record for record, name in decided.names.items()}
+    for row in rows:
+        state = decided.states[records[row.record]]
+        strict = row.flag in words.subject_flags and row.value == "y"
+        if (row.flag in words.record_flags or strict) and state.get(row.flag) != row.value:
+            raise _changed()
 
 
-def _publish(
-    session: Session, flow: Flow, ask: Ask, kind: str, salt: bytes, decided: _Decided
-) -> Reveal:
+def _changed() -> ConfigError:
+    return ConfigError("FG-REV-07", "how this person is handled changed just now", "Ask again.")
+
+
+def _publish(session: Session, flow: Flow, ask: Ask, kind: str, decided: _Decided) -> Reveal:
     home = flow.home
-    _recheck(session, home, ask.user, decided)
+    _recheck(session, home, ask, decided)
     now = home.clock()
     grant = Reveal(
         id=flow.intent,
@@ -405,17 +431,19 @@ def _publish(
         expires_at=now + timedelta(minutes=decided.minutes),
     )
     session.add(grant)
+    return grant
+
+
+def _keep_reason(home: Home, intent: str, salt: bytes, reason: str) -> None:
+    """Seal the reason, also that of a request that will be refused, so that it can be opened later."""
     nonce = home.randomness(12)
     cipher = AESGCM(home.keyring("grant").derive("reason", 32))
-    sealed = cipher.encrypt(nonce, salt + ask.reason.encode(), flow.intent.encode())
-    session.add(
-        Reason(
-            intent=flow.intent,
-            commitment=commitment(salt, ask.reason),
-            sealed=nonce + sealed,
+    sealed = cipher.encrypt(nonce, salt + reason.encode(), intent.encode())
+    with Session(home.casework) as session:
+        session.add(
+            Reason(intent=intent, commitment=commitment(salt, reason), sealed=nonce + sealed)
         )
-    )
-    return grant
+        session.commit()
 
 
 def _open(home: Home, decided: _Decided) -> Disclosure:
@@ -449,7 +477,7 @@ def _open(home: Home, decided: _Decided) -> Disclosure:
         )
         for record in allowed
     ]
-    return disclose(held, home.tables.kind_by_id())
+    return disclose(held, home.tables)
 
 
 def _outcome(
@@ -461,8 +489,9 @@ def _outcome(
         "agreement": basis[0],
         "gateway": basis[1],
         "grant": grant.id,
+        "rules": [f"{agreement}|{gateway}" for agreement, gateway in decided.bases][:16],
         "fields": _short(shown.fields),
-        "rows": len(decided.records),
+        "rows": shown.records,
         "obligations": decided.obligations,
         "policy_hash": grant.policy_version,
         "expires": _aware(grant.expires_at).isoformat(timespec="seconds"),
@@ -498,9 +527,4 @@ def _answer(person: str, grant: Reveal, decided: _Decided, shown: Disclosure) ->
 
 def _aware(moment: datetime) -> datetime:
     """SQLite gives times back without their zone; all of ours are UTC."""
-    from datetime import UTC
-
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-__all__ = ["Ask", "FieldgateError", "case_token", "reveal", "show_again"]

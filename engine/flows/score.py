@@ -13,17 +13,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 import scoring.tables
 from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, day_number
 from engine.flows.home import Home
-from engine.flows.intent import DISCARDERS, Flow
+from engine.flows.intent import Flow
 from engine.flows.submit import UNKNOWN_MONTH
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
 from engine.linkage.index import current_membership, read_encodings
+from engine.store.session import reading
 from engine.store.tables import Delivery, LinkRun, RecordFlag, ReviewItem, ScoreRun
 from engine.telemetry import span
 from policies import admit
@@ -79,8 +80,8 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
 
 
 def _latest_link(home: Home) -> str:
-    with Session(home.casework) as session:
-        found = session.exec(select(LinkRun).order_by(LinkRun.number.desc())).first()  # type: ignore[attr-defined]
+    with Session(reading(home.casework)) as session:
+        found = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).first()
         if found is None:
             raise RunError("FG-RUN-04", "nothing has been linked yet", "Run fieldgate link.")
         return found.id
@@ -92,15 +93,16 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
     order = home.published()
     _write_people(home, order, out)
     numbers = home.source_numbers()
-    with Session(home.casework) as session:
+    with Session(reading(home.casework)) as session:
         loaded = {source for (source,) in session.execute(select(Delivery.source).distinct())}
     warehouse = home.warehouse
     return {
         "run": flow.intent,
         "as_of": day_number(as_of),
         "tables": str(scoring.tables.shipped()),
-        "events": [str(warehouse.events(delivery)) for delivery in sorted(order)],
-        "states": [str(warehouse.states(delivery)) for delivery in sorted(order)],
+        # Oldest first: of several deliveries about one state, the newest counts.
+        "events": [str(warehouse.events(delivery)) for delivery in order],
+        "states": [str(warehouse.states(delivery)) for delivery in order],
         "membership": str(out / "membership.parquet"),
         "persons": str(out / "persons.parquet"),
         "restricted": _restricted(home),
@@ -113,14 +115,14 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
 
 def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
     """Write who belongs to whom in the analysis domain, and each person's birth month."""
-    member_of = current_membership(home.linkage)
+    member_of = current_membership(home.linkage, home.link_runs())
     records = sorted(member_of)
     ids = home.domain("linkage").open(records)
     record_names = home.domain("record").seal(ids)
     people = sorted(set(member_of.values()))
     names = dict(zip(people, home.domain("analysis").seal(people), strict=True))
     ring = home.keyring("link")
-    found = read_encodings(home.linkage, order, ring.current, VERSION)
+    found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
     months: dict[bytes, Counter[int]] = defaultdict(Counter)
     for record, month in zip(found.records, found.birth_months, strict=True):
         if month != UNKNOWN_MONTH and record in member_of:
@@ -160,10 +162,10 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
 def _restricted(home: Home) -> list[str]:
     """Records that count nowhere: restricted or embargoed (DESIGN 4)."""
     domain = home.domain("record")
-    with Session(home.casework) as session:
+    with Session(reading(home.casework)) as session:
         rows = session.exec(
             select(RecordFlag).where(
-                RecordFlag.flag.in_(["restricted", "embargoed"]),  # type: ignore[attr-defined]
+                col(RecordFlag.flag).in_(["restricted", "embargoed"]),
                 RecordFlag.value == "y",
             )
         ).all()
@@ -269,7 +271,7 @@ def _publish(
     manifest: dict[str, Any],
     items: list[ReviewItem],
 ) -> None:
-    newest = session.exec(select(LinkRun).order_by(LinkRun.number.desc())).first()  # type: ignore[attr-defined]
+    newest = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).first()
     if newest is None or newest.id != link_run:
         raise ConfigError("FG-RUN-06", "records were linked again meanwhile", "Score again.")
     last = session.exec(select(func.max(ScoreRun.number))).one() or 0
@@ -287,4 +289,6 @@ def _publish(
     session.add_all(items)
 
 
-DISCARDERS["score"] = lambda home, intent: home.warehouse.discard_run(intent)
+def discard(home: Home, intent: str) -> None:
+    """Take back what an unfinished run staged."""
+    home.warehouse.discard_run(intent)

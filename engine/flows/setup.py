@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import shutil
 from pathlib import Path
 
 from sqlmodel import Session, select
@@ -11,10 +11,12 @@ import policies.load
 from audit.log import Entry
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor, Clock, Randomness
-from engine.flows.home import Home, create_home
+from engine.flows.home import UNFINISHED, Home, check_kinds, create_home
 from engine.flows.intent import Flow
+from engine.linkage.index import records_of
 from engine.settings import Settings
-from engine.store.tables import Account, PolicyPointer, RecordFlag, SubjectState
+from engine.store.session import reading
+from engine.store.tables import Account, FlowCommit, PolicyPointer, RecordFlag, SubjectState
 
 DEMO_ACCOUNTS = (
     (
@@ -88,10 +90,14 @@ def init(
 
     Audited as ``config`` and ``policy_publish``.
     """
+    path = path.resolve()
+    building = path.with_name(f"{path.name}.building")
+    _clear_unfinished(building)
     home = create_home(
-        path,
+        building,
         profile,
         settings,
+        taken=path.exists() and (not path.is_dir() or any(path.iterdir())),
         log_key_folder=log_key_folder,
         clock=clock,
         randomness=randomness,
@@ -100,7 +106,23 @@ def init(
     if profile == "demo":
         for user_id, label, agency, role, purpose in DEMO_ACCOUNTS:
             add_account(home, user_id, label, agency, role, purpose, by=user)
-    return home
+    home.close()
+    # Only a finished home takes its name, so that a killed command can simply be run again.
+    if path.exists():
+        path.rmdir()
+    building.rename(path)
+    (path / UNFINISHED).unlink()
+    return Home(path, settings, clock, randomness)
+
+
+def _clear_unfinished(building: Path) -> None:
+    """Remove what a killed ``init`` left; a folder that is not marked as such is never touched."""
+    if building.exists():
+        if not (building / UNFINISHED).exists():
+            raise ConfigError(
+                "FG-HOME-02", "the folder beside the home is not empty", "Choose a new folder."
+            )
+        shutil.rmtree(building)
 
 
 def activate_policy(home: Home, user: str) -> str:
@@ -112,6 +134,7 @@ def activate_policy(home: Home, user: str) -> str:
         GatewayFault, PolicyFault: The pack does not load; the old version stays active.
     """
     pack = policies.load.load_pack(home.path / "pack" / "gateways", home.path / "pack" / "policies")
+    check_kinds(pack, home.tables)
     # The pointer is moved outside `Flow.commit`, which checks the pointer itself.
     with Flow(
         home,
@@ -131,7 +154,9 @@ def activate_policy(home: Home, user: str) -> str:
                 pointer.version, pointer.activated_at, pointer.activated_by = (
                     pack.version, now, user
                 )  # fmt: skip
+            session.add(FlowCommit(intent=flow.intent, flow=flow.name, committed_at=now))
             session.commit()
+        flow.committed = True
         home.__dict__.pop("pack", None)
         flow.finish({"policy_hash": pack.version})
     return pack.version
@@ -177,7 +202,7 @@ def add_account(
 
 def accounts(home: Home) -> list[Account]:
     """Return the active accounts, in order of their ids."""
-    with Session(home.casework, expire_on_commit=False) as session:
+    with Session(reading(home.casework), expire_on_commit=False) as session:
         found = session.exec(select(Account).where(Account.active).order_by(Account.user))
         return list(found.all())
 
@@ -185,10 +210,14 @@ def accounts(home: Home) -> list[Account]:
 def set_flag(home: Home, person: str, flag: str, value: str, user: str) -> Entry:
     """Set a flag of a person, or a handling flag of every record of theirs, as trusted staff do.
 
+    The flag is kept on the records, so that it stays with them through every merge and split.
+
     Args:
+        home: The home.
         person: Casework pseudonym.
         flag: A subject flag or a record flag of the pack.
         value: ``y`` or ``n``.
+        user: Who sets it.
 
     Raises:
         ConfigError: ``FG-FLAG-01`` unknown flag or value, ``FG-FLAG-02`` nobody has the reference.
@@ -200,42 +229,29 @@ def set_flag(home: Home, person: str, flag: str, value: str, user: str) -> Entry
         raise ConfigError("FG-FLAG-01", "the flag or its value is unknown", "Use y or n.")
     person_id = home.domain("casework").parse(person)
     subject = home.domain("audit").text(home.domain("audit").seal([person_id])[0])
-    with Flow(
-        home,
-        "flag",
-        "alteration",
-        operator(home.profile, user),
-        {"subject": subject, "rules": [flag]},
-    ) as flow:
+    details = {"subject": subject, "rules": [flag]}
+    with Flow(home, "flag", "alteration", operator(home.profile, user), details) as flow:
         now = home.clock()
-        records = _record_names(home, person_id) if flag in words.record_flags else []
+        records = _record_names(home, person_id)
 
         def publish(session: Session) -> None:
             state = session.get(SubjectState, person)
-            if state is None:
+            if state is None or not records:
                 raise ConfigError(
-                    "FG-FLAG-02",
-                    "nobody has that reference",
-                    "Copy it again from the list.",
+                    "FG-FLAG-02", "nobody has that reference", "Copy it again from the list."
                 )
             if flag in words.subject_flags:
                 state.flags = {**state.flags, flag: value}
             for record in records:
-                _put_record_flag(session, record, flag, value, user, now)
+                session.merge(
+                    RecordFlag(record=record, flag=flag, value=value, set_by=user, set_at=now)
+                )
 
         flow.commit(publish)
-        return flow.finish({"subject": subject, "rules": [flag], "rows": max(1, len(records))})
-
-
-def _put_record_flag(
-    session: Session, record: str, flag: str, value: str, user: str, now: datetime
-) -> None:
-    session.merge(RecordFlag(record=record, flag=flag, value=value, set_by=user, set_at=now))
+        return flow.finish({**details, "rows": len(records)})
 
 
 def _record_names(home: Home, person_id: bytes) -> list[str]:
-    from engine.linkage.index import records_of
-
     linkage, record = home.domain("linkage"), home.domain("record")
-    ids = linkage.open(records_of(home.linkage, person_id))
+    ids = linkage.open(records_of(home.linkage, person_id, home.link_runs()))
     return [record.text(sealed) for sealed in record.seal(ids)]

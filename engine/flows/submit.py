@@ -16,7 +16,7 @@ from engine.domain.errors import FieldgateError, GatewayError, SubmissionError
 from engine.domain.ids import EPOCH, Actor, day_number
 from engine.domain.records import Prepared
 from engine.flows.home import Home
-from engine.flows.intent import DISCARDERS, Flow
+from engine.flows.intent import Flow
 from engine.identity import vault_write
 from engine.identity.normalise import normalise
 from engine.intake.contract import Contract, contract_of
@@ -24,6 +24,7 @@ from engine.intake.prepare import Intake, prepare, used_fields
 from engine.intake.read import Opened, open_delivery
 from engine.linkage.encode import Encoder
 from engine.linkage.index import forget_delivery, write_encodings
+from engine.store.session import reading
 from engine.store.tables import Delivery, RecordFlag
 from engine.telemetry import span
 from engine.warehouse.files import event_table, state_table
@@ -52,7 +53,29 @@ def submit(home: Home, file: Path, *, agency: str, source: str, actor: Actor) ->
 
     Audited as ``collection``.
     """
-    with Flow(home, "submit", "collection", actor, {"source": source, "recipient": agency}) as flow:
+    named = {
+        "source": source if source in home.pack.sources else "unknown",
+        "recipient": agency if agency in home.pack.register.parties else "unknown",
+    }
+    try:
+        return _submit(home, file, agency, source, actor, named)
+    except _AlreadyAccepted as first:
+        # Another process accepted the same bytes between our look and our commit.
+        return {**first.receipt, "duplicate": True}
+
+
+class _AlreadyAccepted(FieldgateError):
+    """The same bytes were accepted while this delivery was prepared; carries the first receipt."""
+
+    def __init__(self, receipt: dict[str, Any]) -> None:
+        super().__init__("FG-SUB-08", "the same file was accepted just now", "Nothing.")
+        self.receipt = receipt
+
+
+def _submit(
+    home: Home, file: Path, agency: str, source: str, actor: Actor, named: dict[str, str]
+) -> dict[str, Any]:
+    with Flow(home, "submit", "collection", actor, named) as flow:
         contract = _contract(home, agency, source)
         try:
             stream = file.open("rb")
@@ -95,7 +118,7 @@ def _contract(home: Home, agency: str, source: str) -> Contract:
     found: Source | None = home.pack.sources.get(source)
     if found is None or found.agency == "engine":
         raise GatewayError(
-            "FG-GATE-12", "no contract stands for that source", "See fieldgate sources."
+            "FG-GATE-12", "no contract stands for that source", "See the sources of the pack."
         )
     if agency not in home.pack.register.parties or found.agency != agency:
         raise GatewayError(
@@ -117,7 +140,7 @@ def _hash(stream: BinaryIO) -> str:
 
 
 def _known(home: Home, agency: str, source: str, content_hash: str) -> dict[str, Any] | None:
-    with Session(home.casework) as session:
+    with Session(reading(home.casework)) as session:
         found = session.exec(
             select(Delivery).where(
                 Delivery.agency == agency,
@@ -169,9 +192,8 @@ def _stage(flow: Flow, prepared: Prepared, contract: Contract) -> list[bytes]:
         vault_write.key_token(ring, contract.agency, contract.source, key)
         for key in prepared.local_keys
     ]
-    records = vault_write.record_ids(home.vault, tokens, delivery, home.randomness)
-    vault_write.seal(
-        home.vault, ring, delivery, records, dict(prepared.identities), home.randomness
+    records = vault_write.write(
+        home.vault, ring, delivery, tokens, dict(prepared.identities), home.randomness
     )
     flow.arrow("encode")
     _stage_linkage(flow, prepared, contract, records)
@@ -254,7 +276,10 @@ def _stage_warehouse(
 def _flags(flow: Flow, prepared: Prepared, records: list[bytes]) -> list[RecordFlag]:
     """Flags that the source itself states of its records, for the trusted casework tables."""
     domain, now = flow.home.domain("record"), flow.home.clock()
-    stated = {(number, name): value for number, name, value in prepared.flags}
+    stated: dict[tuple[int, str], str] = {}
+    for number, name, value in prepared.flags:
+        # Two rows about one person that differ: the marker wins.
+        stated[number, name] = "y" if "y" in (value, stated.get((number, name))) else "n"
     names = domain.seal([records[number] for number, _ in stated])
     return [
         RecordFlag(
@@ -304,6 +329,15 @@ def _publish(
     session: Session, flow: Flow, receipt: dict[str, Any], flags: list[RecordFlag]
 ) -> None:
     now = flow.home.clock()
+    same = session.exec(
+        select(Delivery).where(
+            Delivery.agency == receipt["agency"],
+            Delivery.source == receipt["source"],
+            Delivery.content_hash == receipt["content_sha256"],
+        )
+    ).first()
+    if same is not None:
+        raise _AlreadyAccepted(dict(same.receipt))
     last = session.exec(select(func.max(Delivery.number))).one() or 0
     session.add(
         Delivery(
@@ -318,7 +352,10 @@ def _publish(
         )
     )
     for flag in flags:
-        session.merge(flag)
+        known = session.get(RecordFlag, (flag.record, flag.flag))
+        # What staff set stays: a source that says otherwise does not undo it.
+        if known is None or known.set_by == "source":
+            session.merge(flag)
 
 
 def _outcome(
@@ -346,12 +383,8 @@ def _outcome(
     }
 
 
-def _discard(home: Home, intent: str) -> None:
+def discard(home: Home, intent: str) -> None:
+    """Take back what an unfinished submission staged in every lane."""
     vault_write.forget(home.vault, intent)
     forget_delivery(home.linkage, intent)
     home.warehouse.discard_delivery(intent)
-
-
-DISCARDERS["submit"] = _discard
-
-__all__ = ["FieldgateError", "submit"]

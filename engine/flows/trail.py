@@ -11,7 +11,7 @@ from engine.domain.errors import PolicyRefused
 from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.person import _account
+from engine.flows.reveal import open_account
 
 # DPA 2018 s.62(4): the uses to which a log may be put.
 USES = {
@@ -39,7 +39,7 @@ def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> li
 
     Audited as ``audit_read``.
     """
-    account = _account(home, user)
+    account = open_account(home, user, auth)
     actor = Actor(user, account.agency, account.role, auth)
     with Flow(
         home,

@@ -223,7 +223,8 @@ def normalise(
         ],
         upn=[upn(value) for value in column("upn")],
         local_id=[
-            f"{local_scheme}|{fold(value)}" if value and local_scheme else None
+            # As sent: folding would make one id of two, and an equal id is certain evidence.
+            f"{local_scheme}|{value.strip()}" if value and local_scheme else None
             for value in column("local_id")
         ],
     )

@@ -9,7 +9,6 @@ library's `AESSIV`, and start-up checks that it is.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,7 +78,7 @@ class Domain:
         encoded = text[len(prefix) :].upper()
         try:
             sealed = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
-        except binascii.Error:
+        except ValueError:  # Not base32, or not ASCII.
             raise _forged(self.name) from None
         if not text.startswith(prefix) or len(sealed) != PSEUDONYM_BYTES:
             raise _forged(self.name)

@@ -26,13 +26,23 @@ def key_token(ring: Keyring, agency: str, source: str, local_key: str) -> bytes:
     return hmac.digest(ring.derive("local-key", 32), message, "sha256")
 
 
-def record_ids(
-    engine: Engine, tokens: Sequence[bytes], delivery: str, randomness: Randomness
+def write(
+    engine: Engine,
+    ring: Keyring,
+    delivery: str,
+    tokens: Sequence[bytes],
+    identities: dict[str, Sequence[str | None]],
+    randomness: Randomness,
 ) -> list[bytes]:
-    """Return the record id of each token, making new ones for local keys not seen before.
+    """Seal one identity per local key and return the record ids, in one transaction.
 
-    Idempotent by delivery: new rows carry the delivery that made them, so that `forget` can take
-    them back.
+    Args:
+        engine: The vault's database.
+        ring: The ``vault`` keyring.
+        delivery: The delivery; everything written carries it, so that `forget` can take it back.
+        tokens: Keyed local keys. A local key that was seen before keeps its record.
+        identities: Identity part to one clear value per local key.
+        randomness: Source of record ids, keys and nonces.
     """
     with engine.begin() as connection:
         known = _known(connection, tokens)
@@ -45,8 +55,12 @@ def record_ids(
                     for token, record in fresh.items()
                 ],
             )
-    known |= fresh
-    return [known[token] for token in tokens]
+        known |= fresh
+        records = [known[token] for token in tokens]
+        rows = _sealed_rows(ring, delivery, records, identities, randomness)
+        if rows:
+            connection.execute(sealed.insert(), rows)
+    return records
 
 
 def known_records(engine: Engine, tokens: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -66,25 +80,20 @@ def _known(connection: Connection, tokens: Sequence[bytes]) -> dict[bytes, bytes
     return known
 
 
-def seal(
-    engine: Engine,
+def _sealed_rows(
     ring: Keyring,
     delivery: str,
     records: Sequence[bytes],
     identities: dict[str, Sequence[str | None]],
     randomness: Randomness,
-) -> int:
-    """Seal one identity per record and return how many were written.
+) -> list[dict[str, object]]:
+    """Seal bodies: AES-256-GCM under a fresh key of its own, which is wrapped under the keyring.
 
-    Args:
-        identities: Identity part to one clear value per record.
-
-    The body is AES-256-GCM under a fresh key of its own; that key is wrapped under the ``vault``
-    keyring. Nonces are random (audit_crypto.md 7.7, pitfall 6).
+    Nonces are random (audit_crypto.md 7.7, pitfall 6).
     """
     version = ring.current
     wrapper = AESGCM(ring.derive("wrap", 32))
-    rows = []
+    rows: list[dict[str, object]] = []
     for number, record in enumerate(records):
         parts = {
             part: values[number]
@@ -105,14 +114,19 @@ def seal(
                 "body": body_nonce + body,
             }
         )
-    if rows:
-        with engine.begin() as connection:
-            connection.execute(sealed.insert(), rows)
-    return len(rows)
+    return rows
 
 
 def forget(engine: Engine, delivery: str) -> None:
-    """Take back everything a delivery wrote; harmless when it wrote nothing."""
+    """Take back everything a delivery wrote; harmless when it wrote nothing.
+
+    A local key that another delivery has used since keeps its record.
+    """
     with engine.begin() as connection:
         connection.execute(delete(sealed).where(sealed.c.delivery == delivery))
-        connection.execute(delete(record_key).where(record_key.c.delivery == delivery))
+        connection.execute(
+            delete(record_key).where(
+                record_key.c.delivery == delivery,
+                record_key.c.record_id.not_in(select(sealed.c.record_id)),
+            )
+        )

@@ -89,7 +89,7 @@ def _open_csv(stream: BinaryIO, contract: Contract, layout: Layout) -> Opened:
         errors="strict",
     )
     try:
-        first = text.readline()
+        first = text.readline(1 << 20)
     except UnicodeDecodeError:
         raise _no_encoding(1) from None
     delimiter = max(",;|\t", key=first.count)

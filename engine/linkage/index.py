@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from engine.domain.errors import LinkageError
-from engine.domain.ids import Randomness
-from engine.linkage.encode import COLUMNS, ENCODER_VERSION, Words
+from engine.domain.ids import EPOCH, Randomness
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Words
 from engine.linkage.index_tables import encoding, membership, person, refused_join
 
 
@@ -69,14 +70,21 @@ def forget_delivery(engine: Engine, delivery: str) -> None:
 
 
 def read_encodings(
-    engine: Engine, order: Mapping[str, int], key_version: int, norm_version: str
+    engine: Engine,
+    order: Mapping[str, int],
+    key_version: int,
+    norm_version: str,
+    today: date,
 ) -> EncodedRecords:
     """Read the newest published encoding of every record.
 
     Args:
+        engine: The linkage store.
         order: Published delivery to its place in time.
         key_version: Version of the link key that this run holds.
         norm_version: Version of the normaliser that this run expects.
+        today: Day of the run; the coarse age band is taken on it, and not on the day of a delivery,
+            so that a birthday between two deliveries parts nobody.
 
     Raises:
         LinkageError: ``FG-LNK-02`` when a row was made with another key, normaliser or encoder:
@@ -103,13 +111,23 @@ def read_encodings(
     records = sorted(newest)
     raw = b"".join(newest[record][4] for record in records)
     words = np.frombuffer(raw, "<i8").astype(np.int64).reshape(len(records), len(COLUMNS))
+    months = [newest[record][3] for record in records]
+    words[:, COLUMNS.index("band")] = _bands(months, today)
     return EncodedRecords(
         records,
         [newest[record][1] for record in records],
         [newest[record][2] for record in records],
-        [newest[record][3] for record in records],
+        months,
         words,
     )
+
+
+def _bands(months: Sequence[int], today: date) -> Words:
+    """Age band from the birth month; the month of the eighteenth birthday is a child's to its end."""
+    now = (today.year - EPOCH.year) * 12 + today.month - 1
+    age = now - np.array(months, np.int64)
+    band = np.where(age > 18 * 12, ADULT, CHILD)
+    return np.where(age > 150 * 12, 0, band)
 
 
 @dataclass
@@ -168,13 +186,29 @@ def assign(
     return result
 
 
-def current_membership(engine: Engine) -> dict[bytes, bytes]:
-    """Return record to person as last published."""
+def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, bytes]:
+    """Return record to person as last published.
+
+    Args:
+        engine: The linkage store.
+        published: Published link runs. What another run has staged does not count, neither its new
+            memberships nor the ends it put to old ones.
+    """
+    runs = set(published)
     with engine.connect() as connection:
         rows = connection.execute(
-            select(membership.c.record, membership.c.person_id).where(membership.c.to_run.is_(None))
+            select(
+                membership.c.record,
+                membership.c.person_id,
+                membership.c.from_run,
+                membership.c.to_run,
+            )
         )
-        return {bytes(record): bytes(person_id) for record, person_id in rows}
+        return {
+            bytes(row.record): bytes(row.person_id)
+            for row in rows
+            if row.from_run in runs and row.to_run not in runs
+        }
 
 
 def stage_run(
@@ -262,23 +296,30 @@ def discard_run(engine: Engine, run: str) -> None:
         connection.execute(delete(refused_join).where(refused_join.c.run == run))
 
 
-def records_of(engine: Engine, person_id: bytes) -> list[bytes]:
-    """Return the records of a person, redirects followed; empty when nobody has the id."""
+def resolve(engine: Engine, person_id: bytes, published: Sequence[str]) -> bytes | None:
+    """Return the person an id leads to, redirects followed, or None when nobody has it."""
+    runs = set(published)
     with engine.connect() as connection:
         seen: set[bytes] = set()
         while person_id not in seen:
             seen.add(person_id)
-            row = connection.execute(
-                select(person.c.redirect_to).where(person.c.person_id == person_id)
-            ).first()
-            if row is None:
-                return []
-            if row.redirect_to is None:
-                break
+            row = connection.execute(select(person).where(person.c.person_id == person_id)).first()
+            if row is None or row.from_run not in runs:
+                return None
+            if row.redirect_to is None or row.redirect_run not in runs:
+                return person_id
             person_id = bytes(row.redirect_to)
-        rows = connection.execute(
-            select(membership.c.record).where(
-                membership.c.person_id == person_id, membership.c.to_run.is_(None)
-            )
+    return None
+
+
+def records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> list[bytes]:
+    """Return the published records of a person; empty when nobody has the id."""
+    found = resolve(engine, person_id, published)
+    if found is None:
+        return []
+    runs = set(published)
+    with engine.connect() as connection:
+        rows = connection.execute(select(membership).where(membership.c.person_id == found))
+        return sorted(
+            bytes(row.record) for row in rows if row.from_run in runs and row.to_run not in runs
         )
-        return sorted(bytes(row.record) for row in rows)

@@ -94,7 +94,13 @@ class Warehouse:
     def rows_of(
         self, kind: str, deliveries: Iterable[str], records: Sequence[bytes]
     ) -> list[dict[str, Any]]:
-        """Return the events or states of some records, newest first, with their delivery."""
+        """Return the events or states of some records, newest first, with their delivery.
+
+        Args:
+            kind: ``events`` or ``states``.
+            deliveries: Published deliveries, oldest first.
+            records: Record pseudonyms.
+        """
         wanted = pa.array(list(records), pa.binary(32))
         found: list[dict[str, Any]] = []
         for delivery in deliveries:
@@ -103,8 +109,19 @@ class Warehouse:
                 table = pq.read_table(path)
                 mine = table.filter(pc.is_in(table.column("record"), value_set=wanted))
                 found += [row | {"delivery": delivery} for row in mine.to_pylist()]
-        first = "day" if kind == "events" else "start"
-        return sorted(found, key=lambda row: (-row[first], row["kind"], row["record"], row["row"]))
+        return _newest(found, kind)
+
+
+def _newest(rows: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Keep one row per event, and per state what the newest delivery says; newest first."""
+    names = ("record", "kind", "eid", "role", "day") if kind == "events" else (
+        "record", "kind", "place", "start"
+    )  # fmt: skip
+    latest = {tuple(row[name] for name in names): row for row in rows}
+    first = names[-1]
+    return sorted(
+        latest.values(), key=lambda row: (-row[first], row["kind"], row["record"], row["row"])
+    )
 
 
 def event_table(

@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, Undef
 from engine import __version__
 from engine.flows.home import Home
 from engine.web.assets import STATIC
-from engine.web.errors import add_error_pages
+from engine.web.errors import LastBorder, add_error_pages
 from engine.web.headers import SecurityHeaders
 from engine.web.routes import api, casework, sign_in, trail
 from policies.shadow import RouteGate
@@ -51,7 +51,8 @@ def create_app(home: Home) -> FastAPI:
     app.state.home = home
     app.state.gate = RouteGate(home.pack)
     app.state.templates = make_templates()
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(LastBorder)
+    app.add_middleware(SecurityHeaders)  # Added last, so outermost: every answer has its headers.
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for module in (sign_in, casework, trail, api):
         app.include_router(module.router)

@@ -12,6 +12,7 @@ from engine.domain.errors import PolicyRefused
 from engine.flows.home import Home
 from engine.flows.sign_in import SignedIn, signed_in
 from policies.errors import PolicyFault
+from policies.shadow import RouteGate
 
 COOKIE = "fieldgate_session"
 
@@ -38,6 +39,10 @@ def gate(route: str) -> Callable[[Request, SignedIn], SignedIn]:
     """Return a dependency that admits a signed-in user to a named route, or refuses."""
 
     def admitted(request: Request, user: Annotated[SignedIn, Depends(current)]) -> SignedIn:
+        home = get_home(request)
+        home.refresh_policy()
+        if request.app.state.gate.version != home.pack.version:
+            request.app.state.gate = RouteGate(home.pack)
         try:
             request.app.state.gate.admits(user.account.role, route)
         except PolicyFault as fault:

@@ -26,7 +26,11 @@ def site(partnership: Partnership) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = uvicorn.Config(
-        create_app(partnership.home), host="127.0.0.1", port=port, log_level="error", access_log=False
+        create_app(partnership.home),
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        access_log=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -62,8 +66,14 @@ def page(browser: Any, site: str) -> Iterator[Any]:
     context = browser.new_context(base_url=site, viewport={"width": 1280, "height": 900})
     made = context.new_page()
     problems: list[str] = []
-    made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    made.on("request", lambda request: None if request.url.startswith(site) else problems.append(request.url))
+    made.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
+    made.on(
+        "request",
+        lambda request: None if request.url.startswith(site) else problems.append(request.url),
+    )
     made.problems = problems
     yield made
     context.close()
@@ -122,7 +132,9 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
 def _clean(page: Any, axe: Any) -> None:
     found = axe.run(page)
     assert found.violations_count == 0, found.generate_report()
-    wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    wide = page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
     assert wide is False, page.url
 
 
@@ -145,7 +157,7 @@ def test_the_journey_works_without_javascript(
 def test_the_journey_works_by_keyboard_alone(page: Any) -> None:
     page.goto("/sign-in")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") .strip() == "Skip to main content"
+    assert page.evaluate("document.activeElement.textContent").strip() == "Skip to main content"
     for _ in range(12):
         if page.evaluate("document.activeElement.name") == "user":
             break
@@ -155,7 +167,9 @@ def test_the_journey_works_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/lists")
     for _ in range(60):
-        if page.evaluate("(document.activeElement.getAttribute('href') || '').startsWith('/people/')"):
+        if page.evaluate(
+            "(document.activeElement.getAttribute('href') || '').startsWith('/people/')"
+        ):
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")

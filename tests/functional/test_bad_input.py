@@ -22,6 +22,7 @@ from engine.linkage.index import EncodedRecords, read_encodings
 from engine.settings import Settings
 from tests.builders.partnership import (
     OPERATOR,
+    TODAY,
     Clock,
     person_row,
     persons_file,
@@ -38,7 +39,7 @@ def _cli(*arguments: str) -> tuple[int, dict[str, object], str]:
 
 def _nothing_was_kept(home: Home) -> None:
     assert home.published() == {}
-    found: EncodedRecords = read_encodings(home.linkage, {"x": 1}, 1, "n1")
+    found: EncodedRecords = read_encodings(home.linkage, {"x": 1}, 1, "n1", TODAY)
     assert found.records == []
     with home.vault.connect() as connection:
         for table in ("sealed_identity", "record_key"):

@@ -82,10 +82,14 @@ def test_the_line_runs_on_postgresql_and_gives_what_sqlite_gives(
             person = items[0].person
             assert len(session.exec(select(Delivery)).all()) == 8
         shown = reveal(
-            home, Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, person), auth="demo"
+            home,
+            Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, person),
+            auth="demo",
         )
         with pytest.raises(FieldgateError, match="FG-REV-03"):
-            reveal(home, Ask("demo.ig_lead", "safeguard_child", "CASE-1", REASON, person), auth="demo")
+            reveal(
+                home, Ask("demo.ig_lead", "safeguard_child", "CASE-1", REASON, person), auth="demo"
+            )
         assert verify(home.path / "audit").status == "verified"
         answers.append(
             (linked["persons"], manifest["events"], listed, shown["identity"], shown["facts"])

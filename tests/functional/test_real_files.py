@@ -86,7 +86,7 @@ def test_two_agencies_one_population_links_481_and_leaves_19_and_19_apart(
     linked = link(home, OPERATOR)
 
     sizes: dict[bytes, int] = {}
-    for person in current_membership(home.linkage).values():
+    for person in current_membership(home.linkage, home.link_runs()).values():
         sizes[person] = sizes.get(person, 0) + 1
     assert sorted(sizes.values()) == [1] * 38 + [2] * 481
     assert linked["not_enough_to_identify"] == 0
@@ -153,7 +153,7 @@ def test_class_list_with_invalid_fields_names_every_row_at_once_and_stores_nothi
         assert f"row {row})" in told
     assert len(caught.value.reasons) == 8
     assert home.published() == {}
-    assert current_membership(home.linkage) == {}
+    assert current_membership(home.linkage, home.link_runs()) == {}
 
 
 @pytest.mark.parametrize(

@@ -235,10 +235,17 @@ def test_a_restricted_record_is_neither_shown_nor_scored(tmp_path: Path) -> None
 
     with pytest.raises(PolicyRefused):
         reveal(home, _ask(person), auth="demo")
-    score(home, TODAY, OPERATOR)
-    assert look(home, "demo.social_worker", person, auth="demo")["scores"] == []
-    listed = review_lists(home, "demo.social_worker", auth="demo")["lists"]
-    assert person not in [entry["person"] for one in listed for entry in one["entries"]]
+    with pytest.raises(PolicyRefused, match="FG-REV-02"):
+        look(home, "demo.social_worker", person, auth="demo")
+    for _ in range(2):  # At once, and still after the next run.
+        listed = review_lists(home, "demo.social_worker", auth="demo")["lists"]
+        assert person not in [entry["person"] for one in listed for entry in one["entries"]]
+        assert isinstance(home.clock, Clock)
+        home.clock.advance(minutes=1)
+        score(home, TODAY, OPERATOR)
+    found = look(home, "demo.social_worker", person, auth="demo")
+    assert found["scores"] == []
+    assert [one for one in found["indicators"] if one["last_seen"]] == []
     home.close()
 
 
@@ -283,13 +290,7 @@ def test_associates_are_never_named(partnership: Partnership) -> None:
     entry = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0]
     found = look(home, "demo.social_worker", entry["person"], auth="demo")
     assert found["associates"]
-    assert set(found["associates"][0]) == {
-        "handle",
-        "links",
-        "last_seen",
-        "shares_risk",
-        "exposure",
-    }
+    assert set(found["associates"][0]) == {"handle", "links", "shares_risk"}
 
 
 def test_no_other_role_sees_lists_or_scores(partnership: Partnership) -> None:
@@ -303,3 +304,177 @@ def test_no_other_role_sees_lists_or_scores(partnership: Partnership) -> None:
             review_lists(home, user, auth="demo")
         with pytest.raises(FieldgateError, match="FG-REV-03"):
             look(home, user, person, auth="demo")
+
+
+def test_a_protected_marker_counts_before_the_next_link_and_within_one_file(
+    one: tuple[Home, str], tmp_path: Path
+) -> None:
+    home, person = one
+    seen = reveal(
+        home, _ask(person, user="demo.early_help", purpose="promote_welfare"), auth="demo"
+    )
+    assert "address" in {item["part"] for item in seen["identity"]}
+    # Two rows of one file differ, and the later one says no: the marker wins.
+    rows = [
+        person_row(ProtectedAddress="Y", Address="9 Refuge House", Postcode="TL9 9ZZ"),
+        person_row(ProtectedAddress="N", Address="9 Refuge House", Postcode="TL9 9ZZ"),
+    ]
+    submit(home, persons_file(tmp_path / "q.csv", *rows), agency="council",
+           source="council.persons", actor=OPERATOR)  # fmt: skip
+
+    seen = reveal(
+        home, _ask(person, user="demo.early_help", purpose="promote_welfare"), auth="demo"
+    )
+
+    assert "address" not in {item["part"] for item in seen["identity"]}
+    assert "Refuge" not in json.dumps(seen)
+
+
+def test_a_flag_that_staff_set_stays_through_a_merge_and_against_a_source(
+    home: Home, tmp_path: Path
+) -> None:
+    def deliver(name: str, **changes: str) -> None:
+        file = persons_file(tmp_path / f"{name}.csv", person_row(**changes))
+        submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+        link(home, OPERATOR)
+
+    deliver("a", PersonID="LA1", Forename="Ada", BirthDate="2012-03-04")
+    deliver("b", PersonID="LA2", Forename="Wilhelmina", BirthDate="2011-01-05")
+    with Session(home.casework) as session:
+        people = [state.person for state in session.exec(select(SubjectState)).all()]
+    for person in people:
+        set_flag(home, person, "protected", "y", "operator")
+    deliver("c", PersonID="LA2", Forename="Ada", BirthDate="2012-03-04")
+
+    with Session(home.casework) as session:
+        (state,) = session.exec(select(SubjectState)).all()
+    assert state.flags["protected"] == "y"
+
+
+def test_a_flag_set_between_decision_and_commit_stops_the_reveal(one: tuple[Home, str]) -> None:
+    home, person = one
+    other = Home(home.path, home.settings, clock=home.clock)
+
+    def meanwhile(name: str) -> None:
+        if name == "reveal.commit":
+            home.arrow = lambda name: None
+            set_flag(other, person, "protected", "y", "operator")
+
+    home.arrow = meanwhile
+    with pytest.raises(FieldgateError, match="FG-REV-07"):
+        reveal(home, _ask(person, user="demo.early_help", purpose="promote_welfare"), auth="demo")
+    other.close()
+
+
+@pytest.mark.finding("T-GM1")
+def test_a_victim_is_never_shown_as_somebody_who_offended(home: Home, tmp_path: Path) -> None:
+    from tests.builders.partnership import write_csv
+
+    header = ("OccurrenceRef", "NominalRef", "Role", "OffenceType", "Flag", "OccurredOn", "RecordedOn",
+              "Forename", "Surname", "DOB", "Postcode")  # fmt: skip
+    rows = [
+        [
+            "O1",
+            "N1",
+            "VICTIM",
+            "VIOLENCE",
+            "DV",
+            "01/10/2026",
+            "02/10/2026",
+            "Ada",
+            "Fake",
+            "01/06/2010",
+            "TL1 0AA",
+        ],
+        [
+            "O1",
+            "N2",
+            "SUSPECT",
+            "VIOLENCE",
+            "DV",
+            "01/10/2026",
+            "02/10/2026",
+            "Bob",
+            "Other",
+            "01/06/1980",
+            "TL2 0AA",
+        ],
+    ]
+    file = write_csv(tmp_path / "o.csv", header, rows)
+    submit(home, file, agency="police", source="police.occurrences", actor=OPERATOR)
+    submit(home, write_csv(tmp_path / "m.csv", ("EpisodeRef", "NominalRef", "MissingFrom", "ReportedOn"),
+           [["M1", "N1", "01/10/2026", "01/10/2026"]]), agency="police", source="police.missing",
+           actor=OPERATOR)  # fmt: skip
+    link(home, OPERATOR)
+    score(home, TODAY, OPERATOR)
+    with Session(home.casework) as session:
+        people = [state.person for state in session.exec(select(SubjectState)).all()]
+    seen = {}
+    for person in people:
+        found = look(home, "demo.social_worker", person, auth="demo")
+        codes = {item["code"] for item in found["indicators"] if item["last_seen"]}
+        shown = reveal(home, _ask(person), auth="demo")
+        name = next(item["value"] for item in shown["identity"] if item["part"] == "given_name")
+        seen[name] = (
+            codes,
+            {fact["role"] for fact in shown["facts"] if fact["label"] == "Violence"},
+        )
+    assert seen["Ada"] == ({"3F", "5A"}, {"as the person harmed"})
+    assert seen["Bob"] == ({"1A", "5B"}, {"as a suspect, not proven"})
+
+
+def test_the_newest_delivery_about_a_state_counts_and_a_repeated_fact_is_one(
+    home: Home, tmp_path: Path
+) -> None:
+    from tests.builders.partnership import write_csv
+
+    header = ("PupilID", "LegalForename", "LegalSurname", "DateOfBirth", "SchoolURN", "OnRollFrom", "OnRollTo",
+              "RecordedOn")  # fmt: skip
+    for name, ended in (("a", ""), ("b", "2026-10-31")):
+        row = ["P1", "Ada", "Fake", "2012-01-02", "10001", "2022-09-01", ended, "2026-11-01"]
+        submit(home, write_csv(tmp_path / f"{name}.csv", header, [row]), agency="schools",
+               source="schools.roll", actor=OPERATOR)  # fmt: skip
+    terms = (
+        "PupilID",
+        "TermEnd",
+        "PossibleSessions",
+        "AttendedSessions",
+        "Suspended",
+        "PermanentlyExcluded",
+    )
+    for name in ("x", "y"):
+        row = ["P1", "2026-07-20", "120", "60", "N", "N"]
+        extra = ["P1", "2026-03-20", "120", "119", "N", "N"]
+        rows = [row] if name == "x" else [row, extra]
+        submit(home, write_csv(tmp_path / f"{name}.csv", terms, rows), agency="schools",
+               source="schools.attendance", actor=OPERATOR)  # fmt: skip
+    link(home, OPERATOR)
+    with Session(home.casework) as session:
+        person = session.exec(select(SubjectState)).one().person
+    shown = reveal(home, _ask(person), auth="demo")
+    told = [(fact["label"], fact["when"]) for fact in shown["facts"]]
+    assert told == [
+        ("Attendance below 90 per cent in a term", "20 July 2026"),
+        ("School roll", "1 September 2022 to 31 October 2026"),
+    ]
+    manifest = score(home, TODAY, OPERATOR)
+    assert manifest["states"]["dropped"]["superseded"] == 1
+    assert manifest["states"]["kept"] == 0
+
+
+def test_every_refusal_is_in_the_trail_also_those_before_a_flow(one: tuple[Home, str]) -> None:
+    home, person = one
+    before = len(_events(home))
+    for ask in (
+        lambda: reveal(home, _ask(person, user="nobody"), auth="demo"),
+        lambda: look(home, "demo.social_worker", "casework.1.\u00e9", auth="demo"),
+        lambda: show_again(home, "no-such-view", "demo.social_worker", auth="demo"),
+        lambda: review_lists(home, "demo.ig_lead", auth="demo"),
+    ):
+        with pytest.raises(PolicyRefused):
+            ask()
+        now = _events(home)
+        assert len(now) == before + 2
+        assert now[0]["decision"] == "refuse"
+        assert "nobody" not in json.dumps(now[:2])
+        before = len(now)

@@ -32,12 +32,18 @@ def _run(source: str, data: bytes):  # noqa: ANN202
     answer = admit(PACK, from_agency=spec.agency, host="council", source=source,
                    fields=used_fields(contract, opened.present), as_of=TODAY)  # fmt: skip
     kinds = {kind.name: kind.id for kind in TABLES.kinds.values()}
-    return prepare(opened, Intake(PACK, contract, answer, spec.agency, "council", TODAY, kinds, TABLES.roles, str))
+    return prepare(
+        opened,
+        Intake(PACK, contract, answer, spec.agency, "council", TODAY, kinds, TABLES.roles, str),
+    )
 
 
 @pytest.mark.finding("B04")
 @example(b"\x8d", "council.persons")
-@given(st.binary(max_size=400), st.sampled_from(["council.persons", "council.cin_census", "police.occurrences"]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["council.persons", "council.cin_census", "police.occurrences"]),
+)
 def test_no_bytes_crash_intake(data, source) -> None:
     try:
         found = _run(source, data)
@@ -80,7 +86,11 @@ def test_the_order_of_rows_changes_no_record(rows) -> None:
     assert len(found.states) == 6
 
 
-@given(st.sets(st.sampled_from([name for name in PERSON_COLUMNS if name not in ("PersonID", "RecordedOn")])))
+@given(
+    st.sets(
+        st.sampled_from([name for name in PERSON_COLUMNS if name not in ("PersonID", "RecordedOn")])
+    )
+)
 def test_minimising_again_changes_nothing_and_no_refused_field_survives(missing) -> None:
     header = [name for name in PERSON_COLUMNS if name not in missing]
     row = dict(zip(PERSON_COLUMNS, person_row(), strict=True))

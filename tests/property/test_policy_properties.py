@@ -22,9 +22,7 @@ FACTS = {"reason_given": True, "decision_recorded": True}
 MET = frozenset({"justify", "case_ref"})
 FLAGS = sorted(PACK.vocabulary.subject_flags | PACK.vocabulary.record_flags)
 
-states = st.fixed_dictionaries(
-    {}, optional={flag: st.sampled_from(["y", "n"]) for flag in FLAGS}
-)
+states = st.fixed_dictionaries({}, optional={flag: st.sampled_from(["y", "n"]) for flag in FLAGS})
 grants = st.sampled_from(PACK.grants)
 days = st.integers(-900, 900).map(lambda days: TODAY + timedelta(days=days))
 
@@ -61,7 +59,9 @@ def test_removing_a_grant_never_raises_a_level(asked, state, data) -> None:
 
 
 @pytest.mark.finding("POL-P02")
-@given(requests(), states, st.sampled_from(FLAGS), st.sampled_from("yn"), st.sampled_from(list(Level)))
+@given(
+    requests(), states, st.sampled_from(FLAGS), st.sampled_from("yn"), st.sampled_from(list(Level))
+)
 def test_adding_a_cap_never_raises_a_level(asked, state, flag, value, level) -> None:
     cap = Cap("cap.new", {flag: value}, frozenset(), frozenset(), frozenset(), level, "say", "x")
     more = replace(PACK, caps=(*PACK.caps, cap))
@@ -84,14 +84,20 @@ def test_order_and_duplicates_are_irrelevant(asked, state, some, others) -> None
 
 
 @pytest.mark.finding("POL-P05")
-@given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), states)
-def test_any_unknown_word_is_refused_and_never_an_exception(role, agency, purpose, name, state) -> None:
+@given(
+    st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), states
+)
+def test_any_unknown_word_is_refused_and_never_an_exception(
+    role, agency, purpose, name, state
+) -> None:
     request = Request(role, agency, purpose, FACTS)
     assert _level(PACK, (request, "council.persons", "surname"), state) == Level.REFUSE
     known = Request("social_worker", "council", "safeguard_child", FACTS)
     assume(name not in PACK.sources["council.persons"].fields)
     assert _level(PACK, (known, "council.persons", name), state) == Level.REFUSE
-    answer = admit(PACK, from_agency=agency, host="council", source=role, fields=[name], as_of=TODAY)
+    answer = admit(
+        PACK, from_agency=agency, host="council", source=role, fields=[name], as_of=TODAY
+    )
     assert answer.admitted == ()
 
 
@@ -109,7 +115,10 @@ def test_access_implies_a_grant_with_the_same_role_agency_and_purpose(asked, sta
     if view.level(name, state) > Level.REFUSE:
         used = [grant for grant in PACK.grants if grant.id in view.fields[name].grants]
         assert used
-        assert all((g.role, g.agency, g.purpose) == (request.role, request.agency, request.purpose) for g in used)
+        assert all(
+            (g.role, g.agency, g.purpose) == (request.role, request.agency, request.purpose)
+            for g in used
+        )
         basis = view.fields[name].basis
         assert basis is not None
         assert any(basis[0] in grant.agreements for grant in used)
@@ -122,7 +131,8 @@ def test_no_field_without_a_gateway_is_ever_visible(asked, state) -> None:
     contract = PACK.sources[source]
     bare = replace(contract.fields[name], gateways=())
     stripped = replace(
-        PACK, sources={**PACK.sources, source: replace(contract, fields={**contract.fields, name: bare})}
+        PACK,
+        sources={**PACK.sources, source: replace(contract, fields={**contract.fields, name: bare})},
     )
     assert _level(stripped, asked, state) == Level.REFUSE
 
@@ -132,7 +142,9 @@ def test_no_field_without_a_gateway_is_ever_visible(asked, state) -> None:
 def test_outside_an_agreements_dates_nothing_is_visible(asked, on) -> None:
     state = {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
     request, source, name = asked
-    bases, _ = open_bases(PACK, request, PACK.sources[source], PACK.sources[source].fields[name], on)
+    bases, _ = open_bases(
+        PACK, request, PACK.sources[source], PACK.sources[source].fields[name], on
+    )
     level = _level(PACK, asked, state, on)
     assert (level > Level.REFUSE) <= bool(bases)
     for agreement, _ in bases:
@@ -153,7 +165,9 @@ def test_casbin_gives_the_level_that_the_lattice_gives(asked, state, on) -> None
     request, source, name = asked
     contract = PACK.sources[source]
     bases, _ = open_bases(PACK, request, contract, contract.fields[name], on)
-    assert shadow_level(PACK, request, contract, name, state, bases) == _level(PACK, asked, state, on)
+    assert shadow_level(PACK, request, contract, name, state, bases) == _level(
+        PACK, asked, state, on
+    )
 
 
 @pytest.mark.finding("POL-P17")

@@ -42,8 +42,15 @@ def test_one_changed_bit_refuses_the_whole_column(secret, rows, bit, data) -> No
         used.open(forged)
 
 
-@given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16), st.integers(0, 60), st.characters(codec="ascii"))
-def test_a_changed_letter_of_a_pseudonym_is_never_another_person(secret, identity, at, letter) -> None:
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=16, max_size=16),
+    st.integers(0, 60),
+    st.characters(codec="ascii"),
+)
+def test_a_changed_letter_of_a_pseudonym_is_never_another_person(
+    secret, identity, at, letter
+) -> None:
     used = domain(Keyring("psn", {1: secret}), "casework")
     text = used.text(used.seal([identity])[0])
     changed = text[: at % len(text)] + letter + text[at % len(text) + 1 :]
@@ -56,7 +63,9 @@ names = st.sampled_from(["Ada", "ada ", "ADA", "Zoë", "Zoe", "Beatrice", "O'Nei
 
 
 @given(names, names, st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
-def test_tokens_are_equal_exactly_where_normal_forms_are_and_never_under_two_keys(one, other, key, second) -> None:
+def test_tokens_are_equal_exactly_where_normal_forms_are_and_never_under_two_keys(
+    one, other, key, second
+) -> None:
     today = date(2026, 11, 25)
 
     def words(name: str, secret: bytes) -> int:

@@ -242,7 +242,7 @@ def test_a_dropped_event_with_the_rest_moved_up_is_found(folder, database, index
         if first < SIZE
         else "events were cut off: a checkpoint attests size 6"
     )
-    tampered(folder, expected, "events were cut off: a outside checkpoint attests size 6")
+    tampered(folder, expected, "events were cut off: an outside checkpoint attests size 6")
 
 
 def test_a_dropped_last_event_is_found_by_the_head_row_alone(folder, database):
@@ -259,7 +259,7 @@ def test_a_database_put_back_to_an_older_genuine_state_is_caught_by_the_checkpoi
 ):
     rewrite(database, bodies(database)[:keep])
     database.execute("DELETE FROM checkpoint WHERE size > ?", (keep,))
-    report = tampered(folder, "events were cut off: a outside checkpoint attests size 6")
+    report = tampered(folder, "events were cut off: an outside checkpoint attests size 6")
     assert report.size == keep
     assert all("outside checkpoint" in line for line in report.findings)
 
@@ -276,7 +276,7 @@ def test_a_restored_backup_of_the_database_file_is_caught_by_the_checkpoints_out
     log.append(settled(1))
     log.close()
     shutil.copy(tmp_path / "backup", folder / DATABASE)
-    tampered(folder, "events were cut off: a outside checkpoint attests size 4")
+    tampered(folder, "events were cut off: an outside checkpoint attests size 4")
 
 
 @pytest.mark.parametrize(("left", "right"), [(0, 1), (1, 2), (0, 5), (3, 4)])
@@ -645,3 +645,20 @@ def test_a_signature_shorter_or_longer_than_ed25519_is_refused():
         bad = f"{text}\n\n— {SIGNER.name} {base64.b64encode(changed).decode()}\n"
         with pytest.raises(AuditFault, match="FG-AUD-06"):
             Verifier.from_vkey(SIGNER.vkey()).open(bad)
+
+
+@pytest.mark.finding("AUD-2")
+def test_one_signature_and_one_root_have_one_spelling_only():
+    """Base64 of 68 or 32 bytes has two spare bits; a second spelling would pass as the same note."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    body = Checkpoint(SIGNER.name, 1, bytes(range(32))).body()
+    verifier = Verifier.from_vkey(SIGNER.vkey())
+    note = SIGNER.sign(body)
+    for text, call in ((note, verifier.open), (body, Checkpoint.parse)):
+        assert text.endswith("=\n")
+        call(text)
+        value = alphabet.index(text[-3])
+        assert value % 4 == 0
+        for spare in (1, 2, 3):
+            with pytest.raises(AuditFault, match="FG-AUD-06"):
+                call(f"{text[:-3]}{alphabet[value + spare]}=\n")

@@ -11,7 +11,17 @@ import pytest
 from engine.domain.errors import ConfigError, VaultError
 from engine.identity import vault_read, vault_write
 from engine.identity.keys import DEMO, Keyring, create_keyring, open_keyring
-from engine.identity.normalise import address, birth_date, fold, name_parts, nhs_number, normalise, postcode, skeleton, upn
+from engine.identity.normalise import (
+    address,
+    birth_date,
+    fold,
+    name_parts,
+    nhs_number,
+    normalise,
+    postcode,
+    skeleton,
+    upn,
+)
 from engine.identity.pseudonyms import DOMAINS, domain, self_test
 from engine.identity.vault_tables import metadata
 from engine.store.session import make_engine
@@ -39,7 +49,9 @@ def test_placeholder_names_are_not_names(text: str | None) -> None:
 
 
 @pytest.mark.finding("LNK-7")
-@pytest.mark.parametrize("text", ["1900-01-01", "1901-01-01", "2026-11-26", "1894-12-31", "x", "", None])
+@pytest.mark.parametrize(
+    "text", ["1900-01-01", "1901-01-01", "2026-11-26", "1894-12-31", "x", "", None]
+)
 def test_placeholder_and_impossible_dates_are_not_birth_dates(text: str | None) -> None:
     assert birth_date(text, TODAY) is None
 
@@ -67,7 +79,13 @@ def test_other_identifiers_are_checked() -> None:
 
 @pytest.mark.finding("LNK-13")
 @pytest.mark.parametrize(
-    ("one", "other"), [("CATHERINE", "KATHRYN"), ("STEPHEN", "STEFAN"), ("MOHAMMED", "MUHAMMAD"), ("OLEKSANDR", "OLEKSANDER")]
+    ("one", "other"),
+    [
+        ("CATHERINE", "KATHRYN"),
+        ("STEPHEN", "STEFAN"),
+        ("MOHAMMED", "MUHAMMAD"),
+        ("OLEKSANDR", "OLEKSANDER"),
+    ],
 )
 def test_spellings_of_one_sound_share_a_skeleton(one: str, other: str) -> None:
     assert skeleton(one) == skeleton(other)
@@ -75,8 +93,15 @@ def test_spellings_of_one_sound_share_a_skeleton(one: str, other: str) -> None:
 
 def test_local_ids_count_only_within_their_scheme() -> None:
     def local(scheme: str) -> str | None:
-        return normalise({"local_id": ["A-1"]}, 1, TODAY, accept_test_range=True, local_scheme=scheme).local_id[0]
+        return normalise(
+            {"local_id": ["A-1"]}, 1, TODAY, accept_test_range=True, local_scheme=scheme
+        ).local_id[0]
 
+    for one, other in (("12/3", "12.3"), ("P_1", "P1"), ("aB", "ab")):
+        clean = normalise(
+            {"local_id": [one, other]}, 2, TODAY, accept_test_range=True, local_scheme="s"
+        )
+        assert clean.local_id[0] != clean.local_id[1]
     assert local("police.nominal") != local("council.child")
     assert local("") is None
 
@@ -87,7 +112,9 @@ def _ring(purpose: str = "psn", seed: int = 1) -> Keyring:
 
 def test_a_pseudonym_of_one_domain_means_nothing_in_another() -> None:
     ring, identity = _ring(), b"0123456789abcdef"
-    texts = {name: domain(ring, name).text(domain(ring, name).seal([identity])[0]) for name in DOMAINS}
+    texts = {
+        name: domain(ring, name).text(domain(ring, name).seal([identity])[0]) for name in DOMAINS
+    }
     assert len({text.split(".")[2] for text in texts.values()}) == len(DOMAINS)
     for name in DOMAINS:
         assert domain(ring, name).parse(texts[name]) == identity
@@ -141,26 +168,32 @@ def test_the_vault_opens_the_newest_published_identity_and_no_other(tmp_path: Pa
     engine, ring, chance = make_engine(tmp_path / "v.db"), _ring("vault"), seeded(5)
     metadata.create_all(engine)
     tokens = [vault_write.key_token(ring, "council", "s", key) for key in ("a", "b")]
-    records = vault_write.record_ids(engine, tokens, "d1", chance)
-    assert vault_write.record_ids(engine, tokens, "d2", chance) == records
-    vault_write.seal(engine, ring, "d1", records, {"surname": ["Old", "Other"]}, chance)
-    vault_write.seal(engine, ring, "d2", records[:1], {"surname": ["New"]}, chance)
+    records = vault_write.write(engine, ring, "d1", tokens, {"surname": ["Old", "Other"]}, chance)
+    assert (
+        vault_write.write(engine, ring, "d2", tokens[:1], {"surname": ["New"]}, chance)
+        == records[:1]
+    )
 
     found = vault_read.open_identities(engine, ring, records, {"d1": 1, "d2": 2})
     assert found == {records[0]: {"surname": "New"}, records[1]: {"surname": "Other"}}
-    assert vault_read.open_identities(engine, ring, records, {"d1": 1})[records[0]] == {"surname": "Old"}
+    assert vault_read.open_identities(engine, ring, records, {"d1": 1})[records[0]] == {
+        "surname": "Old"
+    }
     assert vault_read.open_identities(engine, ring, records, {}) == {}
 
     vault_write.forget(engine, "d1")
     assert vault_read.open_identities(engine, ring, records, {"d1": 1}) == {}
+    # The other delivery uses the first local key, so that key keeps its record and the second is gone.
+    assert vault_write.known_records(engine, tokens) == {tokens[0]: records[0]}
     engine.dispose()
 
 
 def test_a_sealed_identity_moved_to_another_record_does_not_open(tmp_path: Path) -> None:
     engine, ring, chance = make_engine(tmp_path / "v.db"), _ring("vault"), seeded(5)
     metadata.create_all(engine)
-    records = vault_write.record_ids(engine, [b"t" * 32, b"u" * 32], "d", chance)
-    vault_write.seal(engine, ring, "d", records, {"surname": ["A", "B"]}, chance)
+    records = vault_write.write(
+        engine, ring, "d", [b"t" * 32, b"u" * 32], {"surname": ["A", "B"]}, chance
+    )
     with engine.begin() as connection:
         connection.exec_driver_sql(
             "update sealed_identity set body = (select body from sealed_identity where record_id = ?), "

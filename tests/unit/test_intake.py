@@ -61,7 +61,9 @@ def test_delimiter_encoding_and_line_end_change_nothing(
     pack: Pack, delimiter: str, encoding: str, end: str
 ) -> None:
     row = person_row(Forename="Zoë", Address="Flat 1\nLantern Street")
-    found = _prepare(pack, "council.persons", _csv(row, delimiter=delimiter, encoding=encoding, end=end))
+    found = _prepare(
+        pack, "council.persons", _csv(row, delimiter=delimiter, encoding=encoding, end=end)
+    )
     assert (found.rows_in, found.rows_kept) == (1, 1)
     assert found.identities["given_name"] == ["Zoë"]
     assert found.identities["address"] == ["Flat 1\nLantern Street"]
@@ -92,7 +94,9 @@ def test_row_numbers_count_the_header_as_row_one_and_blank_rows_too(pack: Pack) 
 
 
 def test_the_last_row_about_a_person_wins_and_a_gap_never_erases(pack: Pack) -> None:
-    data = _csv(person_row(Forename="Ada", KnownAs="Addie"), person_row(Forename="Ada-Mae", KnownAs=""))
+    data = _csv(
+        person_row(Forename="Ada", KnownAs="Addie"), person_row(Forename="Ada-Mae", KnownAs="")
+    )
     found = _prepare(pack, "council.persons", data)
     assert found.local_keys == ["LA1"]
     assert found.identities["given_name"] == ["Ada-Mae"]
@@ -142,7 +146,14 @@ def test_the_age_band_of_an_event_is_taken_on_its_own_date(pack: Pack) -> None:
 
 
 def test_attendance_is_sessions_over_sessions_and_never_rows(pack: Pack) -> None:
-    header = ("PupilID", "TermEnd", "PossibleSessions", "AttendedSessions", "Suspended", "PermanentlyExcluded")
+    header = (
+        "PupilID",
+        "TermEnd",
+        "PossibleSessions",
+        "AttendedSessions",
+        "Suspended",
+        "PermanentlyExcluded",
+    )
     rows = [
         ["P1", "2026-07-20", "120", "108", "N", "N"],
         ["P2", "2026-07-20", "120", "107", "N", "N"],
@@ -193,7 +204,9 @@ def _field(**changes: Any) -> FieldContract:
         ("name", "J£mmy", "J£mmy", "FG-ROW-14"),
     ],
 )
-def test_each_type_gives_its_value_or_its_code(kind: str, text: str, value: str | None, code: str | None) -> None:
+def test_each_type_gives_its_value_or_its_code(
+    kind: str, text: str, value: str | None, code: str | None
+) -> None:
     values, findings = check_column([text], [2], _field(type=kind), TODAY)
     assert values == [value]
     assert [finding.code for finding in findings] == ([code] if code else [])
@@ -201,7 +214,9 @@ def test_each_type_gives_its_value_or_its_code(kind: str, text: str, value: str 
 
 
 def test_a_birth_date_to_come_is_not_believed() -> None:
-    values, findings = check_column(["2027-01-01"], [2], _field(type="date", part="birth_date"), TODAY)
+    values, findings = check_column(
+        ["2027-01-01"], [2], _field(type="date", part="birth_date"), TODAY
+    )
     assert (values, findings[0].code) == ([None], "FG-ROW-15")
 
 
@@ -256,4 +271,8 @@ def test_a_file_of_bad_rows_only_is_refused_with_all_causes(pack: Pack) -> None:
     bad = person_row(PersonID="", RecordedOn="x", Gender="Q", BirthDate="x")
     with pytest.raises(RowsRefused, match="FG-SUB-11") as caught:
         _prepare(pack, "council.persons", _csv(bad, bad))
-    assert {reason.split(" ")[1] for reason in caught.value.reasons} == {"FG-ROW-01", "FG-ROW-02", "FG-ROW-06"}
+    assert {reason.split(" ")[1] for reason in caught.value.reasons} == {
+        "FG-ROW-01",
+        "FG-ROW-02",
+        "FG-ROW-06",
+    }

@@ -34,7 +34,11 @@ def pack() -> Pack:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    shutil.copytree(gateways.load.shipped(), tmp_path / "gateways", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(
+        gateways.load.shipped(),
+        tmp_path / "gateways",
+        ignore=shutil.ignore_patterns("*.py", "__pycache__"),
+    )
     shutil.copytree(policies.load.shipped(), tmp_path / "policies")
     return tmp_path / "gateways", tmp_path / "policies"
 
@@ -68,7 +72,10 @@ def test_a_cap_lowers_and_an_unknown_flag_takes_the_strictest_reading(pack: Pack
     field = "council.persons.postcode"
     assert _level(pack, front_door, field) == Level.BANDED
     assert _level(pack, front_door, field, {**CHILD, "protected": "y"}) == Level.REFUSE
-    assert _level(pack, front_door, field, {"child": "y", "restricted": "n", "embargoed": "n"}) == Level.REFUSE
+    assert (
+        _level(pack, front_door, field, {"child": "y", "restricted": "n", "embargoed": "n"})
+        == Level.REFUSE
+    )
     assert _level(pack, SOCIAL_WORKER, field, {}) == Level.REFUSE
 
 
@@ -101,7 +108,9 @@ def test_before_start_after_review_and_after_end_nothing_is_shown(pack: Pack, on
 
 @pytest.mark.finding("LAW-21")
 @pytest.mark.finding("T-GM14")
-@pytest.mark.parametrize("purpose", ["immigration_control", "enforcement", "eviction", "benefit_sanction"])
+@pytest.mark.parametrize(
+    "purpose", ["immigration_control", "enforcement", "eviction", "benefit_sanction"]
+)
 def test_punitive_purposes_are_refused_for_every_role_and_field(pack: Pack, purpose: str) -> None:
     for role in pack.vocabulary.roles.values():
         for agency in role.agencies:
@@ -118,10 +127,20 @@ def test_a_general_power_a_dead_section_and_a_repealed_one_never_permit(pack: Pa
         spec = replace(source.fields["given_name"], gateways=(gateway,))
         changed = replace(
             pack,
-            sources={**pack.sources, source.id: replace(source, fields={**source.fields, "given_name": spec})},
+            sources={
+                **pack.sources,
+                source.id: replace(source, fields={**source.fields, "given_name": spec}),
+            },
         )
         assert _level(changed, SOCIAL_WORKER, "council.persons.given_name") == Level.REFUSE
-        answer = admit(changed, from_agency="council", host="council", source=source.id, fields=["given_name"], as_of=TODAY)
+        answer = admit(
+            changed,
+            from_agency="council",
+            host="council",
+            source=source.id,
+            fields=["given_name"],
+            as_of=TODAY,
+        )
         assert answer.refused == ("given_name",)
 
 
@@ -133,7 +152,9 @@ def test_a_view_refuses_to_be_a_bare_yes_or_no(pack: Pack) -> None:
 
 def test_a_refusal_lists_every_reason_at_once(pack: Pack) -> None:
     request = Request("school_lead", "schools", "enforcement", {})
-    view = authorise(pack, request, "police.occurrences", ["offence"], date(2029, 1, 1), frozenset())
+    view = authorise(
+        pack, request, "police.occurrences", ["offence"], date(2029, 1, 1), frozenset()
+    )
     codes = {reason.code for reason in view.fields["offence"].reasons}
     assert {"E04", "E05", "E12"} <= codes
 
@@ -157,7 +178,9 @@ def test_the_second_opinion_agrees_on_every_field_role_and_state_of_the_pack(pac
 
 
 @pytest.mark.finding("POL-TRAP-27")
-def test_casbin_writes_no_request_into_any_log(pack: Pack, caplog: pytest.LogCaptureFixture) -> None:
+def test_casbin_writes_no_request_into_any_log(
+    pack: Pack, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         source = pack.sources["police.occurrences"]
         shadow_level(pack, SOCIAL_WORKER, source, "mo_text", CHILD, [("dsa_0001", "ca2004.s11")])
@@ -170,14 +193,26 @@ def test_casbin_writes_no_request_into_any_log(pack: Pack, caplog: pytest.LogCap
 def test_the_route_gate_is_closed_for_unlisted_routes_and_roles(pack: Pack) -> None:
     gate = RouteGate(pack)
     gate.admits("social_worker", "lists")
-    for role, route in (("ig_lead", "lists"), ("social_worker", "unlisted"), ("", ""), ("*", "lists")):
+    for role, route in (
+        ("ig_lead", "lists"),
+        ("social_worker", "unlisted"),
+        ("", ""),
+        ("*", "lists"),
+    ):
         with pytest.raises(PolicyFault, match="FG-POL-04"):
             gate.admits(role, route)
 
 
 def test_admission_names_the_missing_gateway_and_keeps_the_purposes(pack: Pack) -> None:
     source = pack.sources["housing.arrears"]
-    answer = admit(pack, from_agency="housing", host="council", source=source.id, fields=source.fields, as_of=TODAY)
+    answer = admit(
+        pack,
+        from_agency="housing",
+        host="council",
+        source=source.id,
+        fields=source.fields,
+        as_of=TODAY,
+    )
     assert answer.refused == ("amount",)
     assert answer.fields["amount"].reasons[0].code == "E02"
     assert answer.fields["arrears_since"].purposes == ("promote_welfare", "safeguard_child")
@@ -205,7 +240,9 @@ def test_an_unknown_agency_source_or_field_is_refused_with_e01(pack: Pack) -> No
         ("council", "no.source", "surname"),
         ("council", "council.persons", "no_field"),
     ):
-        answer = admit(pack, from_agency=agency, host="council", source=source, fields=[field], as_of=TODAY)
+        answer = admit(
+            pack, from_agency=agency, host="council", source=source, fields=[field], as_of=TODAY
+        )
         assert answer.admitted == ()
         assert answer.fields[field].reasons[0].code == "E01"
 
@@ -228,9 +265,24 @@ def test_the_version_changes_with_content_and_not_with_comments(folders: tuple[P
     ("file", "old", "new", "word"),
     [
         ("policies/grants/front_door.yaml", "class: identity", "class: nonsense", "class nonsense"),
-        ("policies/grants/front_door.yaml", "agency: council", "agency: police", "does not hold the role"),
-        ("policies/sources/health_flags.yaml", "category: health_flag", "category: nonsense", "category nonsense"),
-        ("policies/sources/health_flags.yaml", "nhs2006.s82", "nhs2006.s999", "gateway nhs2006.s999"),
+        (
+            "policies/grants/front_door.yaml",
+            "agency: council",
+            "agency: police",
+            "does not hold the role",
+        ),
+        (
+            "policies/sources/health_flags.yaml",
+            "category: health_flag",
+            "category: nonsense",
+            "category nonsense",
+        ),
+        (
+            "policies/sources/health_flags.yaml",
+            "nhs2006.s82",
+            "nhs2006.s999",
+            "gateway nhs2006.s999",
+        ),
         ("policies/caps/markers.yaml", 'protected: "y"', 'nonsense: "y"', "flag nonsense"),
         ("policies/routes.yaml", "lists: [social_worker]", "lists: [nonsense]", "role nonsense"),
         ("gateways/agreements/dsa_0001.yaml", "ca2004.s11, ", "ca2004.s99, ", "gateway ca2004.s99"),
@@ -250,10 +302,21 @@ def test_an_unknown_word_anywhere_refuses_the_whole_pack_and_names_it(
 
 @pytest.mark.parametrize(
     "text",
-    ["a: 1\na: 2\n", "a: &x 1\nb: *x\n", "a: !!int 1\n", "\ufeffa: 1\n", "- 1\n", "", "a: [1", "a: \x00"],
+    [
+        "a: 1\na: 2\n",
+        "a: &x 1\nb: *x\n",
+        "a: !!int 1\n",
+        "\ufeffa: 1\n",
+        "- 1\n",
+        "",
+        "a: [1",
+        "a: \x00",
+    ],
 )
 @pytest.mark.finding("POL-L17")
-def test_strict_yaml_refuses_what_an_officer_could_not_have_meant(tmp_path: Path, text: str) -> None:
+def test_strict_yaml_refuses_what_an_officer_could_not_have_meant(
+    tmp_path: Path, text: str
+) -> None:
     from gateways import strict_yaml
 
     path = tmp_path / "x.yaml"
@@ -267,4 +330,10 @@ def test_strict_yaml_keeps_every_scalar_as_it_was_typed(tmp_path: Path) -> None:
 
     path = tmp_path / "x.yaml"
     path.write_text("a: no\nb: 012\nc: 12:30\nd: 2026-09-30\ne: [on, 1.0]\n")
-    assert strict_yaml.load(path) == {"a": "no", "b": "012", "c": "12:30", "d": "2026-09-30", "e": ["on", "1.0"]}
+    assert strict_yaml.load(path) == {
+        "a": "no",
+        "b": "012",
+        "c": "12:30",
+        "d": "2026-09-30",
+        "e": ["on", "1.0"],
+    }

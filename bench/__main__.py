@@ -1,0 +1,41 @@
+"""``python -m bench [group ...]``: measure every claim and print one table.
+
+Ends with 1 when results disagree and with 2 for an unknown group; never because of a time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from bench import encode, exposure, intake, merkle, policy, pseudonyms, rfg
+from bench.measure import Claim, Measured, heading, measure, table
+
+GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
+    "pseudonyms": pseudonyms.claims,
+    "merkle": merkle.claims,
+    "rfg": rfg.claims,
+    "exposure": exposure.claims,
+    "encode": encode.claims,
+    "intake": intake.claims,
+    "policy": policy.claims,
+}
+
+
+def main(names: Sequence[str]) -> int:
+    """Measure the named groups, or all of them."""
+    unknown = sorted(set(names) - set(GROUPS))
+    if unknown:
+        print(f"unknown group {unknown[0]}; there are {', '.join(GROUPS)}", file=sys.stderr)
+        return 2
+    lines = heading()
+    rows: list[Measured] = []
+    for name in names or GROUPS:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        rows.extend(measure(claim) for claim in GROUPS[name]())
+    print("\n".join([*lines, "", *table(rows)]))
+    return 0 if all(row.agreed for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

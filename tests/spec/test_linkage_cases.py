@@ -1,0 +1,119 @@
+"""Families and their traps, pair by pair: who is one person, who is not, and who goes to a reviewer.
+
+The table is the documentation of the merge guard and of constraint clustering (linkage.md 4.1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.cluster import cluster, enough_to_identify, same_local_id
+from engine.linkage.encode import Encoder, Words
+from engine.linkage.guard import may_link
+from engine.linkage.linker import Edges, SplinkLinker
+from tests.builders.encoded import KEY, Row, encoded, person
+
+MODEL = load_model(shipped())
+ELSEWHERE = {"address": "77 Harbour Way", "postcode": "TL9 9ZZ"}
+
+
+def _persons(rows: list[Row], scheme: str = "") -> list[int]:
+    """Return the cluster of each row, as the link flow makes it."""
+    words: Words = encoded(rows, scheme=scheme)
+    usable = np.flatnonzero(enough_to_identify(words))
+    found = SplinkLinker(Encoder(KEY, 1), MODEL).edges(words[usable])
+    edges = Edges(usable[found.left], usable[found.right], found.weight, found.gammas)
+    linking = edges.take(
+        np.flatnonzero(may_link(edges, words) & (edges.weight >= MODEL.auto_weight))
+    )
+    return cluster(words, same_local_id(words), linking).cluster.tolist()
+
+
+ONE = [
+    ("the same words", "", person("Ada", "Fakename", "2010-03-04"), person("ADA", "fakename", "2010-03-04")),
+    ("a nickname", "", person("William", "Fakename", "2010-03-04"), person("Bill", "Fakename", "2010-03-04")),
+    ("LNK-33 an accent and an apostrophe", "LNK-33", person("Zoë", "O'Dell", "2010-03-04"), person("Zoe", "ODell", "2010-03-04")),
+    ("LNK-9 day and month swapped at one home", "LNK-9", person("Ada", "Fakename", "2010-03-04"), person("Ada", "Fakename", "2010-04-03")),
+    ("LNK-11 a double-barrelled name shortened", "LNK-11", person("Ada", "Thorne-Smith", "2010-03-04"), person("Ada", "Smith", "2010-03-04")),
+    ("LNK-12 given and surname swapped", "LNK-12", person("Ada", "Fakename", "2010-03-04"), person("Fakename", "Ada", "2010-03-04")),
+    ("LNK-13 another spelling of one sound", "LNK-13", person("Mohammed", "Fakename", "2010-03-04"), person("Muhammad", "Fakename", "2010-03-04")),
+    ("moved house", "", person("Ada", "Fakename", "2010-03-04"), person("Ada", "Fakename", "2010-03-04", **ELSEWHERE)),
+    ("LNK-8 1 January at one home", "LNK-8", person("Ada", "Fakename", "2010-01-01"), person("Ada", "Fakename", "2010-01-01")),
+]  # fmt: skip
+
+APART = [
+    ("LNK-1 twins", "LNK-1", person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")),
+    ("LNK-2 twins with one initial", "LNK-2", person("Jack", "Fakename", "2010-03-04"), person("James", "Fakename", "2010-03-04")),
+    ("LNK-3 a twin without a name", "LNK-3", person("Jack", "Fakename", "2010-03-04"), person("Twin 1", "Fakename", "2010-03-04")),
+    ("LNK-4 father and son", "LNK-4", person("Jack", "Fakename", "1980-03-04"), person("Jack", "Fakename", "2010-03-04")),
+    ("LNK-5 father and son, one date missing", "LNK-5", person("Jack", "Fakename", None), person("Jack", "Fakename", "2010-03-04")),
+    ("LNK-6 a sibling's date by clerical error", "LNK-6", person("Ada", "Fakename", "2010-03-04"), person("Rose", "Fakename", "2010-03-04")),
+    ("LNK-7 placeholders only", "LNK-7", person("Unknown", "Fakename", "1900-01-01"), person("Unknown", "Fakename", "1900-01-01")),
+    ("LNK-8 1 January and a name elsewhere", "LNK-8", person("Mohammed", "Ali", "2010-01-01"), person("Mohammed", "Ali", "2010-01-01", **ELSEWHERE)),
+    ("a birth date one day apart at one home", "LNK-5", person("Ada", "Fakename", "2010-03-04"), person("Ada", "Fakename", "2010-03-05")),
+    ("LNK-14 a common name and a near date elsewhere", "LNK-14", person("James", "Smith", "2010-03-04"), person("James", "Smith", "2010-03-14", **ELSEWHERE)),
+    ("LNK-19 one NHS number on two people", "LNK-19", person("Ada", "Fakename", "2010-03-04", nhs_number="9990000018"), person("Bob", "Other", "1960-07-08", nhs_number="9990000018", **ELSEWHERE)),
+    ("LNK-21 two NHS numbers", "LNK-21", person("Ada", "Fakename", "2010-03-04", nhs_number="9990000018"), person("Ada", "Fakename", "2010-03-04", nhs_number="9990000026")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(row[2], row[3]) for row in ONE], ids=[row[0] for row in ONE]
+)
+def test_one_person(one: Row, other: Row) -> None:
+    first, second = _persons([one, other])
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(row[2], row[3]) for row in APART], ids=[row[0] for row in APART]
+)
+def test_two_persons(one: Row, other: Row) -> None:
+    first, second = _persons([one, other])
+    assert first != second
+
+
+@pytest.mark.finding("LNK-25")
+def test_a_chain_through_an_initial_never_merges_twins() -> None:
+    rows = [
+        person("Jack", "Fakename", "2010-03-04"),
+        person("J", "Fakename", "2010-03-04"),
+        person("James", "Fakename", "2010-03-04"),
+    ]
+    clusters = _persons(rows)
+    assert clusters[0] != clusters[2]
+
+
+@pytest.mark.finding("LNK-21")
+def test_a_chain_through_a_record_without_a_number_never_joins_two_numbers() -> None:
+    rows = [
+        person("Ada", "Fakename", "2010-03-04", nhs_number="9990000018"),
+        person("Ada", "Fakename", "2010-03-04"),
+        person("Ada", "Fakename", "2010-03-04", nhs_number="9990000026"),
+    ]
+    clusters = _persons(rows)
+    assert clusters[0] != clusters[2]
+
+
+def test_an_agencys_own_id_joins_records_that_say_nothing_else() -> None:
+    rows: list[Row] = [{"local_id": "A1"}, {"local_id": "A1"}, {"local_id": "A2"}]
+    clusters = _persons(rows, scheme="council.child")
+    assert clusters[0] == clusters[1] != clusters[2]
+
+
+@pytest.mark.parametrize(
+    ("row", "enough"),
+    [
+        (person("Ada", "Fakename", "2010-03-04"), True),
+        ({"given_name": "Ada", "surname": "Fakename", "postcode": "TL1 0AA"}, True),
+        ({"nhs_number": "9990000018"}, True),
+        ({"given_name": "Ada", "surname": "Fakename"}, False),
+        ({"birth_date": "2010-03-04", "sex": "f", "upn": "Z980000004145"}, False),
+        ({"local_id": "A1"}, False),
+        (person("Unknown", "Fakename", "1900-01-01"), False),
+    ],
+)
+def test_not_enough_to_identify_is_a_state(row: Row, enough: bool) -> None:
+    assert bool(enough_to_identify(encoded([row]))[0]) is enough

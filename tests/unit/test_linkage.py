@@ -1,0 +1,179 @@
+"""Encodings, the signed model, the frozen frequencies and the person index."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.domain.errors import LinkageError
+from engine.linkage import artefacts
+from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.encode import COLUMNS, Encoder
+from engine.linkage.index import (
+    Assignment,
+    assign,
+    current_membership,
+    discard_run,
+    read_encodings,
+    records_of,
+    stage_run,
+    write_encodings,
+)
+from engine.linkage.index_tables import metadata
+from engine.linkage.linker import SplinkLinker, keyed_frequencies
+from engine.linkage.settings_v2 import COMPARISONS, gamma
+from engine.store.session import make_engine
+from tests.builders.encoded import KEY, TODAY, encoded, person
+from tests.builders.partnership import seeded
+
+ROWS = [
+    person("Ada", "Fakename", "2010-03-04"),
+    person("Ada", "Fakename", "2010-03-04"),
+    person("Bella", "Other", "2011-05-06", address="9 Mill Lane", postcode="TL2 1BB"),
+]
+
+
+def test_the_shipped_model_is_signed_and_any_change_is_refused(tmp_path: Path) -> None:
+    assert load_model(shipped()).auto_weight > 0
+    for name in (*artefacts.SIGNED, artefacts.MANIFEST):
+        folder = tmp_path / name
+        shutil.copytree(shipped(), folder)
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (folder / name).write_bytes(bytes(data))
+        with pytest.raises(LinkageError, match="FG-LNK-01"):
+            load_model(folder)
+    with pytest.raises(LinkageError, match="FG-LNK-01"):
+        load_model(tmp_path / "nowhere")
+
+
+def test_every_level_of_every_comparison_has_probabilities_off_zero_and_one() -> None:
+    model = load_model(shipped())
+    for name, levels in COMPARISONS.items():
+        assert set(model.probabilities[name]) == {label for label, _ in levels} | {"else"}
+        for m, u in model.probabilities[name].values():
+            assert 0 < m < 1
+            assert 0 < u < 1
+    assert gamma("given", "exact") == len(COMPARISONS["given"])
+
+
+@pytest.mark.finding("LNK-31")
+def test_another_key_or_version_is_an_error_and_never_a_silent_zero(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "l.db")
+    metadata.create_all(engine)
+    words = encoded(ROWS[:1])
+    write_encodings(engine, "d1", "council", "s", 1, "n1", [b"r" * 32], [482], words)
+    found = read_encodings(engine, {"d1": 1}, 1, "n1", TODAY)
+    assert np.array_equal(found.words, words)
+    for version, norm in ((2, "n1"), (1, "n2")):
+        with pytest.raises(LinkageError, match="FG-LNK-02"):
+            read_encodings(engine, {"d1": 1}, version, norm, TODAY)
+    assert read_encodings(engine, {}, 1, "n1", TODAY).records == []
+    engine.dispose()
+
+
+def test_a_frozen_model_predicts_byte_equal_and_the_order_of_records_changes_no_weight() -> None:
+    words = encoded(ROWS)
+    linker = SplinkLinker(Encoder(KEY, 1), load_model(shipped()))
+    first, second = linker.edges(words), linker.edges(words)
+    assert first.weight.tobytes() == second.weight.tobytes()
+    turned = linker.edges(words[::-1].copy())
+    assert sorted(first.weight.tolist()) == sorted(turned.weight.tolist())
+
+
+@pytest.mark.finding("LNK-27")
+def test_a_pairs_weight_does_not_depend_on_what_else_was_delivered() -> None:
+    linker = SplinkLinker(Encoder(KEY, 1), load_model(shipped()))
+    alone = linker.edges(encoded(ROWS[:2]))
+    crowd = linker.edges(
+        encoded([*ROWS, *[person(f"Xy{n}a", "Fakename", "2001-02-03") for n in range(30)]])
+    )
+    pair = np.flatnonzero((crowd.left == 0) & (crowd.right == 1))
+    assert alone.weight.tolist() == crowd.weight[pair].tolist()
+
+
+def test_a_name_outside_the_frozen_table_is_taken_as_rare() -> None:
+    model = load_model(shipped())
+    words = encoded([person("Qqqqzz", "Fakename", "2010-03-04")])
+    tokens, shares = keyed_frequencies(
+        Encoder(KEY, 1), model, "given", words[:, COLUMNS.index("given")]
+    )
+    assert shares.tolist() == [model.rare]
+    assert tokens.tolist() == [words[0, COLUMNS.index("given")]]
+
+
+def _assign(clusters: list[int], before: dict[bytes, bytes]) -> Assignment:
+    records = [bytes([number]) * 32 for number in range(len(clusters))]
+    return assign(records, np.array(clusters, np.int64), before, seeded(9))
+
+
+def _record(number: int) -> bytes:
+    return bytes([number]) * 32
+
+
+def test_a_person_id_stays_with_most_of_its_records() -> None:
+    before = {_record(0): b"p" * 16, _record(1): b"p" * 16, _record(2): b"p" * 16}
+    split = _assign([0, 0, 2], before)
+    assert split.people[0] == split.people[1] == b"p" * 16
+    assert split.people[2] != b"p" * 16
+    assert (split.created, split.split) == (1, 1)
+    same = _assign([0, 0, 0], before)
+    assert (same.created, same.merged, same.split) == (0, {}, 0)
+
+
+def test_a_merge_leaves_a_redirect_and_a_new_record_joins_quietly() -> None:
+    before = {_record(0): b"a" * 16, _record(1): b"a" * 16, _record(2): b"b" * 16}
+    merged = _assign([0, 0, 0, 0], before)
+    assert set(merged.people) == {b"a" * 16}
+    assert merged.merged == {b"b" * 16: b"a" * 16}
+    assert merged.created == 0
+
+
+def test_a_staged_run_counts_for_nobody_until_it_is_published_and_can_be_taken_back(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path / "l.db")
+    metadata.create_all(engine)
+    records = [_record(0), _record(1), _record(2)]
+    published: list[str] = []
+
+    def stage(run: str, clusters: list[int]) -> None:
+        before = current_membership(engine, published)
+        made = assign(records, np.array(clusters, np.int64), before, seeded(len(run)))
+        stage_run(engine, run, records, made, dict.fromkeys(made.people, True), before, [])
+
+    stage("one", [0, 1, 1])
+    assert current_membership(engine, published) == {}
+    published.append("one")
+    first = current_membership(engine, published)
+    assert len(set(first.values())) == 2
+    stage("second", [0, 0, 0])
+    assert current_membership(engine, published) == first
+    for person_id in set(first.values()):
+        assert records_of(engine, person_id, published) != records
+    after = [*published, "second"]
+    assert len(set(current_membership(engine, after).values())) == 1
+    for person_id in set(first.values()):  # A merged id leads to the person it became.
+        assert records_of(engine, person_id, after) == records
+
+    discard_run(engine, "second")
+    assert current_membership(engine, published) == first
+    assert records_of(engine, b"?" * 16, published) == []
+    engine.dispose()
+
+
+def test_a_birthday_between_two_deliveries_parts_nobody(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "l.db")
+    metadata.create_all(engine)
+    old, new = encoded(ROWS[:1]), encoded(ROWS[:1])
+    band = COLUMNS.index("band")
+    old[0, band], new[0, band] = 1, 2  # As two deliveries would have it, before and after.
+    month = (2008 - 1970) * 12 + 9
+    for delivery, record, words in (("d1", b"r" * 32, old), ("d2", b"s" * 32, new)):
+        write_encodings(engine, delivery, "council", "s", 1, "n1", [record], [month], words)
+    found = read_encodings(engine, {"d1": 1, "d2": 2}, 1, "n1", TODAY)
+    assert found.words[:, band].tolist() == [2, 2]
+    engine.dispose()
