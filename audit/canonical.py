@@ -61,7 +61,7 @@ def _check(value: Any) -> None:
         for item in value:
             _check(item)
     elif isinstance(value, str):
-        if not value.isprintable() or any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+        if not value.isprintable():  # Surrogates and line separators are not printable either.
             raise _fault("a string holds a control character")
     elif isinstance(value, int):
         if abs(value) > _MAX_INTEGER:

@@ -25,7 +25,7 @@ def claims() -> Iterator[Claim]:
     encoder = Encoder(MASTER, VERSION)
     at = [COLUMNS.index(name) for name in columns]
     yield Claim(
-        f"Encoder.tokens, {IDENTITIES:,} identities, {len(columns)} columns",
+        f"Encoder.tokens, {IDENTITIES:,} people, {len(columns)} columns",
         "hmac.digest per value, tokens only",
         PEER,
         lambda: _loop(columns),
@@ -33,7 +33,7 @@ def claims() -> Iterator[Claim]:
         np.array_equal,
     )
     yield Claim(
-        f"Encoder.encode, {IDENTITIES:,} identities, {len(COLUMNS)} columns",
+        f"Encoder.encode, {IDENTITIES:,} people, {len(COLUMNS)} columns",
         "hmac.digest per value, tokens only",
         PEER,
         lambda: _loop(columns),

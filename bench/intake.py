@@ -45,8 +45,8 @@ def claims() -> Iterator[Claim]:
     data = _delivery(contract)
     admitted = _intake(pack, contract, tuple(contract.fields)).admission.admitted
     yield Claim(
-        f"open_delivery + prepare, {SOURCE}, {ROWS:,} rows",
-        "pandas read_csv(dtype=str), same checks",
+        f"open_delivery + prepare, {ROWS:,} rows of persons",
+        "pandas read_csv(str), same checks",
         PEER,
         lambda: _with_pandas(data, contract, admitted),
         lambda: _prepare(data, pack, contract),

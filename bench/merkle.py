@@ -90,8 +90,8 @@ def _stored(*, events: int, batch: int) -> Iterator[Claim]:
             return whole and report.root == _root(hashes).hex()
 
         yield Claim(
-            f"audit.verify, {events:,} stored events, {batch} a checkpoint",
-            f"{FLOOR_NAME}, 1 Ed25519 each" if batch == 1 else FLOOR_NAME,
+            f"audit.verify, {events:,} events, {batch} a checkpoint",
+            "sha256 loop, 1 Ed25519 verify each" if batch == 1 else FLOOR_NAME,
             FLOOR,
             floor,
             lambda: verify(folder, vkey=signer.vkey()),

@@ -40,14 +40,19 @@ def own_evidence(events: Columns, persons: int, as_of: int, tables: Tables) -> O
     shape = (len(tables.themes), len(TRACKS))
     row_points = np.zeros((rows, *shape), np.int64)
     age_days = as_of - events["day"]
+    roles, ages = tables.gamma.shape[3:]
+    # One code per row, looked up once per theme and track; only rows with points are decayed.
+    code = (events["kind"] * roles + events["role"]) * ages + events["age"]
     for theme in range(shape[0]):
         for track in range(shape[1]):
-            place = (theme, track, events["kind"], events["role"], events["age"])
-            gamma = tables.gamma[place]
-            if gamma.any():
-                row_points[:, theme, track] = gamma * _factor(
-                    age_days, tables.half_life[place], tables
+            gamma = tables.gamma[theme, track].ravel()
+            scored = np.flatnonzero((gamma > 0)[code])
+            if len(scored):
+                mine = code[scored]
+                factor = _factor(
+                    age_days[scored], tables.half_life[theme, track].ravel()[mine], tables
                 )
+                row_points[scored, theme, track] = gamma[mine] * factor
     points = np.zeros((persons, *shape), np.int64)
     if rows:
         starts = np.flatnonzero(np.r_[True, events["pid"][1:] != events["pid"][:-1]])

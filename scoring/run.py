@@ -12,6 +12,7 @@ import json
 import platform
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from scoring.modulate import score_table
 from scoring.plt import link_table
 from scoring.rfg import contributions, own_evidence
 from scoring.tables import TRACKS, Ints, Tables, load_tables
-from scoring.visible import Columns, visible_events, visible_states
+from scoring.visible import Columns, Visible, visible_events, visible_states
 
 OPEN_END = 2**31 - 1
 
@@ -50,6 +51,57 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """
     tables = load_tables(Path(job["tables"]))
     out = Path(job["out"])
+    inputs = _load(job, tables)
+    results, bands = _compute(job, inputs, tables)
+    for name, columns in results.items():
+        _write(out / f"{name}.parquet", columns)
+    pq.write_table(inputs.persons, out / "person.parquet")
+    manifest = {
+        "run": job["run"],
+        "as_of": int(job["as_of"]),
+        "tables": tables.hash,
+        "code": code_hash(),
+        "inputs": inputs_hash([*job["events"], *job["states"], job["membership"], job["persons"]]),
+        "engine": f"numpy {np.__version__}, python {platform.python_version()}",
+        "persons": len(bands),
+        "themes_scored": list(inputs.scored),
+        "themes_not_scored": dict(inputs.not_scored),
+        "events": {
+            "kept": len(inputs.events.columns["pid"]),
+            "dropped": dict(inputs.events.dropped),
+        },
+        "states": {
+            "kept": len(inputs.states.columns["pid"]),
+            "dropped": {**inputs.states.dropped, "superseded": inputs.superseded},
+        },
+        "links": len(results["link_weight"]["a"]),
+        "events_too_large_to_link": len(results["link_skipped"]["eid"]),
+        "lists": {
+            name.removeprefix("list."): len(columns["pid"])
+            for name, columns in results.items()
+            if name.startswith("list.")
+        },
+        "digest": digest(results, inputs.pseudonyms),
+    }
+    text = json.dumps(manifest, sort_keys=True, indent=1)
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    return manifest
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Everything a run computes from, after the as-of filter."""
+
+    persons: pa.Table
+    pseudonyms: list[bytes]
+    events: Visible
+    states: Visible
+    superseded: int
+    scored: tuple[str, ...]
+    not_scored: dict[str, str]
+
+
+def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
     persons = _persons(Path(job["persons"]))
     pid_of = _membership(Path(job["membership"]), persons, job["restricted"])
     as_of = int(job["as_of"])
@@ -57,75 +109,53 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     retention = np.zeros(int(tables.gamma.shape[2]), np.int64)
     for kind in tables.kinds.values():
         retention[kind.id] = kind.retention_days
-    events = visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention)
     stated, superseded = _newest_states(_read(job["states"], pid_of, _STATES))
-    states = visible_states(stated, as_of, admitted)
-    bands = _bands(persons, as_of)
     # A source of which nothing may be used today is as silent as one that was never loaded.
     heard = {name for number, name in job["sources"].items() if admitted.get(int(number))}
     scored, not_scored = _themes(tables, heard)
-    evidence = own_evidence(events.columns, len(bands), as_of, tables)
-    for theme in not_scored:
+    return _Inputs(
+        persons=persons,
+        pseudonyms=[bytes(value) for value in persons.column("person").to_pylist()],
+        events=visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention),
+        states=visible_states(stated, as_of, admitted),
+        superseded=superseded,
+        scored=scored,
+        not_scored=not_scored,
+    )
+
+
+def _compute(
+    job: dict[str, Any], inputs: _Inputs, tables: Tables
+) -> tuple[dict[str, Columns], Ints]:
+    """Return every result table by name, and the age band of each person."""
+    as_of = int(job["as_of"])
+    bands = _bands(inputs.persons, as_of)
+    events = inputs.events.columns
+    evidence = own_evidence(events, len(bands), as_of, tables)
+    for theme in inputs.not_scored:
         # A silent source means "not scored", never zero and never low (T15).
         evidence.points[:, tables.themes.index(theme)] = 0
         evidence.row_points[:, tables.themes.index(theme)] = 0
-    links = link_table(events.columns, states.columns, evidence, len(bands), as_of, tables)
+    links = link_table(events, inputs.states.columns, evidence, len(bands), as_of, tables)
     around = exposure(links, evidence, bands, tables)
     scores = score_table(evidence, around, tables)
-    pseudonyms = [bytes(value) for value in persons.column("person").to_pylist()]
-    lists = {
-        rule.id: review_list(
-            scores,
-            bands,
-            pseudonyms,
-            rule,
-            job["run"],
-            bytes.fromhex(job["tie_key"]),
-            tables,
-        )
-        for rule in tables.lists
-        if rule.theme in scored
-    }
+    tie_key = bytes.fromhex(job["tie_key"])
+    weights = {f"weight_{name}": links.weight[:, at] for at, name in enumerate(TRACKS)}
     results: dict[str, Columns] = {
         "score": scores,
-        "contribution": contributions(events.columns, evidence, tables),
+        "contribution": contributions(events, evidence, tables),
         "link": links.rows,
-        "link_weight": {
-            "a": links.a,
-            "b": links.b,
-            **{f"weight_{name}": links.weight[:, number] for number, name in enumerate(TRACKS)},
-        },
+        "link_weight": {"a": links.a, "b": links.b, **weights},
         "link_skipped": links.skipped,
         "exposure": around.rows,
         "exposure_part": around.parts,
-        **{f"list.{name}": columns for name, columns in lists.items()},
     }
-    for name, columns in results.items():
-        _write(out / f"{name}.parquet", columns)
-    pq.write_table(persons, out / "person.parquet")
-    manifest = {
-        "run": job["run"],
-        "as_of": as_of,
-        "tables": tables.hash,
-        "code": code_hash(),
-        "inputs": inputs_hash([*job["events"], *job["states"], job["membership"], job["persons"]]),
-        "engine": f"numpy {np.__version__}, python {platform.python_version()}",
-        "persons": len(bands),
-        "themes_scored": list(scored),
-        "themes_not_scored": dict(not_scored),
-        "events": {"kept": len(events.columns["pid"]), "dropped": dict(events.dropped)},
-        "states": {
-            "kept": len(states.columns["pid"]),
-            "dropped": {**states.dropped, "superseded": superseded},
-        },
-        "links": len(links.a),
-        "events_too_large_to_link": len(links.skipped["eid"]),
-        "lists": {name: len(columns["pid"]) for name, columns in lists.items()},
-        "digest": digest(results, pseudonyms),
-    }
-    text = json.dumps(manifest, sort_keys=True, indent=1)
-    (out / "manifest.json").write_text(text, encoding="utf-8")
-    return manifest
+    for rule in tables.lists:
+        if rule.theme in inputs.scored:
+            results[f"list.{rule.id}"] = review_list(
+                scores, bands, inputs.pseudonyms, rule, job["run"], tie_key, tables
+            )
+    return results, bands
 
 
 _EVENTS = {

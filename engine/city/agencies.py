@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from lxml import etree
 
+from engine.city import layouts
 from engine.city.lives import Lives, make_lives
 from engine.city.names import Mess
 from engine.city.population import Population, Resident, make_population
@@ -90,15 +91,15 @@ class _Writer:
         self._nominals: dict[int, str] = {}
 
     def write(self) -> City:
-        self._csv("police.occurrences", _OCCURRENCE, self._occurrences())
-        self._csv("police.missing", _MISSING, self._missing())
-        self._csv("schools.roll", _ROLL, self._roll())
-        self._csv("schools.attendance", _ATTENDANCE, self._attendance())
+        self._csv("police.occurrences", layouts.OCCURRENCE, self._occurrences())
+        self._csv("police.missing", layouts.MISSING, self._missing())
+        self._csv("schools.roll", layouts.ROLL, self._roll())
+        self._csv("schools.attendance", layouts.ATTENDANCE, self._attendance())
         known = self._known_to_council()
-        self._csv("council.persons", _PERSONS, self._persons(known))
+        self._csv("council.persons", layouts.PERSONS, self._persons(known))
         self._census()
-        self._csv("housing.arrears", _ARREARS, self._arrears())
-        self._csv("health.flags", _HEALTH, self._health())
+        self._csv("housing.arrears", layouts.ARREARS, self._arrears())
+        self._csv("health.flags", layouts.HEALTH, self._health())
         self._truth()
         return self.city
 
@@ -376,84 +377,3 @@ class _Writer:
             writer = csv.writer(stream)
             writer.writerow(header)
             writer.writerows(rows)
-
-
-_WHO = ("Forename", "Surname", "DOB", "Sex", "Address", "Postcode")
-_OCCURRENCE = (
-    *(
-        "OccurrenceRef",
-        "NominalRef",
-        "Role",
-        "OffenceType",
-        "Flag",
-        "OccurredOn",
-        "RecordedOn",
-    ),
-    *_WHO,
-    "MOText",
-)
-_MISSING = (
-    *("EpisodeRef", "NominalRef", "MissingFrom", "FoundOn", "ReportedOn", "RiskGrade"),
-    *_WHO,
-)
-_ROLL = (
-    *(
-        "PupilID",
-        "UPN",
-        "LegalForename",
-        "LegalSurname",
-        "PreferredForename",
-        "DateOfBirth",
-    ),
-    *(
-        "Sex",
-        "AddressLine",
-        "Postcode",
-        "SchoolURN",
-        "OnRollFrom",
-        "OnRollTo",
-        "RecordedOn",
-    ),
-    *("NextDestination", "Ethnicity"),
-)
-_ATTENDANCE = (
-    *("PupilID", "TermEnd", "PossibleSessions", "AttendedSessions", "Suspended"),
-    "PermanentlyExcluded",
-)
-_PERSONS = (
-    *(
-        "PersonID",
-        "NHSNumber",
-        "Forename",
-        "Surname",
-        "KnownAs",
-        "BirthDate",
-        "Gender",
-        "Address",
-    ),
-    *(
-        "Postcode",
-        "HouseholdRef",
-        "HouseholdFrom",
-        "HouseholdTo",
-        "CareHomeRef",
-        "CareHomeFrom",
-    ),
-    *("ProtectedAddress", "RecordedOn"),
-)
-_ARREARS = (
-    *("TenantRef", "TenancyRef", "Forename", "Surname", "DOB", "Address", "Postcode"),
-    *("TenancyFrom", "ArrearsSince", "ArrearsAmount", "RecordedOn"),
-)
-_HEALTH = (
-    *(
-        "PatientRef",
-        "NHSNumber",
-        "GivenName",
-        "FamilyName",
-        "BirthDate",
-        "Sex",
-        "Postcode",
-    ),
-    *("Flag", "FlagFrom", "RecordedOn"),
-)

@@ -16,11 +16,13 @@ from typing import Any
 from engine.city.agencies import FILES, write_city
 from engine.domain.errors import FieldgateError
 from engine.domain.ids import Actor
+from engine.flows.decision import Ask
 from engine.flows.evaluate import evaluate
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.person import look, review_lists
-from engine.flows.reveal import Ask, reveal
+from engine.flows.lists import review_lists
+from engine.flows.person import look
+from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
 from engine.flows.trail import verify_trail
@@ -166,7 +168,7 @@ def _delivery(receipt: dict[str, Any]) -> dict[str, Any]:
 _REASON = "Strategy discussion today; need to know which services know this child."
 _ASKS = (
     ("demo.social_worker", "safeguard_child", "CASE-1001", _REASON),
-    ("demo.school_lead", "school_safeguarding", "CASE-1002", "Pupil has stopped attending; who works with them?"),
+    ("demo.school_lead", "school_safeguarding", "CASE-1002", "Pupil stopped attending; who helps them?"),
     ("demo.police_analyst", "crime_prevention", "CASE-1003", "Checking victims before a local operation."),
     ("demo.social_worker", "safeguard_child", "CASE-1004", "curious"),
     ("demo.social_worker", "enforcement", "CASE-1005", _REASON),

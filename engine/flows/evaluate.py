@@ -14,7 +14,7 @@ from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.person import latest_run
+from engine.flows.lists import latest_run
 from engine.identity import vault_write
 from engine.linkage.index import current_membership
 from engine.store.session import reading

@@ -86,25 +86,37 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
             before,
             _refused(clusters, found, linking),
         )
-        summary = {
-            "records": len(found.records),
-            "persons": len(identified),
-            "identified": sum(identified.values()),
-            "not_enough_to_identify": len(identified) - sum(identified.values()),
-            "pairs_scored": len(edges.left),
-            "pairs_linked": len(linking.left),
-            "pairs_for_review": to_review,
-            "joins_refused": dict(Counter(reason for _, _, reason in clusters.refused)),
-            "ids_created": assignment.created,
-            "ids_merged": len(assignment.merged),
-            "ids_split": assignment.split,
-            "model": model.hash,
-        }
+        summary = _summary(found, identified, edges, linking, to_review, clusters, assignment)
+        summary["model"] = model.hash
         states = _subject_states(home, flow.intent, found, assignment, identified)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
+
+
+def _summary(
+    found: EncodedRecords,
+    identified: dict[bytes, bool],
+    edges: Edges,
+    linking: Edges,
+    to_review: int,
+    clusters: Clusters,
+    assignment: Assignment,
+) -> dict[str, Any]:
+    return {
+        "records": len(found.records),
+        "persons": len(identified),
+        "identified": sum(identified.values()),
+        "not_enough_to_identify": len(identified) - sum(identified.values()),
+        "pairs_scored": len(edges.left),
+        "pairs_linked": len(linking.left),
+        "pairs_for_review": to_review,
+        "joins_refused": dict(Counter(reason for _, _, reason in clusters.refused)),
+        "ids_created": assignment.created,
+        "ids_merged": len(assignment.merged),
+        "ids_split": assignment.split,
+    }
 
 
 def _back_to_rows(edges: Edges, usable: np.ndarray) -> Edges:

@@ -1,8 +1,7 @@
-"""Review lists and the pseudonymous view of a person: evidence first, no name."""
+"""The pseudonymous view of a person: evidence first, no name."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.compute as pc
@@ -11,165 +10,20 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import Actor, from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
+from engine.flows.decision import NOTHING
 from engine.flows.disclose import quarter
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.reveal import NOTHING, open_account
-from engine.linkage.index import current_membership, records_of, resolve
+from engine.flows.lists import in_full, latest_run, level_of, list_state, withdrawn
+from engine.flows.reveal import open_account
+from engine.linkage.index import records_of, resolve
 from engine.store.session import reading
 from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun, SubjectState
-from policies import authorise
-from policies.model import Level, Request, State
-from scoring.tables import ONE, TRACKS, ListRule, Tables
+from policies.model import Level, State
+from scoring.tables import ONE, TRACKS, Tables
 
-OUTCOMES = {
-    "accept": "Accept for support",
-    "watch": "Watch and review again",
-    "not_appropriate": "Not appropriate",
-    "need_more": "Need more information",
-}
 TRACK_WORDS = {"harmed": "may be harmed", "harming": "may harm others"}
 THEME_WORDS = {"cse": "Sexual exploitation", "cce": "Criminal exploitation"}
-
-
-# Pages about lists and evidence are opened under the purpose that was declared at sign-in, with the
-# statement made there that looking serves a child's welfare and is not more detrimental to the child.
-STANDING_FACTS = {"reason_given": True, "decision_recorded": True}
-
-
-def _level(home: Home, account: Account, source: str, name: str, state: State) -> Level:
-    """Return the level of a derived field for an account, or refuse with every reason.
-
-    Raises:
-        PolicyRefused: ``FG-REV-03``.
-    """
-    request = Request(account.role, account.agency, account.purpose, STANDING_FACTS)
-    view = authorise(home.pack, request, source, [name], home.clock().date(), frozenset())
-    level = view.level(name, state)
-    if level == Level.REFUSE:
-        raise PolicyRefused(
-            "FG-REV-03",
-            "your role may not see this for its purpose",
-            "Ask your information governance lead which role it needs. " + NOTHING,
-            [f"{reason.code} {reason.sentence}" for reason in view.fields[name].reasons],
-        )
-    return level
-
-
-def _in_full(home: Home, account: Account, source: str, name: str, state: State) -> None:
-    """Refuse unless the field may be shown in full: a number has no other form here yet."""
-    if _level(home, account, source, name, state) < Level.CLEAR:
-        raise PolicyRefused(
-            "FG-REV-03",
-            "your role may not see this in full",
-            "Ask your information governance lead which role it needs. " + NOTHING,
-            ["E13 the grant is for less than the full value"],
-        )
-
-
-def _list_state() -> State:
-    """State of a list as a whole: its inputs were filtered, and each person is looked at alone."""
-    return {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
-
-
-def _withdrawn(home: Home, run: ScoreRun) -> set[str]:
-    """References of people a record of whom was restricted or embargoed since the run.
-
-    A refused record counts nowhere: until the next run leaves it out, the person is not shown.
-    """
-    with Session(reading(home.casework)) as session:
-        rows = session.exec(
-            select(RecordFlag.record, RecordFlag.set_at).where(
-                col(RecordFlag.flag).in_(["restricted", "embargoed"]), RecordFlag.value == "y"
-            )
-        ).all()
-    since = [record for record, set_at in rows if _utc(set_at) >= _utc(run.published_at)]
-    if not since:
-        return set()
-    record = home.domain("record")
-    ids = [record.parse(name) for name in since]
-    members = current_membership(home.linkage, home.link_runs())
-    people = {members[sealed] for sealed in home.domain("linkage").seal(ids) if sealed in members}
-    casework = home.domain("casework")
-    return {casework.text(sealed) for sealed in casework.seal(sorted(people))}
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def latest_run(home: Home) -> ScoreRun | None:
-    """Return the newest published run."""
-    with Session(reading(home.casework), expire_on_commit=False) as session:
-        return session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
-
-
-def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
-    """Return the newest review lists.
-
-    Args:
-        user: Who looks; None for an operator of a demo home, who sees references and numbers only.
-
-    Raises:
-        PolicyRefused: The role may not see lists.
-
-    Audited as ``consultation``.
-    """
-    if user is None and not home.is_demo:
-        raise PolicyRefused(
-            "FG-REV-01", "lists are read with an account", "Run as a user who has an account."
-        )
-    actor = Actor(user or "operator", "host", "operator", auth)
-    if user is not None:
-        account = open_account(home, user, auth)
-        actor = Actor(user, account.agency, account.role, auth)
-    with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
-        if user is not None:
-            _in_full(home, account, "engine.lists", "review_list", _list_state())
-        run = latest_run(home)
-        answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {}}
-        if run is not None:
-            hidden = _withdrawn(home, run)
-            answer = {
-                "run": run.id,
-                "as_of": run.as_of,
-                "lists": [_list(home, run, rule, hidden) for rule in home.tables.lists],
-                "not_scored": run.manifest["themes_not_scored"],
-            }
-        listed = sum(len(one["entries"]) for one in answer["lists"])
-        details = {"source": "engine.lists", "run": answer["run"] or "", "rows": listed}
-        answer["audit_entry"] = flow.finish(details).seq
-        return answer
-
-
-def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[str, Any]:
-    with Session(reading(home.casework)) as session:
-        items = session.exec(
-            select(ReviewItem)
-            .where(ReviewItem.run == run.id, ReviewItem.list == rule.id)
-            .order_by(col(ReviewItem.rank))
-        ).all()
-        entries = [
-            {
-                "item": item.id,
-                "rank": item.rank,
-                "person": item.person,
-                "score": None if item.blind else item.score / 1000,
-                "blind": item.blind,
-                "outcome": item.outcome,
-            }
-            for item in items
-            if item.person not in hidden
-        ]
-    return {
-        "id": rule.id,
-        "label": rule.label,
-        "capacity": rule.capacity,
-        "theme": rule.theme,
-        "track": rule.track,
-        "scored": rule.theme not in run.manifest["themes_not_scored"],
-        "entries": entries,
-    }
 
 
 def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
@@ -188,7 +42,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
         audit = home.domain("audit")
         details["subject"] = audit.text(audit.seal([person_id])[0])
         # Decided before it is looked up, so that a refusal does not tell whether somebody is there.
-        _in_full(home, account, "engine.scores", "score", _list_state())
+        in_full(home, account, "engine.scores", "score", list_state())
         run, state, found = _find(home, person_id)
         flags = _flags_of(home, state, found)
         for source, name in (
@@ -196,7 +50,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             ("engine.scores", "contributions"),
             ("engine.indicators", "indicators"),
         ):
-            _in_full(home, account, source, name, flags)
+            in_full(home, account, source, name, flags)
         answer = _evidence(home, run, found)
         pid = answer.pop("_pid")
         entries = _entries(home, run, state.person)
@@ -239,7 +93,7 @@ def _find(home: Home, person_id: bytes) -> tuple[ScoreRun, SubjectState, bytes]:
     text = casework.text(casework.seal([found])[0])
     with Session(reading(home.casework)) as session:
         state = session.get(SubjectState, text)
-    if state is None or text in _withdrawn(home, run):
+    if state is None or text in withdrawn(home, run):
         raise _nobody()
     return run, state, found
 
@@ -403,7 +257,7 @@ def _associates(
     and numbers need the full level.
     """
     try:
-        level = _level(home, account, "engine.links", "associates", flags)
+        level = level_of(home, account, "engine.links", "associates", flags)
     except PolicyRefused:
         return None
     if level < Level.TOKEN or pid is None:
@@ -437,46 +291,3 @@ def _associates(
             one["exposure"] = risk.get(other, 0) / 1000
         shown.append(one)
     return shown
-
-
-def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict[str, Any]:
-    """Record what a named human decided about a list entry.
-
-    Raises:
-        PolicyRefused: ``FG-REV-08`` unknown entry or outcome, or it was decided already.
-
-    Audited as ``alteration``. No score leads to an action without this record.
-    """
-    account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
-    with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
-        _in_full(home, account, "engine.lists", "review_list", _list_state())
-        if outcome not in OUTCOMES:
-            raise PolicyRefused(
-                "FG-REV-08",
-                "that outcome is not one of the list",
-                f"Use {', '.join(OUTCOMES)}.",
-            )
-
-        def publish(session: Session) -> str:
-            found = session.get(ReviewItem, item)
-            run = latest_run(home)
-            old = found is None or run is None or found.run != run.id
-            if found is None or old or found.outcome is not None:
-                raise PolicyRefused(
-                    "FG-REV-08",
-                    "that entry is not there or was decided already",
-                    "Look again.",
-                )
-            found.outcome, found.decided_by, found.decided_at = (
-                outcome,
-                user,
-                home.clock(),
-            )
-            return found.person
-
-        person = flow.commit(publish)
-        audit = home.domain("audit")
-        subject = audit.text(audit.seal([home.domain("casework").parse(person)])[0])
-        flow.finish({"source": "engine.lists", "subject": subject, "rules": [outcome]})
-        return {"item": item, "outcome": outcome, "decided_by": user}

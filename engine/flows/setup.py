@@ -11,7 +11,8 @@ import policies.load
 from audit.log import Entry
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor, Clock, Randomness
-from engine.flows.home import UNFINISHED, Home, check_kinds, create_home
+from engine.flows.create import create_home
+from engine.flows.home import UNFINISHED, Home, check_kinds
 from engine.flows.intent import Flow
 from engine.linkage.index import records_of
 from engine.settings import Settings

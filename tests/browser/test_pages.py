@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from engine.flows.person import review_lists
+from engine.flows.lists import review_lists
 from engine.web.app import create_app
 from tests.builders.partnership import REASON, Partnership
 

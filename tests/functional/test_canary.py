@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from engine.cli.main import app
 from engine.domain.errors import FieldgateError
+from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.reveal import Ask, reveal
+from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
 from engine.store.tables import SubjectState

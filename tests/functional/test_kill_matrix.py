@@ -15,10 +15,11 @@ from sqlmodel import Session, select
 
 from audit.verify import verify
 from engine.domain.errors import FieldgateError
+from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.person import review_lists
-from engine.flows.reveal import Ask, reveal
+from engine.flows.lists import review_lists
+from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
 from engine.linkage.index import current_membership

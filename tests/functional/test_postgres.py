@@ -14,8 +14,9 @@ from sqlmodel import Session, select
 from audit.verify import verify
 from engine.city.agencies import FILES, write_city
 from engine.domain.errors import FieldgateError
+from engine.flows.decision import Ask
 from engine.flows.link import link
-from engine.flows.reveal import Ask, reveal
+from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.setup import init
 from engine.flows.submit import submit

@@ -8,9 +8,10 @@ import pytest
 from sqlmodel import Session, select
 
 from engine.domain.errors import ContractError, RowsRefused
+from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.reveal import Ask, reveal
+from engine.flows.reveal import reveal
 from engine.flows.submit import submit
 from engine.linkage.index import current_membership
 from engine.store.tables import SubjectState

@@ -15,10 +15,12 @@ from audit.log import read_events
 from audit.merkle import leaf_hash, verify_inclusion
 from audit.note import Checkpoint, Verifier
 from engine.domain.errors import FieldgateError, PolicyRefused
+from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.person import look, review_lists
-from engine.flows.reveal import Ask, reveal, show_again
+from engine.flows.lists import review_lists
+from engine.flows.person import look
+from engine.flows.reveal import reveal, show_again
 from engine.flows.score import score
 from engine.flows.setup import set_flag
 from engine.flows.submit import submit

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from audit.canonical import parse
 from audit.log import read_events
-from engine.flows.person import review_lists
+from engine.flows.lists import review_lists
 from engine.store.tables import SubjectState
 from engine.web.app import create_app
 from tests.builders.partnership import REASON, Partnership

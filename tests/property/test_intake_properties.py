@@ -25,7 +25,7 @@ TABLES = load_tables(shipped())
 TODAY = date(2026, 11, 25)
 
 
-def _run(source: str, data: bytes):  # noqa: ANN202
+def _run(source: str, data: bytes):
     spec = PACK.sources[source]
     contract = contract_of(spec)
     opened = open_delivery(io.BytesIO(data), contract)

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.flows.person import decide, look, review_lists
-from engine.flows.reveal import Ask, reveal
+from engine.flows.decision import Ask
+from engine.flows.lists import decide, review_lists
+from engine.flows.person import look
+from engine.flows.reveal import reveal
 from engine.flows.sign_in import SignedIn, check_form
 from engine.flows.trail import read_trail, verify_trail
 from engine.web.deps import gate, get_home

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from engine.domain.errors import PolicyRefused
-from engine.flows.person import OUTCOMES, decide, look, review_lists
-from engine.flows.reveal import MIN_REASON, Ask, reveal, show_again
+from engine.flows.decision import MIN_REASON, Ask
+from engine.flows.lists import OUTCOMES, decide, review_lists
+from engine.flows.person import look
+from engine.flows.reveal import reveal, show_again
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
 

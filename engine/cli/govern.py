@@ -1,0 +1,121 @@
+"""``fieldgate audit | policy | account | flag``: what operators and governance leads run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
+from engine.cli.output import emit, os_user, told
+
+audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
+policy = typer.Typer(help="The policy of this home.", no_args_is_help=True)
+account = typer.Typer(help="Accounts of this home.", no_args_is_help=True)
+flag = typer.Typer(help="Flags that trusted staff set.", no_args_is_help=True)
+
+
+@audit.command("verify")
+def audit_verify(
+    home: HomeOption = None,
+    vkey: Annotated[str | None, typer.Option(help="Public key from a place you trust.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove the whole trail: exit 0 verified, 14 tampered, 17 incomplete."""
+    with told(as_json):
+        from engine.domain.errors import Exit
+        from engine.flows.trail import verify_trail
+
+        opened = open_home(home)
+        report = verify_trail(opened, vkey=vkey)
+        lines = [
+            f"{report.status}: {report.size} events, {report.checkpoints} checkpoints, "
+            f"root {report.root}",
+            *(f"  tampered: {finding}" for finding in report.findings),
+            *(f"  not checked: {missing}" for missing in report.missing),
+            *(f"  no outcome yet: intent {intent}" for intent in report.open_intents),
+        ]
+        emit(report.as_dict(), as_json, lambda: "\n".join(lines))
+        code = {
+            "verified": Exit.OK,
+            "tampered": Exit.TAMPERED,
+            "incomplete": Exit.INCOMPLETE,
+        }
+        raise typer.Exit(code[report.status])
+
+
+@audit.command("list")
+def audit_list(
+    use: Annotated[str, typer.Option(help="One of the four uses of DPA 2018 s.62(4).")],
+    newest: Annotated[int, typer.Option(help="How many events.")] = 20,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the newest events as sentences, for the information governance lead."""
+    with told(as_json):
+        from engine.flows.trail import read_trail
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        events = read_trail(opened, user, use, newest, auth=auth)
+        opened.close()
+        emit(
+            events,
+            as_json,
+            lambda: "\n".join(f"#{one['seq']} {one['when']} {one['sentence']}" for one in events),
+        )
+
+
+@policy.command("activate")
+def policy_activate(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Make the pack that stands in the home the active policy."""
+    with told(as_json):
+        from engine.flows.setup import activate_policy
+
+        opened = open_home(home)
+        version = activate_policy(opened, os_user())
+        opened.close()
+        emit({"policy_version": version}, as_json, lambda: f"Active policy: {version}")
+
+
+@account.command("add")
+def account_add(
+    user: Annotated[str, typer.Argument(help="User name.")],
+    agency: Annotated[str, typer.Option()],
+    role: Annotated[str, typer.Option()],
+    purpose: Annotated[str, typer.Option(help="Purpose the role works under.")],
+    label: Annotated[str, typer.Option()] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add or replace an account."""
+    with told(as_json):
+        from engine.flows.setup import add_account
+
+        opened = open_home(home)
+        add_account(opened, user, label or user, agency, role, purpose, by=os_user())
+        opened.close()
+        emit(
+            {"user": user, "role": role},
+            as_json,
+            lambda: f"{user} is {role} of {agency}.",
+        )
+
+
+@flag.command("set")
+def flag_set(
+    person: Annotated[str, typer.Option(help="Casework reference.")],
+    name: Annotated[str, typer.Option(help="Flag of the pack, for example restricted.")],
+    value: Annotated[str, typer.Option(help="y or n.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set a flag of a person or of all their records."""
+    with told(as_json):
+        from engine.flows.setup import set_flag
+
+        opened = open_home(home)
+        set_flag(opened, person, name, value, os_user())
+        opened.close()
+        emit({"flag": name, "value": value}, as_json, lambda: f"{name} is {value}.")

@@ -1,0 +1,262 @@
+"""Decide a reveal over every record of a person, before anything is opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from engine.domain.errors import ConfigError, PolicyRefused
+from engine.flows.disclose import visible_content
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.identity.pseudonyms import Domain
+from engine.linkage.index import records_of
+from engine.linkage.index_tables import encoding
+from engine.store.session import reading
+from engine.store.tables import Account, RecordFlag, SubjectState
+from policies import authorise
+from policies.authorise import open_bases
+from policies.model import Level, Pack, Request, Source, View
+from policies.shadow import shadow_level
+
+MIN_REASON = 20
+NOTHING = "What is not shown may be absent or not shared with you. Nothing found never means nothing known."
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a practitioner asks: who, why, under which case, in their own words."""
+
+    user: str
+    purpose: str
+    case: str
+    reason: str
+    person: str
+
+
+@dataclass
+class Decided:
+    """A decision over every record of a person, before anything is opened."""
+
+    request: Request
+    records: list[bytes]
+    sources: dict[bytes, str]
+    names: dict[bytes, str]
+    states: dict[bytes, dict[str, str]]
+    views: dict[str, View]
+    obligations: list[str]
+    bases: list[tuple[str, str]]
+    subject: tuple[str, dict[str, str]]
+
+    @property
+    def minutes(self) -> int:
+        """Shortest time box over the obligations; 15 when none is stated."""
+        boxes = [int(o.split(":")[1]) for o in self.obligations if o.startswith("time_box:")]
+        return min(boxes, default=15)
+
+
+def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> Decided:
+    """Decide over all records; refuse with every reason when nothing may be shown."""
+    home, pack = flow.home, flow.home.pack
+    flow.arrow("decide")
+    if person_id is None:
+        raise PolicyRefused(
+            "FG-REV-02",
+            "that is no reference of a person here",
+            "Copy it again from the list.",
+        )
+    records = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
+    if not records:
+        raise PolicyRefused(
+            "FG-REV-02",
+            "that is no reference of a person here",
+            "Copy it again from the list.",
+        )
+    met = _met(ask)
+    request = Request(
+        account.role,
+        account.agency,
+        ask.purpose,
+        {"reason_given": "justify" in met, "decision_recorded": True},
+    )
+    sources = _sources_of(home.linkage, home.domain("linkage"), records)
+    as_of = home.clock().date()
+    views = {
+        name: authorise(pack, request, name, pack.sources[name].fields, as_of, met)
+        for name in sorted(set(sources.values()))
+    }
+    names = dict(zip(records, _record_names(home, records), strict=True))
+    decided = Decided(request, records, sources, names, {}, views, [], [], ("", {}))
+    _load_states(home, ask.person, decided)
+    _require_something(home, decided, met)
+    _shadow(home, decided)
+    return decided
+
+
+def _met(ask: Ask) -> frozenset[str]:
+    found = set()
+    if len(ask.reason.strip()) >= MIN_REASON:
+        found.add("justify")
+    if len(ask.case.strip()) >= 3:
+        found.add("case_ref")
+    return frozenset(found)
+
+
+def _record_names(home: Home, records: list[bytes]) -> list[str]:
+    domain = home.domain("record")
+    return [domain.text(sealed) for sealed in domain.seal(records)]
+
+
+def _sources_of(engine: Engine, domain: Domain, records: list[bytes]) -> dict[bytes, str]:
+    """Return the source of each record, as the linkage store knows it."""
+    sealed = dict(zip(domain.seal(records), records, strict=True))
+    with engine.connect() as connection:
+        rows = connection.execute(
+            encoding.select()
+            .with_only_columns(encoding.c.record, encoding.c.source)
+            .where(encoding.c.record.in_(list(sealed)))
+        )
+        return {sealed[bytes(row.record)]: str(row.source) for row in rows}
+
+
+def _load_states(home: Home, person: str, decided: Decided) -> None:
+    """Read flags of the person and of each record from the trusted tables; absent is unknown."""
+    words = home.pack.vocabulary
+    with Session(reading(home.casework)) as session:
+        subject = session.get(SubjectState, person)
+        rows = session.exec(
+            select(RecordFlag).where(col(RecordFlag.record).in_(list(decided.names.values())))
+        ).all()
+    person_flags: dict[str, str] = dict(subject.flags) if subject else {}
+    decided.subject = (subject.link_run if subject else "", dict(person_flags))
+    set_flags = {(row.record, row.flag): row.value for row in rows}
+    for (_, flag), value in set_flags.items():
+        # A marker that came with a delivery counts at once, before the next link has seen it.
+        if flag in words.subject_flags and value == "y":
+            person_flags[flag] = "y"
+    for record, name in decided.names.items():
+        defaults = home.pack.sources[decided.sources[record]].record_defaults
+        flags = {flag: person_flags[flag] for flag in words.subject_flags if flag in person_flags}
+        for flag in words.record_flags:
+            stated = set_flags.get((name, flag)) or defaults.get(flag)
+            if stated:
+                flags[flag] = stated
+        decided.states[record] = flags
+
+
+def _require_something(home: Home, decided: Decided, met: frozenset[str]) -> None:
+    pack = home.pack
+    owed: set[str] = set()
+    bases: set[tuple[str, str]] = set()
+    for record, source in decided.sources.items():
+        view, state = decided.views[source], decided.states[record]
+        if not visible_content(pack.sources[source], view, state):
+            continue
+        for name, answer in view.fields.items():
+            if view.level(name, state) > Level.REFUSE:
+                owed.update(answer.obligations)
+                if answer.basis:
+                    bases.add(answer.basis)
+    if not bases:
+        raise _refusal(home, decided, met)
+    decided.obligations = sorted(owed)
+    decided.bases = sorted(bases)
+
+
+def _refusal(home: Home, decided: Decided, met: frozenset[str]) -> PolicyRefused:
+    """Word a refusal from the request alone.
+
+    The reasons run over every source of the pack and not over those that hold the person, so that a
+    refusal never tells which service knows somebody; a silent cap adds nothing to it.
+    """
+    as_of = home.clock().date()
+    counted: Counter[str] = Counter()
+    for name, source in home.pack.sources.items():
+        view = authorise(home.pack, decided.request, name, source.fields, as_of, met)
+        counted.update(
+            f"{reason.code} {reason.sentence}"
+            for answer in view.fields.values()
+            for reason in answer.reasons
+        )
+    unmet = sorted(reason for reason in counted if reason.startswith("E14"))
+    common = sorted(counted, key=lambda reason: (-counted[reason], reason))[:8]
+    return PolicyRefused(
+        "FG-REV-04" if unmet else "FG-REV-03",
+        "nothing of this person may be shown to you for this purpose",
+        f"Give a case reference and a reason of at least {MIN_REASON} characters, and ask again."
+        if unmet
+        else "If you need it for a child's safety, ask your information governance lead. "
+        + NOTHING,
+        unmet or common or ["E12 no grant covers this request"],
+    )
+
+
+def _shadow(home: Home, decided: Decided) -> None:
+    """Let casbin decide again; a disagreement refuses and is in the trail as FG-REV-05."""
+    as_of = home.clock().date()
+    for source, view in decided.views.items():
+        spec = home.pack.sources[source]
+        states = {
+            tuple(sorted(decided.states[record].items()))
+            for record, name in decided.sources.items()
+            if name == source
+        }
+        for name in view.fields:
+            for items in states:
+                state = dict(items)
+                level = view.level(name, state)
+                if level > Level.REFUSE and level != _second(
+                    home.pack, decided, spec, name, state, as_of
+                ):
+                    raise PolicyRefused(
+                        "FG-REV-05",
+                        "the two policy engines disagree, so nothing is shown",
+                        "Tell the information governance lead; the trail holds the case.",
+                    )
+
+
+def _second(
+    pack: Pack,
+    decided: Decided,
+    spec: Source,
+    name: str,
+    state: dict[str, str],
+    as_of: date,
+) -> Level:
+    bases, _ = open_bases(pack, decided.request, spec, spec.fields[name], as_of)
+    return shadow_level(pack, decided.request, spec, name, state, bases)
+
+
+def recheck(session: Session, home: Home, ask: Ask, decided: Decided) -> None:
+    """Inside the commit: everything the decision rested on is still so."""
+    account = session.get(Account, ask.user)
+    if (
+        account is None
+        or not account.active
+        or (account.role, account.agency) != (decided.request.role, decided.request.agency)
+    ):
+        raise PolicyRefused("FG-REV-01", "that account changed just now", "Sign in again.")
+    subject = session.get(SubjectState, ask.person)
+    if (
+        subject.link_run if subject else "",
+        dict(subject.flags) if subject else {},
+    ) != decided.subject:
+        raise _changed()
+    words = home.pack.vocabulary
+    rows = session.exec(
+        select(RecordFlag).where(col(RecordFlag.record).in_(list(decided.names.values())))
+    ).all()
+    records = {name: record for record, name in decided.names.items()}
+    for row in rows:
+        state = decided.states[records[row.record]]
+        strict = row.flag in words.subject_flags and row.value == "y"
+        if (row.flag in words.record_flags or strict) and state.get(row.flag) != row.value:
+            raise _changed()
+
+
+def _changed() -> ConfigError:
+    return ConfigError("FG-REV-07", "how this person is handled changed just now", "Ask again.")

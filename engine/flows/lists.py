@@ -1,0 +1,210 @@
+"""Review lists and the outcomes that a named human records; who may see derived data at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from engine.domain.errors import PolicyRefused
+from engine.domain.ids import Actor
+from engine.flows.decision import NOTHING
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.flows.reveal import open_account
+from engine.linkage.index import current_membership
+from engine.store.session import reading
+from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
+from policies import authorise
+from policies.model import Level, Request, State
+from scoring.tables import ListRule
+
+OUTCOMES = {
+    "accept": "Accept for support",
+    "watch": "Watch and review again",
+    "not_appropriate": "Not appropriate",
+    "need_more": "Need more information",
+}
+
+# Pages about lists and evidence are opened under the purpose that was declared at sign-in, with the
+# statement made there that looking serves a child's welfare and is not more detrimental to the child.
+STANDING_FACTS = {"reason_given": True, "decision_recorded": True}
+
+
+def level_of(home: Home, account: Account, source: str, name: str, state: State) -> Level:
+    """Return the level of a derived field for an account, or refuse with every reason.
+
+    Raises:
+        PolicyRefused: ``FG-REV-03``.
+    """
+    request = Request(account.role, account.agency, account.purpose, STANDING_FACTS)
+    view = authorise(home.pack, request, source, [name], home.clock().date(), frozenset())
+    level = view.level(name, state)
+    if level == Level.REFUSE:
+        raise PolicyRefused(
+            "FG-REV-03",
+            "your role may not see this for its purpose",
+            "Ask your information governance lead which role it needs. " + NOTHING,
+            [f"{reason.code} {reason.sentence}" for reason in view.fields[name].reasons],
+        )
+    return level
+
+
+def in_full(home: Home, account: Account, source: str, name: str, state: State) -> None:
+    """Refuse unless the field may be shown in full: a number has no other form here yet."""
+    if level_of(home, account, source, name, state) < Level.CLEAR:
+        raise PolicyRefused(
+            "FG-REV-03",
+            "your role may not see this in full",
+            "Ask your information governance lead which role it needs. " + NOTHING,
+            ["E13 the grant is for less than the full value"],
+        )
+
+
+def list_state() -> State:
+    """State of a list as a whole: its inputs were filtered, and each person is looked at alone."""
+    return {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
+
+
+def withdrawn(home: Home, run: ScoreRun) -> set[str]:
+    """References of people a record of whom was restricted or embargoed since the run.
+
+    A refused record counts nowhere: until the next run leaves it out, the person is not shown.
+    """
+    with Session(reading(home.casework)) as session:
+        rows = session.exec(
+            select(RecordFlag.record, RecordFlag.set_at).where(
+                col(RecordFlag.flag).in_(["restricted", "embargoed"]), RecordFlag.value == "y"
+            )
+        ).all()
+    since = [record for record, set_at in rows if _utc(set_at) >= _utc(run.published_at)]
+    if not since:
+        return set()
+    record = home.domain("record")
+    ids = [record.parse(name) for name in since]
+    members = current_membership(home.linkage, home.link_runs())
+    people = {members[sealed] for sealed in home.domain("linkage").seal(ids) if sealed in members}
+    casework = home.domain("casework")
+    return {casework.text(sealed) for sealed in casework.seal(sorted(people))}
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def latest_run(home: Home) -> ScoreRun | None:
+    """Return the newest published run."""
+    with Session(reading(home.casework), expire_on_commit=False) as session:
+        return session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
+
+
+def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
+    """Return the newest review lists.
+
+    Args:
+        user: Who looks; None for an operator of a demo home, who sees references and numbers only.
+
+    Raises:
+        PolicyRefused: The role may not see lists.
+
+    Audited as ``consultation``.
+    """
+    if user is None and not home.is_demo:
+        raise PolicyRefused(
+            "FG-REV-01", "lists are read with an account", "Run as a user who has an account."
+        )
+    actor = Actor(user or "operator", "host", "operator", auth)
+    if user is not None:
+        account = open_account(home, user, auth)
+        actor = Actor(user, account.agency, account.role, auth)
+    with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
+        if user is not None:
+            in_full(home, account, "engine.lists", "review_list", list_state())
+        run = latest_run(home)
+        answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {}}
+        if run is not None:
+            hidden = withdrawn(home, run)
+            answer = {
+                "run": run.id,
+                "as_of": run.as_of,
+                "lists": [_list(home, run, rule, hidden) for rule in home.tables.lists],
+                "not_scored": run.manifest["themes_not_scored"],
+            }
+        listed = sum(len(one["entries"]) for one in answer["lists"])
+        details = {"source": "engine.lists", "run": answer["run"] or "", "rows": listed}
+        answer["audit_entry"] = flow.finish(details).seq
+        return answer
+
+
+def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[str, Any]:
+    with Session(reading(home.casework)) as session:
+        items = session.exec(
+            select(ReviewItem)
+            .where(ReviewItem.run == run.id, ReviewItem.list == rule.id)
+            .order_by(col(ReviewItem.rank))
+        ).all()
+        entries = [
+            {
+                "item": item.id,
+                "rank": item.rank,
+                "person": item.person,
+                "score": None if item.blind else item.score / 1000,
+                "blind": item.blind,
+                "outcome": item.outcome,
+            }
+            for item in items
+            if item.person not in hidden
+        ]
+    return {
+        "id": rule.id,
+        "label": rule.label,
+        "capacity": rule.capacity,
+        "theme": rule.theme,
+        "track": rule.track,
+        "scored": rule.theme not in run.manifest["themes_not_scored"],
+        "entries": entries,
+    }
+
+
+def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict[str, Any]:
+    """Record what a named human decided about a list entry.
+
+    Raises:
+        PolicyRefused: ``FG-REV-08`` unknown entry or outcome, or it was decided already.
+
+    Audited as ``alteration``. No score leads to an action without this record.
+    """
+    account = open_account(home, user, auth)
+    actor = Actor(user, account.agency, account.role, auth)
+    with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
+        in_full(home, account, "engine.lists", "review_list", list_state())
+        if outcome not in OUTCOMES:
+            raise PolicyRefused(
+                "FG-REV-08",
+                "that outcome is not one of the list",
+                f"Use {', '.join(OUTCOMES)}.",
+            )
+
+        def publish(session: Session) -> str:
+            found = session.get(ReviewItem, item)
+            run = latest_run(home)
+            old = found is None or run is None or found.run != run.id
+            if found is None or old or found.outcome is not None:
+                raise PolicyRefused(
+                    "FG-REV-08",
+                    "that entry is not there or was decided already",
+                    "Look again.",
+                )
+            found.outcome, found.decided_by, found.decided_at = (
+                outcome,
+                user,
+                home.clock(),
+            )
+            return found.person
+
+        person = flow.commit(publish)
+        audit = home.domain("audit")
+        subject = audit.text(audit.seal([home.domain("casework").parse(person)])[0])
+        flow.finish({"source": "engine.lists", "subject": subject, "rules": [outcome]})
+        return {"item": item, "outcome": outcome, "decided_by": user}
