@@ -166,12 +166,14 @@ def test_every_public_name_has_a_docstring() -> None:
 
 def test_files_and_functions_stay_readable() -> None:
     for path in _python():
+        if "versions" in path.parts:
+            continue  # A migration is a list of what it makes.
         text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 560, path
+        assert text.count("\n") <= 420, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno
-                assert length <= 90, f"{path.name}:{node.name}"
+                assert length <= 70, f"{path.name}:{node.name}"
 
 
 def test_every_error_code_means_one_thing() -> None:
