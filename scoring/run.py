@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scoring.errors import ScoringFault
+from scoring.fence import check_paths, raise_fence
 from scoring.graph import exposure
 from scoring.lists import review_list
 from scoring.modulate import score_table
@@ -286,7 +287,11 @@ def inputs_hash(paths: Iterable[str]) -> str:
 def main() -> int:
     """Run the job on standard input; a refusal is printed as JSON on standard error."""
     job = json.load(sys.stdin)
+    warehouse, tables = Path(job["out"]).parent.parent, Path(job["tables"])
     try:
+        named = [*job["events"], *job["states"], job["membership"], job["persons"], job["out"]]
+        check_paths(named, warehouse, tables)
+        raise_fence(warehouse, tables)
         print(json.dumps(run(job)))
     except ScoringFault as error:
         fault = {

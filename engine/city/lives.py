@@ -64,8 +64,13 @@ class _Maker:
         self.population, self.rng = population, rng
         self.people, self.end = population.people, population.end
         self.lives = Lives()
-        self.adults = [one.number for one in self.people if one.age(self.end) >= 18]
-        self.teens = [one.number for one in self.people if 11 <= one.age(self.end) <= 17]
+        ages = [one.age(self.end) for one in self.people]
+        self.adults = np.array([n for n, age in enumerate(ages) if age >= 18])
+        self.teens = np.array([n for n, age in enumerate(ages) if 11 <= age <= 17])
+        self.in_homes = [int(n) for n in self.teens if self.people[n].home >= 0]
+        self.at_school: dict[int, list[int]] = {}
+        for number in self.teens.tolist():
+            self.at_school.setdefault(self.people[number].school, []).append(number)
 
     def make(self) -> Lives:
         for _ in range(max(2, len(self.people) // 1200)):
@@ -81,6 +86,13 @@ class _Maker:
         back = int(DAYS * self.rng.random() ** recent)
         return self.end - timedelta(days=min(back, DAYS - 1))
 
+    def _some(self, numbers: np.ndarray, count: int) -> list[int]:
+        """Draw distinct people; drawing again after a repeat costs nothing in the size of the city."""
+        found: dict[int, None] = {}
+        while len(found) < count:
+            found.setdefault(int(numbers[self.rng.integers(0, len(numbers))]))
+        return list(found)
+
     def _incident(self, day: date, kind: str, flag: str, *members: tuple[int, str]) -> None:
         distinct = tuple(dict(members).items())
         self.lives.incidents.append(Incident(len(self.lives.incidents), day, kind, flag, distinct))
@@ -94,13 +106,9 @@ class _Maker:
         """One exploiting group: a few adults, and teenagers drawn from one school or home."""
         rng = self.rng
         theme = "cse" if rng.random() < 0.5 else "cce"
-        adults = tuple(int(one) for one in rng.choice(self.adults, int(rng.integers(2, 6)), False))
+        adults = tuple(int(one) for one in self._some(self.adults, int(rng.integers(2, 6))))
         first = self.people[int(rng.choice(self.teens))]
-        near = [
-            number
-            for number in self.teens
-            if self.people[number].school == first.school or self.people[number].home >= 0
-        ]
+        near = sorted({*self.at_school[first.school], *self.in_homes[:200]})
         count = min(len(near), int(rng.integers(4, 10)))
         children = tuple(int(one) for one in rng.choice(near, count, replace=False))
         self.lives.groups.append((theme, adults, children))
@@ -143,13 +151,11 @@ class _Maker:
 
     def _background(self) -> None:
         rng, lives = self.rng, self.lives
-        for number in self.teens:
+        for number in self.teens.tolist():
             if rng.random() < 0.03:
                 for _ in range(int(rng.integers(1, 3))):
                     self._missing((number,))
-        friends = [
-            rng.choice(self.teens, 4, replace=False) for _ in range(len(self.teens) // 30 + 1)
-        ]
+        friends = [self._some(self.teens, 4) for _ in range(len(self.teens) // 30 + 1)]
         for group in friends:
             together = [int(one) for one in group if rng.random() < 0.7]
             if together and rng.random() < 0.6:
@@ -160,7 +166,7 @@ class _Maker:
                 rng.choice(["ASB", "THEFT", "VIOLENCE", "WEAPON", "DRUG SUPPLY"],
                            p=[0.35, 0.3, 0.25, 0.04, 0.06])
             )  # fmt: skip
-            suspect, victim, witness = (int(one) for one in rng.choice(self.adults, 3, False))
+            suspect, victim, witness = (int(one) for one in self._some(self.adults, 3))
             members = [(suspect, "SUSPECT")]
             if kind in ("THEFT", "VIOLENCE"):
                 members.append((victim, "VICTIM"))
@@ -168,12 +174,12 @@ class _Maker:
                 members.append((witness, "WITNESS"))
             self._incident(self._day(), kind, "", *members)
         for _ in range(len(self.people) // 120):
-            one, two = (int(person) for person in rng.choice(self.adults, 2, replace=False))
+            one, two = (int(person) for person in self._some(self.adults, 2))
             self._incident(self._day(), "VIOLENCE", "DV", (one, "SUSPECT"), (two, "VICTIM"))
         for _ in range(len(self.people) // 2500 + 1):
             child = int(rng.choice(self.teens))
             self._incident(self._day(), "SEXUAL", "", (child, "VICTIM"))
-        for number in self.adults:
+        for number in self.adults.tolist():
             if rng.random() < 0.03:
                 flag = "MH" if rng.random() < 0.7 else "SUB"
                 lives.health[number] = (flag, self._day())

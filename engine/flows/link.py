@@ -71,7 +71,9 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         flow.arrow("cluster")
         allowed = may_link(edges, found.words)
         linking = edges.take(np.flatnonzero(allowed & (edges.weight >= model.auto_weight)))
-        to_review = int((allowed & (edges.weight < model.auto_weight)).sum())
+        # What the guard holds back and what weighs too little are questions for a reviewer.
+        held = edges.take(np.flatnonzero(~allowed & (edges.weight >= model.auto_weight)))
+        to_review = int((allowed & (edges.weight < model.auto_weight)).sum()) + len(held.left)
         clusters = cluster(found.words, same_local_id(found.words), linking)
         before = current_membership(home.linkage, runs)
         assignment = assign(found.records, clusters.cluster, before, home.randomness)
@@ -84,7 +86,7 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
             assignment,
             identified,
             before,
-            _refused(clusters, found, linking),
+            _refused(clusters, found, linking, held),
         )
         summary = _summary(found, identified, edges, linking, to_review, clusters, assignment)
         summary["model"] = model.hash
@@ -133,8 +135,9 @@ def _identified(assignment: Assignment, usable: np.ndarray) -> dict[bytes, bool]
 
 
 def _refused(
-    clusters: Clusters, found: EncodedRecords, linking: Edges
+    clusters: Clusters, found: EncodedRecords, linking: Edges, held: Edges
 ) -> list[tuple[bytes, bytes, str, float]]:
+    """Joins that did not happen although they weigh enough: for the clerical queue."""
     weights = {
         (left, right): weight
         for left, right, weight in zip(
@@ -144,15 +147,15 @@ def _refused(
             strict=True,
         )
     }
-    return [
-        (
-            found.records[left],
-            found.records[right],
-            reason,
-            weights.get((left, right), 99.0),
-        )
+    refused = {
+        (found.records[left], found.records[right]): (reason, weights.get((left, right), 99.0))
         for left, right, reason in clusters.refused
-    ]
+    }
+    for left, right, weight in zip(
+        held.left.tolist(), held.right.tolist(), held.weight.tolist(), strict=True
+    ):
+        refused.setdefault((found.records[left], found.records[right]), ("merge_guard", weight))
+    return [(left, right, *why) for (left, right), why in refused.items()]
 
 
 def _subject_states(
