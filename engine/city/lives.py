@@ -67,10 +67,12 @@ class _Maker:
         ages = [one.age(self.end) for one in self.people]
         self.adults = np.array([n for n, age in enumerate(ages) if age >= 18])
         self.teens = np.array([n for n, age in enumerate(ages) if 11 <= age <= 17])
-        self.in_homes = [int(n) for n in self.teens if self.people[n].home >= 0]
+        self.at_home: dict[int, list[int]] = {}
         self.at_school: dict[int, list[int]] = {}
         for number in self.teens.tolist():
             self.at_school.setdefault(self.people[number].school, []).append(number)
+            if self.people[number].home >= 0:
+                self.at_home.setdefault(self.people[number].home, []).append(number)
 
     def make(self) -> Lives:
         for _ in range(max(2, len(self.people) // 1200)):
@@ -108,9 +110,13 @@ class _Maker:
         theme = "cse" if rng.random() < 0.5 else "cce"
         adults = tuple(int(one) for one in self._some(self.adults, int(rng.integers(2, 6))))
         first = self.people[int(rng.choice(self.teens))]
-        near = sorted({*self.at_school[first.school], *self.in_homes[:200]})
+        near = set(self.at_school[first.school])
+        if self.at_home:
+            # Exploiters look for children in care: one home's children are as near as a school's.
+            homes = sorted(self.at_home)
+            near.update(self.at_home[homes[int(rng.integers(0, len(homes)))]])
         count = min(len(near), int(rng.integers(4, 10)))
-        children = tuple(int(one) for one in rng.choice(near, count, replace=False))
+        children = tuple(int(one) for one in rng.choice(sorted(near), count, replace=False))
         self.lives.groups.append((theme, adults, children))
         self.lives.harmed[theme].update(children)
         for child in children:
