@@ -51,9 +51,10 @@ def create_home(
     if profile != "demo":
         for purpose in PURPOSES:  # Ask for every passphrase before anything is written.
             passphrase(settings, path, profile, purpose)
-    for lane in LANES:
-        (path / lane).mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True)
     (path / UNFINISHED).touch()
+    for lane in LANES:
+        (path / lane).mkdir()
     path.chmod(0o700)
     if profile == "demo" and settings.passphrase is None and settings.passphrase_file is None:
         file = path / "keys" / DEMO_PASSPHRASE

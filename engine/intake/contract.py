@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.errors import ContractError
+from policies.load import yield_fields
 from policies.model import Source
 
 
@@ -44,6 +45,7 @@ class Yield:
 
     Attributes:
         show: The field whose level decides whether this event or state is shown to somebody.
+        fields: The fields it reads, `show` among them; unless all are admitted it leads to nothing.
         spec: ``event``, ``state`` or ``flag`` with its mappings, as the contract words them.
     """
 
@@ -52,6 +54,7 @@ class Yield:
     kind: str
     spec: Mapping[str, Any]
     when: Mapping[str, Any]
+    fields: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +128,11 @@ def _field(name: str, spec: Mapping[str, Any]) -> FieldContract:
 
 def _yield(item: Mapping[str, Any]) -> Yield:
     kind = next(name for name in ("event", "state", "flag") if name in item)
-    return Yield(item["id"], item["show"], kind, item[kind], item.get("when", {}))
+    return Yield(
+        id=item["id"],
+        show=item["show"],
+        kind=kind,
+        spec=item[kind],
+        when=item.get("when", {}),
+        fields=frozenset(yield_fields(item)),
+    )

@@ -222,8 +222,7 @@ def _apply_yield(
     rule: Yield, kept: _Kept, numbers: Sequence[int], intake: Intake, prepared: Prepared
 ) -> None:
     """Turn rows into events, states or flags; a closed field yields nothing."""
-    needed = _fields_of(rule)
-    if not needed <= set(intake.admission.admitted):
+    if not rule.fields <= set(intake.admission.admitted):
         prepared.not_yielded[rule.id] = prepared.not_yielded.get(rule.id, 0) + len(numbers)
         return
     made = 0
@@ -242,18 +241,6 @@ def _apply_yield(
                 made += 1
     if made < len(numbers):
         prepared.not_yielded[rule.id] = prepared.not_yielded.get(rule.id, 0) + len(numbers) - made
-
-
-def _fields_of(rule: Yield) -> set[str]:
-    """Fields a yield reads; all of them must be admitted."""
-    found = set()
-    for name, value in rule.spec.items():
-        if isinstance(value, Mapping):
-            found.add(value["field"])
-        elif name not in ("kind", "role", "name"):
-            found.add(value)
-    found.update([rule.when["field"]] if "field" in rule.when else rule.when.get("ratio", []))
-    return found
 
 
 def _cell(kept: _Kept, name: str | None, place: int) -> Value:

@@ -326,3 +326,28 @@ def test_an_edited_pack_is_a_draft_until_it_is_activated(home: Home, tmp_path: P
     code, document, _ = _cli("policy", "activate", "--home", str(home.path))
     assert code == 0
     assert document["policy_version"] == Home(home.path, Settings()).pack.version
+
+
+def test_an_init_that_was_killed_can_be_run_again_and_touches_no_other_folder(
+    tmp_path: Path,
+) -> None:
+    unfinished = tmp_path / "home.building"
+    (unfinished / "keys").mkdir(parents=True)
+    (unfinished / "unfinished").touch()
+    made = init(
+        tmp_path / "home", "demo", Settings(), "operator",
+        log_key_folder=None, clock=Clock(), randomness=seeded(1),
+    )  # fmt: skip
+    made.close()
+    assert not unfinished.exists()
+    assert not (tmp_path / "home" / "unfinished").exists()
+
+    precious = tmp_path / "other.building"
+    precious.mkdir()
+    (precious / "file").write_text("keep me")
+    with pytest.raises(ConfigError, match="FG-HOME-02"):
+        init(
+            tmp_path / "other", "demo", Settings(), "operator",
+            log_key_folder=None, clock=Clock(), randomness=seeded(1),
+        )  # fmt: skip
+    assert (precious / "file").read_text() == "keep me"
