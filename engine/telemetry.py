@@ -35,6 +35,11 @@ def span(name: str, **attributes: int | str) -> Iterator[None]:
         yield
 
 
+def arrow_span(flow: str, arrow: str) -> trace.Span:
+    """Begin the span of one arrow of a flow; the caller ends it when the next arrow begins."""
+    return _TRACER.start_span(f"fieldgate.{flow}.{arrow}")
+
+
 def trace_ids() -> dict[str, str]:
     """Return the ids of the current span for an audit event, or nothing outside a recorded span."""
     context = trace.get_current_span().get_span_context()

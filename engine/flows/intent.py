@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from opentelemetry.trace import Span
 from sqlmodel import Session
 
 from audit.errors import AuditFault
@@ -33,7 +34,7 @@ from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.store.session import reading
 from engine.store.tables import FlowCommit, PolicyPointer
-from engine.telemetry import span, trace_ids
+from engine.telemetry import arrow_span, span, trace_ids
 
 Result = TypeVar("Result")
 STAGING = {
@@ -67,6 +68,7 @@ class Flow:
         self._details = dict(details)
         self._lock: int | None = None
         self._span = span(name, flow=name)
+        self._arrow_span: Span | None = None
 
     def __enter__(self) -> Self:
         recover(self.home)
@@ -87,7 +89,10 @@ class Flow:
         return self
 
     def arrow(self, name: str) -> None:
-        """Pass an arrow: tests stop the process here."""
+        """Pass an arrow: its span begins and that of the arrow before ends. Tests stop here."""
+        if self._arrow_span is not None:
+            self._arrow_span.end()
+        self._arrow_span = arrow_span(self.name, name)
         self.home.arrow(f"{self.name}.{name}")
 
     def commit(self, publish: Callable[[Session], Result]) -> Result:
@@ -181,6 +186,9 @@ class Flow:
     ) -> None:
         _drop_lock(self.home, self.intent, self._lock)
         self._lock = None
+        if self._arrow_span is not None:
+            self._arrow_span.end()
+            self._arrow_span = None
         self._span.__exit__(kind, error, trace)
 
 
