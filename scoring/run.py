@@ -284,14 +284,20 @@ def inputs_hash(paths: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def main() -> int:
-    """Run the job on standard input; a refusal is printed as JSON on standard error."""
+def main(*, fenced: bool = False) -> int:
+    """Run the job on standard input; a refusal is printed as JSON on standard error.
+
+    Args:
+        fenced: Raise the fence first. It stands until the process ends, so only a process that was
+            started for one run may ask for it.
+
+    Returns:
+        The exit code: 0, or 3 when the run was refused.
+    """
     job = json.load(sys.stdin)
-    warehouse, tables = Path(job["out"]).parent.parent, Path(job["tables"])
     try:
-        named = [*job["events"], *job["states"], job["membership"], job["persons"], job["out"]]
-        check_paths(named, warehouse, tables)
-        raise_fence(warehouse, tables)
+        if fenced:
+            _fence(job)
         print(json.dumps(run(job)))
     except ScoringFault as error:
         fault = {
@@ -304,5 +310,12 @@ def main() -> int:
     return 0
 
 
+def _fence(job: dict[str, Any]) -> None:
+    warehouse, tables = Path(job["out"]).parent.parent, Path(job["tables"])
+    named = [*job["events"], *job["states"], job["membership"], job["persons"], job["out"]]
+    check_paths(named, warehouse, tables)
+    raise_fence(warehouse, tables)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(fenced=True))

@@ -94,6 +94,7 @@ _VERBS = {
     "flag": "to set a flag",
     "sign_in": "to sign in",
     "evaluate": "an evaluation against known truth",
+    "denied": "to use something that was denied",
 }
 
 
