@@ -37,6 +37,12 @@ def _lists_words(result: dict[str, Any]) -> str:
         if not one["scored"]:
             parts.append(f"{one['label']}: {result['not_scored'][one['theme']]}")
             continue
+        if not one["entries"]:
+            parts.append(
+                f"{one['label']} (as of {result['as_of']}): nobody is on this list. "
+                "Nothing found never means nothing known."
+            )
+            continue
         rows = [
             (
                 e["rank"],

@@ -241,7 +241,7 @@ def passphrase(settings: Settings, path: Path, profile: str, purpose: str) -> by
 
     Raises:
         ConfigError: ``FG-KEY-06`` when there is none, ``FG-KEY-07`` when a variable is used outside
-            a demo home.
+            a demo home, ``FG-KEY-08`` when one passphrase would open all of a split home.
     """
     if settings.passphrase is not None:
         if profile != "demo":
@@ -251,6 +251,8 @@ def passphrase(settings: Settings, path: Path, profile: str, purpose: str) -> by
                 "Use FIELDGATE_PASSPHRASE_FILE or FIELDGATE_PASSPHRASE_FD.",
             )
         return settings.passphrase.get_secret_value().encode()
+    if profile == "split":
+        _must_be_a_folder(settings)
     try:
         if settings.passphrase_fd is not None:
             text = _read_descriptor(settings.passphrase_fd)
@@ -270,6 +272,16 @@ def passphrase(settings: Settings, path: Path, profile: str, purpose: str) -> by
             "Set FIELDGATE_PASSPHRASE_FILE to a file that only this user can read.",
         )
     return text.strip().encode()
+
+
+def _must_be_a_folder(settings: Settings) -> None:
+    file = settings.passphrase_file
+    if settings.passphrase_fd is not None or (file is not None and file.is_file()):
+        raise ConfigError(
+            "FG-KEY-08",
+            "one passphrase would open every keyring of a split home",
+            "Set FIELDGATE_PASSPHRASE_FILE to a folder that holds one file a keyring.",
+        )
 
 
 _DESCRIPTORS: dict[int, str] = {}

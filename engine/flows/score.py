@@ -44,7 +44,8 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
         The run's manifest.
 
     Raises:
-        RunError: ``FG-RUN-04`` nothing is linked yet, or the code of the scoring process.
+        RunError: ``FG-RUN-04`` nothing is linked yet, ``FG-RUN-08`` the date has not come yet, or
+            the code of the scoring process.
 
     Audited as ``model_run``.
     """
@@ -55,6 +56,12 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
         actor,
         {"purpose": PURPOSE, "counts": {"as_of": day_number(as_of)}},
     ) as flow:
+        if as_of > home.clock().date():
+            raise RunError(
+                "FG-RUN-08",
+                "the date of the run has not come yet",
+                "Choose today or an earlier date.",
+            )
         link_run = _latest_link(home)
         flow.arrow("inputs")
         out = home.warehouse.run(flow.intent)

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from audit.verify import verify
 from engine.cli.main import app
-from engine.domain.errors import ConfigError, FieldgateError, GatewayError
+from engine.domain.errors import ConfigError, FieldgateError, GatewayError, RunError
 from engine.flows.home import Home
+from engine.flows.score import score
 from engine.flows.setup import init, operator
 from engine.flows.submit import submit
 from engine.linkage.index import EncodedRecords, read_encodings
@@ -252,6 +253,22 @@ def test_split_homes_open_only_the_keyrings_they_were_given(tmp_path: Path) -> N
     assert process.keyring("link").current == 1
     with pytest.raises(ConfigError, match="FG-KEY-06"):
         process.keyring("vault")
+
+
+def test_a_split_home_refuses_one_passphrase_for_all_keyrings(tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    one.write_text("passphrase of everything")
+    for settings in (Settings(passphrase_file=one), Settings(passphrase_fd=0)):
+        with pytest.raises(ConfigError, match="FG-KEY-08"):
+            init(
+                tmp_path / "home", "split", settings, "operator",
+                log_key_folder=tmp_path / "elsewhere", clock=Clock(), randomness=seeded(1),
+            )  # fmt: skip
+
+
+def test_a_run_for_a_day_that_has_not_come_is_refused(home: Home) -> None:
+    with pytest.raises(RunError, match="FG-RUN-08"):
+        score(home, home.clock().date() + timedelta(days=1), OPERATOR)
 
 
 def test_a_port_in_use_is_told_with_the_way_out(home: Home) -> None:
