@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.domain.errors import ConfigError
 
 
 class Settings(BaseSettings):
@@ -35,10 +37,22 @@ class Settings(BaseSettings):
     casework_url: SecretStr | None = None
     vault_url: SecretStr | None = None
     linkage_url: SecretStr | None = None
-    port: int = 8321
+    port: int = Field(default=8321, ge=1, le=65535)
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """Return the settings of this process, read once."""
-    return Settings()
+    """Return the settings of this process, read once.
+
+    Raises:
+        ConfigError: ``FG-CLI-03`` naming the variables that cannot be used, never their values.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        names = sorted({f"FIELDGATE_{one['loc'][0]}".upper() for one in error.errors()})
+        raise ConfigError(
+            "FG-CLI-03",
+            f"cannot be used: {', '.join(names)}",
+            "Correct or unset the named variables.",
+        ) from None

@@ -233,7 +233,7 @@ def demo(
 @app.command()
 def serve(
     home: HomeOption = None,
-    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = None,
 ) -> None:
     """Serve the web face on 127.0.0.1."""
     with told(False):

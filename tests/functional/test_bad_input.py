@@ -21,6 +21,7 @@ from engine.flows.setup import init, operator
 from engine.flows.submit import submit
 from engine.linkage.index import EncodedRecords, read_encodings
 from engine.settings import Settings
+from engine.settings import settings as read_settings
 from tests.builders.partnership import (
     OPERATOR,
     TODAY,
@@ -280,6 +281,22 @@ def test_a_port_in_use_is_told_with_the_way_out(home: Home) -> None:
         )
     assert result.exit_code == 15
     assert "FG-WEB-01" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "99999"), ("PORT", "high street"), ("PASSPHRASE_FD", "first")],
+)
+def test_a_variable_that_cannot_be_used_is_told_by_name_and_not_by_value(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"FIELDGATE_{name}", value)
+    read_settings.cache_clear()
+    result = CliRunner().invoke(app, ["init", "--home", str(tmp_path / "home")])
+    read_settings.cache_clear()
+    assert result.exit_code == 15
+    assert f"FG-CLI-03: cannot be used: FIELDGATE_{name}" in result.stderr
+    assert value not in result.stderr
 
 
 @pytest.mark.parametrize(

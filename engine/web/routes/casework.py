@@ -102,7 +102,7 @@ def form_errors(person: str, case: str, reason: str) -> dict[str, str]:
     if not person.strip():
         found["person"] = "Enter the reference of the person"
     if len(case.strip()) < 3:
-        found["case"] = "Enter the reference of the open case"
+        found["case"] = "Enter the reference of the open case, at least 3 characters"
     if len(reason.strip()) < MIN_REASON:
         found["reason"] = f"Say why you need this, in at least {MIN_REASON} characters"
     return found
