@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session, select
@@ -23,17 +24,16 @@ def _states(home: Home) -> list[SubjectState]:
         return list(session.exec(select(SubjectState)).all())
 
 
+def _census(home: Home, realdata: Path) -> dict[str, Any]:
+    file = realdata / "cin" / "fake_CIN_data.xml"
+    return submit(home, file, agency="council", source="council.cin_census", actor=OPERATOR)
+
+
 @pytest.mark.finding("B37")
 def test_children_in_need_census_keeps_every_child_whatever_its_pupil_number(
     home: Home, realdata: Path
 ) -> None:
-    receipt = submit(
-        home,
-        realdata / "cin" / "fake_CIN_data.xml",
-        agency="council",
-        source="council.cin_census",
-        actor=OPERATOR,
-    )
+    receipt = _census(home, realdata)
     linked = link(home, OPERATOR)
 
     assert receipt["records"] == 332
@@ -59,13 +59,7 @@ def test_children_in_need_census_keeps_every_child_whatever_its_pupil_number(
 def test_census_boolean_and_pupil_number_findings_count_as_the_peer_counts_them(
     home: Home, realdata: Path
 ) -> None:
-    receipt = submit(
-        home,
-        realdata / "cin" / "fake_CIN_data.xml",
-        agency="council",
-        source="council.cin_census",
-        actor=OPERATOR,
-    )
+    receipt = _census(home, realdata)
     # 320 of 332 pupil numbers fail their letter; a child with several referrals has several rows.
     letters = next(one for one in receipt["findings"] if one["code"] == "FG-ROW-05")
     assert letters["severity"] == "warning"
