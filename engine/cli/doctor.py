@@ -145,8 +145,12 @@ def _policy(path: Path) -> Check:
 
 
 def _trail(path: Path) -> Check:
+    from audit.log import DATABASE
     from audit.verify import verify
 
+    if not (path / "audit" / DATABASE).is_file():
+        # Not merely unproven: whatever happened in this home, nothing is left that tells it.
+        return "fail", "the log is missing", "Restore the audit folder from its backup."
     report = verify(path / "audit")
     if report.status == "verified":
         return "ok", f"{report.size} events verified", ""

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from audit.log import DATABASE
 from audit.verify import verify
+from engine.cli.doctor import check_all
 from engine.cli.main import app
 from engine.domain.errors import ConfigError, FieldgateError, GatewayError, RunError
 from engine.flows.home import Home
@@ -265,6 +267,14 @@ def test_a_split_home_refuses_one_passphrase_for_all_keyrings(tmp_path: Path) ->
                 tmp_path / "home", "split", settings, "operator",
                 log_key_folder=tmp_path / "elsewhere", clock=Clock(), randomness=seeded(1),
             )  # fmt: skip
+
+
+def test_doctor_fails_on_a_home_whose_audit_log_is_gone(home: Home) -> None:
+    found = {one["name"]: one["status"] for one in check_all(home.path)}
+    assert found["audit trail"] == "ok"
+    (home.path / "audit" / DATABASE).unlink()
+    found = {one["name"]: one["status"] for one in check_all(home.path)}
+    assert found["audit trail"] == "fail"
 
 
 def test_a_run_for_a_day_that_has_not_come_is_refused(home: Home) -> None:
