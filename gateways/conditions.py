@@ -1,8 +1,8 @@
-"""The conditions of the register: small pure checks, each with an id and a moment.
+"""What a condition of the register is: an id, a moment, a sentence and a small pure check.
 
-``flow`` conditions are facts about the agreement, ``row`` conditions about the person a row speaks
-of, ``request`` conditions about somebody who asks. A condition that is unknown, or whose fact is
-missing, is not met.
+``flow`` conditions are answered by the agreement and the two bodies, ``row`` conditions by what is
+known of the person a row speaks of, ``request`` conditions by what somebody who asks has stated or
+trusted tables hold. A condition that is unknown, or whose fact is missing, is not met.
 """
 
 from __future__ import annotations
@@ -25,13 +25,46 @@ class When(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One flow that is asked about: who gives which category to whom, under what, on which day."""
+    """One flow that is asked about: who gives which category to whom, for what, on which day.
+
+    Attributes:
+        from_body: Body that gives.
+        to_body: Body that receives.
+        category: Category of data.
+        has_retention: Whether a retention period is stated for the field.
+        as_of: Date of the decision.
+        purpose: Why it moves.
+        regime: ``ukgdpr`` or ``le_part3``, the regime of the data where it comes from.
+        origins: Bodies whose data stands behind it; for derived data all inputs, else the giver.
+        inputs: Categories that stand behind it; for derived data all inputs, else its own.
+    """
 
     from_body: str
     to_body: str
     category: str
     has_retention: bool
     as_of: date
+    purpose: str
+    regime: str
+    origins: frozenset[str]
+    inputs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a check may look at. `facts` is empty for a ``flow`` condition."""
+
+    flow: Flow
+    gateway: Gateway
+    agreement: Agreement
+    facts: Mapping[str, object]
+
+    def note(self, name: str) -> str:
+        """Return a note of the agreement, or empty."""
+        return self.agreement.note(self.gateway.id, name)
+
+
+Check = Callable[[Evidence], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,208 +75,62 @@ class Condition:
         id: Token used in the register.
         when: The moment at which it can be answered.
         sentence: What is missing when it is not met, in plain English.
-        met: The check; arguments are the flow, gateway, agreement and the facts at hand.
+        met: The check.
+        basis: ``statute``, ``code_or_policy`` or ``design``: where the condition comes from.
     """
 
     id: str
     when: When
     sentence: str
-    met: Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]
+    met: Check
+    basis: str = "statute"
 
 
-def _note(
-    condition: str,
-) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
-    """Met when the agreement records a note of this name, for this gateway or for all of it."""
+def noted(name: str, allowed: frozenset[str] | None = None) -> Check:
+    """Met when the agreement records a note of this name, for this gateway or for all of it.
 
-    def met(
-        flow: Flow, gateway: Gateway, agreement: Agreement, facts: Mapping[str, object]
-    ) -> bool:
-        notes = agreement.notes
-        return bool(notes.get(f"{gateway.id}.{condition}") or notes.get(condition))
+    Args:
+        name: Name of the note.
+        allowed: When given, the note must be one of these codes.
+    """
 
-    return met
-
-
-def _fact(
-    name: str,
-) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
-    """Met when the request states this fact as true; absent is false."""
-
-    def met(
-        flow: Flow, gateway: Gateway, agreement: Agreement, facts: Mapping[str, object]
-    ) -> bool:
-        return facts.get(name) is True
+    def met(at: Evidence) -> bool:
+        text = at.note(name)
+        return bool(text) and (allowed is None or text in allowed)
 
     return met
 
 
-def _age_between(
-    lowest: int, highest: int
-) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
-    """Met when the row's age in whole years lies in the range; an unknown age is not met."""
-
-    def met(
-        flow: Flow, gateway: Gateway, agreement: Agreement, facts: Mapping[str, object]
-    ) -> bool:
-        age = facts.get("age_years")
-        return isinstance(age, int) and lowest <= age <= highest
-
-    return met
+def stated(name: str) -> Check:
+    """Met when the fact is True itself; absent, unknown or any other value is not."""
+    return lambda at: at.facts.get(name) is True
 
 
-def _flow_rule(
-    rule: Callable[[Flow], bool],
-) -> Callable[[Flow, Gateway, Agreement, Mapping[str, object]], bool]:
-    def met(
-        flow: Flow, gateway: Gateway, agreement: Agreement, facts: Mapping[str, object]
-    ) -> bool:
-        return rule(flow)
+def one_of(name: str, allowed: frozenset[str]) -> Check:
+    """Met when the fact is one of the codes."""
+    return lambda at: at.facts.get(name) in allowed
+
+
+def age_between(lowest: int, highest: int) -> Check:
+    """Met when the age in whole years lies in the range; an unknown age is not met."""
+
+    def met(at: Evidence) -> bool:
+        age = at.facts.get("age_years")
+        return isinstance(age, int) and not isinstance(age, bool) and lowest <= age <= highest
 
     return met
 
 
-# CDA 1998 s.115 reaches only a relevant authority; names added after the copies read stay out
-# until a lawyer confirms them (law_verified.md 2c, 2d).
-_RELEVANT_AUTHORITY = frozenset({"police", "la", "district"})
-# DEA 2017 Sch.4 Part 1 names no health body, no policing body and no charity (law_verified.md 1b).
-_DEA_PERSONS = frozenset(
-    {
-        "la",
-        "district",
-        "police",
-        "school",
-        "academy",
-        "fe_college",
-        "dwp",
-        "dfe",
-        "hmrc",
-    }
-)
+def in_order(first: str, second: str) -> Check:
+    """Met when both facts are dates and `first` is not after `second` nor after the decision."""
 
-_LIST = (
-    Condition(
-        "implied_power_note",
-        When.FLOW,
-        "no implied-power note is recorded",
-        _note("implied_power"),
-    ),
-    Condition(
-        "necessity_recorded",
-        When.FLOW,
-        "no necessity note is recorded",
-        _note("necessity"),
-    ),
-    Condition(
-        "confidence_basis",
-        When.FLOW,
-        "no basis for confidence is recorded",
-        _note("confidence"),
-    ),
-    Condition("dpia_ref", When.FLOW, "no DPIA is recorded", _note("dpia")),
-    Condition(
-        "caldicott_signoff",
-        When.FLOW,
-        "the Caldicott Guardian has not signed",
-        _note("caldicott"),
-    ),
-    Condition(
-        "cda_provision_cited",
-        When.FLOW,
-        "no provision of the 1998 Act is cited",
-        _note("provision"),
-    ),
-    Condition(
-        "necessary_or_expedient",
-        When.FLOW,
-        "no note says why it is needed",
-        _note("necessity"),
-    ),
-    Condition(
-        "facilitates_recipient_function",
-        When.FLOW,
-        "no function of the recipient is recorded",
-        _note("recipient_function"),
-    ),
-    Condition(
-        "agreement_on_register",
-        When.FLOW,
-        "the agreement is not on the public register",
-        _note("public_register"),
-    ),
-    Condition(
-        "two_or_more_factors",
-        When.FLOW,
-        "no rule for two or more factors is recorded",
-        _note("two_factors"),
-    ),
-    Condition(
-        "not_punitive",
-        When.FLOW,
-        "the not-punitive note is missing",
-        _note("not_punitive"),
-    ),
-    Condition(
-        "dea_code_regard",
-        When.FLOW,
-        "regard to the Code is not recorded",
-        _note("dea_code"),
-    ),
-    Condition(
-        "retention_stated",
-        When.FLOW,
-        "no retention period is stated",
-        _flow_rule(lambda flow: flow.has_retention),
-    ),
-    Condition(
-        "recipient_is_relevant_authority",
-        When.FLOW,
-        "the recipient is not a relevant authority",
-        _flow_rule(lambda flow: flow.to_body in _RELEVANT_AUTHORITY),
-    ),
-    Condition(
-        "both_specified_persons",
-        When.FLOW,
-        "a party is not a specified person of Schedule 4",
-        _flow_rule(lambda flow: {flow.from_body, flow.to_body} <= _DEA_PERSONS),
-    ),
-    Condition("age_16_17", When.ROW, "the person is not 16 or 17", _age_between(16, 17)),
-    Condition(
-        "child_is_young_child",
-        When.ROW,
-        "the person is not a young child",
-        _age_between(0, 5),
-    ),
-    Condition(
-        "relevant_to_welfare",
-        When.REQUEST,
-        "the request does not say how it serves a child's welfare",
-        _fact("reason_given"),
-    ),
-    Condition(
-        "not_more_detrimental",
-        When.REQUEST,
-        "nobody stated that sharing is not more detrimental to the child",
-        _fact("reason_given"),
-    ),
-    Condition(
-        "decision_recorded",
-        When.REQUEST,
-        "the decision would not be recorded",
-        _fact("decision_recorded"),
-    ),
-    Condition(
-        "needs_other_gateway",
-        When.FLOW,
-        "this provision permits nothing without another",
-        _flow_rule(lambda _flow: False),
-    ),
-    Condition(
-        "separate_dpia_and_two_signatures",
-        When.FLOW,
-        "the separate assessment and signatures are missing",
-        _note("immigration_signoff"),
-    ),
-)
+    def met(at: Evidence) -> bool:
+        one, two = at.facts.get(first), at.facts.get(second)
+        return isinstance(one, date) and isinstance(two, date) and one <= two <= at.flow.as_of
 
-CONDITIONS: dict[str, Condition] = {condition.id: condition for condition in _LIST}
+    return met
+
+
+def never(_: Evidence) -> bool:
+    """Not met by anything: the provision permits nothing without another."""
+    return False

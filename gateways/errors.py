@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gateways.findings import LintFinding, in_order, message_of
+
 
 class GatewayFault(Exception):
     """A file of the register cannot be trusted, so nothing that rests on it may be decided.
@@ -10,10 +14,20 @@ class GatewayFault(Exception):
         code: Stable code, for example ``FG-GATE-01``.
         message: What happened and in which file; never a person's value.
         next_step: What the reader does next.
+        findings: Every finding, with file and line.
     """
 
-    def __init__(self, code: str, message: str, next_step: str) -> None:
+    def __init__(
+        self, code: str, message: str, next_step: str, findings: Sequence[LintFinding] = ()
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.next_step = next_step
+        self.findings = tuple(findings)
+
+    @classmethod
+    def of(cls, findings: Sequence[LintFinding]) -> GatewayFault:
+        """Return one error that carries every finding; its code is that of the first."""
+        ordered = in_order(findings)
+        return cls(ordered[0].code, message_of(ordered), ordered[0].next_step, ordered)

@@ -1,9 +1,10 @@
-"""Read the register folder into a `Register`, or refuse the whole of it."""
+"""Read the register folder into a `Register`, or refuse the whole of it with every finding."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -12,16 +13,130 @@ from typing import Any
 import jsonschema
 
 from gateways import strict_yaml
-from gateways.conditions import CONDITIONS
+from gateways.catalogue import CONDITIONS
 from gateways.errors import GatewayFault
+from gateways.findings import LintFinding
 from gateways.model import Agreement, Gateway, Kind, Party, Register, Vocabulary
+from gateways.schemas import AGREEMENT, GATEWAY, PARTIES, VOCABULARY
+from gateways.strict_yaml import Document, Place
 
-TOKEN = re.compile(r"[a-z][a-z0-9_.-]*")
+TOKEN = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
 def shipped() -> Path:
     """Return the folder of the register that comes with the package."""
     return Path(str(files("gateways")))
+
+
+@dataclass
+class Reader:
+    """Reads files and collects what is wrong with them, all of it.
+
+    Attributes:
+        findings: What was found so far.
+        content: Folder and name of each file to its content, for the version's hash.
+    """
+
+    findings: list[LintFinding] = field(default_factory=list)
+    content: dict[str, Any] = field(default_factory=dict)
+
+    def files(self, folder: Path) -> list[Path]:
+        """Return the YAML files of a folder by name; an empty folder is a finding."""
+        found = sorted(folder.glob("*.yaml"))
+        if not found:
+            self.findings.append(
+                LintFinding(
+                    folder.name,
+                    1,
+                    "FG-GATE-01",
+                    "POL-L17",
+                    "no YAML file stands here",
+                    "Restore the folder.",
+                )
+            )
+        return found
+
+    def read(self, path: Path, schema: dict[str, Any], name: str = "") -> Document | None:
+        """Return a file that has the shape of the schema, or None after adding findings."""
+        try:
+            document = strict_yaml.read(path, name)
+        except GatewayFault as fault:
+            self.findings.extend(fault.findings)
+            return None
+        self.content[document.name] = document.value
+        before = len(self.findings)
+        validator = jsonschema.Draft202012Validator(schema)
+        for error in validator.iter_errors(document.value):
+            where = ".".join(str(part) for part in error.absolute_path) or "top level"
+            self.add(
+                document,
+                tuple(error.absolute_path),
+                "FG-GATE-02",
+                "POL-L02",
+                f"{where}: {_problem(error)}",
+                "Compare the file with the ones that came with fieldgate.",
+            )
+        return document if len(self.findings) == before else None
+
+    def add(
+        self,
+        document: Document,
+        place: Place,
+        code: str,
+        rule: str,
+        message: str,
+        next_step: str,
+    ) -> None:
+        """Add a finding at a place of a document."""
+        line = document.line(place)
+        self.findings.append(LintFinding(document.name, line, code, rule, message, next_step))
+
+    def known(
+        self, document: Document, place: Place, used: Iterable[str], words: Iterable[str], what: str
+    ) -> None:
+        """Add a finding for every used word that is not a word of the list (POL-L02)."""
+        for word in sorted(set(used) - set(words)):
+            self.add(
+                document,
+                place,
+                "FG-GATE-03",
+                "POL-L02",
+                f"unknown {what} {word}",
+                f"Add the {what} to the vocabulary, or correct the word.",
+            )
+
+    def date(self, document: Document, place: Place, text: str) -> date:
+        """Return a date, or add a finding and return a day on which nothing is in force."""
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            self.add(
+                document,
+                place,
+                "FG-GATE-02",
+                "POL-L02",
+                "a date is not year-month-day",
+                "Write 2026-09-30.",
+            )
+            return date.min
+
+    def refuse(self) -> None:
+        """Raise when anything was found.
+
+        Raises:
+            GatewayFault: With every finding.
+        """
+        if self.findings:
+            raise GatewayFault.of(self.findings)
+
+
+def _problem(error: jsonschema.ValidationError) -> str:
+    """Word a schema error; keys and rules of our files hold no person's value."""
+    if error.validator == "enum":
+        return f"it must be one of {error.validator_value}"
+    if error.validator == "pattern":
+        return f"it must match {error.validator_value}"
+    return error.message[:160]
 
 
 def load_register(folder: Path) -> Register:
@@ -35,253 +150,200 @@ def load_register(folder: Path) -> Register:
 
     Raises:
         GatewayFault: ``FG-GATE-01`` unreadable file, ``FG-GATE-02`` wrong shape, ``FG-GATE-03``
-            unknown token. The first fault of a file names it; no part of the register is used.
+            unknown token; every finding of every file, and no part of the register is used.
     """
-    vocabulary = _vocabulary(folder / "vocabulary.yaml")
-    gateways: dict[str, Gateway] = {}
-    for path in _yaml_files(folder / "register"):
-        gateway = _gateway(path, vocabulary)
-        _unique(gateway.id, gateways, path)
-        gateways[gateway.id] = gateway
-    parties: dict[str, Party] = {}
-    agreements: dict[str, Agreement] = {}
-    for path in _yaml_files(folder / "agreements"):
-        if path.name == "parties.yaml":
-            parties = _parties(path, vocabulary)
-            continue
-        agreement = _agreement(path)
-        _unique(agreement.id, agreements, path)
-        agreements[agreement.id] = agreement
-    register = Register(vocabulary, gateways, agreements, parties)
-    _check_tokens(register)
+    reader = Reader()
+    register = read_register(folder, reader)
+    reader.refuse()
+    if register is None:
+        raise AssertionError("a register without findings was not read")
     return register
 
 
-def _yaml_files(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.yaml"))
-    if not found:
-        raise GatewayFault(
-            "FG-GATE-01",
-            f"{folder.name}: no YAML file stands here",
-            "Restore the folder.",
-        )
-    return found
+def read_register(folder: Path, reader: Reader) -> Register | None:
+    """Read the register; what is wrong is added to `reader`, and None means it cannot be used."""
+    document = reader.read(folder / "vocabulary.yaml", VOCABULARY, "gateways/vocabulary.yaml")
+    if document is None:
+        # Without words nothing else can be judged, but every file is still read for its own faults.
+        for path in reader.files(folder / "register"):
+            reader.read(path, GATEWAY)
+        return None
+    words = _vocabulary(document, reader)
+    gateways: dict[str, Gateway] = {}
+    for path in reader.files(folder / "register"):
+        if (found := reader.read(path, GATEWAY)) is not None:
+            gateway = _gateway(found, words, reader)
+            _unique(gateway.id, gateways, found, reader)
+            gateways[gateway.id] = gateway
+    parties = _parties(reader.read(folder / "agreements" / "parties.yaml", PARTIES), words, reader)
+    register = Register(words, gateways, {}, parties)
+    for path in reader.files(folder / "agreements"):
+        if path.name != "parties.yaml" and (found := reader.read(path, AGREEMENT)) is not None:
+            agreement = _agreement(found, register, reader)
+            _unique(agreement.id, register.agreements, found, reader)
+            register.agreements[agreement.id] = agreement
+    return register
 
 
-def check_shape(value: object, schema: dict[str, Any], path: Path) -> None:
-    """Hold `value` against a JSON Schema and name every place that does not fit."""
-    validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
-    if errors:
-        where = "; ".join(
-            f"{'/'.join(map(str, error.path)) or 'top'} fails {error.validator}"
-            for error in errors[:8]
-        )
-        raise GatewayFault("FG-GATE-02", f"{path.name}: {where}", "Compare with the schema.")
-
-
-def _unique(key: str, known: dict[str, Any], path: Path) -> None:
+def _unique(key: str, known: Iterable[str], document: Document, reader: Reader) -> None:
     if key in known:
-        raise GatewayFault("FG-GATE-02", f"{path.name}: the id {key} stands twice", "Rename one.")
-
-
-def _date(text: str, path: Path) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise GatewayFault(
+        reader.add(
+            document, ("id",), "FG-GATE-02", "POL-L17", f"the id {key} stands twice", "Rename one."
+        )
+    if not TOKEN.fullmatch(key):
+        reader.add(
+            document,
+            ("id",),
             "FG-GATE-02",
-            f"{path.name}: a date is not year-month-day",
-            "Write 2026-09-30.",
-        ) from None
+            "POL-L17",
+            "the id is not a token",
+            "Use small letters, digits, _, . and - only.",
+        )
 
 
-_WORDS = {"type": "array", "items": {"type": "string"}}
-_WORD = {"type": "string"}
-
-_VOCABULARY_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": [
-        "bodies",
-        "groups",
-        "purposes",
-        "never_purposes",
-        "classes",
-        "categories",
-    ],
-    "properties": {
-        "bodies": _WORDS,
-        "groups": {"type": "object", "additionalProperties": _WORDS},
-        "purposes": {"type": "object", "additionalProperties": _WORD},
-        "never_purposes": _WORDS,
-        "classes": {"type": "object", "additionalProperties": _WORDS},
-        "categories": {"type": "object", "additionalProperties": _WORD},
-    },
-}
-
-_GATEWAY_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": [
-        *("id", "cite", "kind", "in_force_from", "overrides_confidence", "from", "to"),
-        *(
-            "purposes",
-            "allow",
-            "deny",
-            "conditions",
-            "article6",
-            "reviewed_on",
-            "verified",
-        ),
-    ],
-    "properties": {
-        **dict.fromkeys(("id", "cite", "note", "text_vintage"), _WORD),
-        **dict.fromkeys(("in_force_from", "in_force_to", "reviewed_on"), _WORD),
-        "kind": {"enum": [kind.value for kind in Kind]},
-        **{
-            name: {"enum": ["yes", "no"]}
-            for name in ("enabled_by_default", "overrides_confidence", "verified")
-        },
-        **dict.fromkeys(
-            (
-                *("from", "to", "purposes", "allow", "deny", "conditions"),
-                *("article6", "article9", "article10", "schedule1"),
-            ),
-            _WORDS,
-        ),
-    },
-}
-
-_AGREEMENT_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": [
-        *("id", "title", "parties", "sources", "gateways", "purposes"),
-        *("start", "end", "review", "text_sha256", "signatories"),
-    ],
-    "properties": {
-        **dict.fromkeys(("id", "title", "start", "end", "review"), _WORD),
-        "text_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-        **dict.fromkeys(("parties", "sources", "gateways", "purposes", "signatories"), _WORDS),
-        "notes": {"type": "object", "additionalProperties": _WORD},
-    },
-}
-
-_PARTIES_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["body", "name"],
-        "properties": {"body": _WORD, "name": _WORD},
-    },
-}
-
-
-def _vocabulary(path: Path) -> Vocabulary:
-    raw = strict_yaml.load(path)
-    check_shape(raw, _VOCABULARY_SCHEMA, path)
-    return Vocabulary(
-        bodies=frozenset(raw["bodies"]),
+def _vocabulary(document: Document, reader: Reader) -> Vocabulary:
+    raw = document.value
+    bodies = frozenset(raw["bodies"])
+    for name, members in raw["groups"].items():
+        reader.known(document, ("groups", name), members, bodies, "body")
+    for key in ("competent", "public_authorities"):
+        reader.known(document, (key,), raw[key], [*bodies, *raw["groups"]], "body")
+    for key in ("never_purposes", "le_purposes"):
+        reader.known(document, (key,), raw[key], raw["purposes"], "purpose")
+    for name, data_class in raw["categories"].items():
+        reader.known(document, ("categories", name), [data_class], raw["classes"], "class")
+    tokens = [
+        *(("bodies", name) for name in bodies),
+        *(("purposes", name) for name in raw["purposes"]),
+        *(("categories", name) for name in raw["categories"]),
+        *(("classes", name) for name in raw["classes"]),
+    ]
+    for key, name in tokens:
+        if not TOKEN.fullmatch(name):
+            reader.add(
+                document,
+                (key,),
+                "FG-GATE-02",
+                "POL-L17",
+                "a word is not a token",
+                "Use small letters, digits, _, . and - only.",
+            )
+    vocabulary = Vocabulary(
+        bodies=bodies,
         groups={name: frozenset(members) for name, members in raw["groups"].items()},
         purposes=dict(raw["purposes"]),
         never_purposes=frozenset(raw["never_purposes"]),
+        le_purposes=frozenset(raw["le_purposes"]),
+        competent=frozenset(),
+        public_authorities=frozenset(),
         categories=dict(raw["categories"]),
         classes={name: frozenset(needs) for name, needs in raw["classes"].items()},
+        dea_factors=dict(raw["dea_factors"]),
+    )
+    return Vocabulary(
+        **{name: getattr(vocabulary, name) for name in Vocabulary.__slots__}
+        | {
+            "competent": vocabulary.expand(raw["competent"]),
+            "public_authorities": vocabulary.expand(raw["public_authorities"]),
+        }
     )
 
 
-def _gateway(path: Path, vocabulary: Vocabulary) -> Gateway:
-    raw = strict_yaml.load(path)
-    check_shape(raw, _GATEWAY_SCHEMA, path)
-    ended = raw.get("in_force_to")
+def _gateway(document: Document, words: Vocabulary, reader: Reader) -> Gateway:
+    raw = document.value
+    bodies = {
+        key: words.expand(raw.get(key, []))
+        for key in ("from", "to", "from_unverified", "to_unverified", "never_party")
+    }
+    for key, found in bodies.items():
+        reader.known(document, (key,), found, words.bodies, "body")
+    for key, known, what in (
+        ("purposes", words.purposes, "purpose"),
+        ("allow", words.categories, "category"),
+        ("deny", words.categories, "category"),
+        ("applies_to", words.categories, "category"),
+        ("conditions", CONDITIONS, "condition"),
+    ):
+        reader.known(document, (key,), raw.get(key, []), known, what)
+    first, ended = raw["in_force_from"], raw.get("in_force_to")
     return Gateway(
         id=raw["id"],
         cite=raw["cite"],
         kind=Kind(raw["kind"]),
-        in_force_from=_date(raw["in_force_from"], path),
-        in_force_to=_date(ended, path) if ended else None,
+        in_force_from=None
+        if first == "unknown"
+        else reader.date(document, ("in_force_from",), first),
+        in_force_to=reader.date(document, ("in_force_to",), ended) if ended else None,
         enabled=raw.get("enabled_by_default", "yes") == "yes",
-        overrides_confidence=raw["overrides_confidence"] == "yes",
-        parties_from=vocabulary.expand(tuple(raw["from"])),
-        parties_to=vocabulary.expand(tuple(raw["to"])),
-        purposes=frozenset(raw["purposes"]),
-        allow=frozenset(raw["allow"]),
-        deny=frozenset(raw["deny"]),
+        overrides_confidence=raw["overrides_confidence"],
+        parties_from=bodies["from"],
+        parties_to=bodies["to"],
+        unverified_from=bodies["from_unverified"],
+        unverified_to=bodies["to_unverified"],
+        never_party=bodies["never_party"],
+        purposes=frozenset(raw.get("purposes", [])),
+        allow=frozenset(raw.get("allow", [])),
+        deny=frozenset(raw.get("deny", [])),
+        applies_to=frozenset(raw.get("applies_to", [])),
         conditions=tuple(raw["conditions"]),
         article6=tuple(raw["article6"]),
         article9=tuple(raw.get("article9", [])),
         article10=tuple(raw.get("article10", [])),
         schedule1=tuple(raw.get("schedule1", [])),
-        reviewed_on=_date(raw["reviewed_on"], path),
+        reviewed_on=reader.date(document, ("reviewed_on",), raw["reviewed_on"]),
         verified=raw["verified"] == "yes",
-        file=path.name,
+        unverified=tuple(raw.get("unverified", [])),
+        text_vintage=raw["text_vintage"],
+        note=raw.get("note", ""),
+        file=document.name,
     )
 
 
-def _agreement(path: Path) -> Agreement:
-    raw = strict_yaml.load(path)
-    check_shape(raw, _AGREEMENT_SCHEMA, path)
-    start, end = _date(raw["start"], path), _date(raw["end"], path)
-    if end < start:
-        raise GatewayFault("FG-GATE-02", f"{path.name}: it ends before it starts", "Mend a date.")
+def _agreement(document: Document, register: Register, reader: Reader) -> Agreement:
+    raw = document.value
+    for key, known, what in (
+        ("parties", register.parties, "agency"),
+        ("gateways", register.gateways, "gateway"),
+        ("purposes", register.vocabulary.purposes, "purpose"),
+    ):
+        reader.known(document, (key,), raw[key], known, what)
+    days = {
+        key: reader.date(document, (key,), raw[key])
+        for key in ("start", "end", "review", "dpia_expires")
+    }
+    if days["end"] < days["start"]:
+        reader.add(
+            document,
+            ("end",),
+            "FG-GATE-02",
+            "POL-L05",
+            "the agreement ends before it starts",
+            "Mend a date.",
+        )
     return Agreement(
+        start=days["start"],
+        end=days["end"],
+        review=days["review"],
+        dpia_expires=days["dpia_expires"],
         id=raw["id"],
         title=raw["title"],
         parties=frozenset(raw["parties"]),
         sources=frozenset(raw["sources"]),
         gateways=frozenset(raw["gateways"]),
         purposes=frozenset(raw["purposes"]),
-        start=start,
-        end=end,
-        review=_date(raw["review"], path),
+        dpia=raw["dpia"],
         text_sha256=raw["text_sha256"],
         signatories=tuple(raw["signatories"]),
         notes=dict(raw.get("notes", {})),
-        file=path.name,
+        file=document.name,
     )
 
 
-def _parties(path: Path, vocabulary: Vocabulary) -> dict[str, Party]:
-    raw = strict_yaml.load(path)
-    check_shape(raw, _PARTIES_SCHEMA, path)
-    _known((party["body"] for party in raw.values()), vocabulary.bodies, "body", path.name)
-    return {agency: Party(agency, value["body"], value["name"]) for agency, value in raw.items()}
-
-
-def _check_tokens(register: Register) -> None:
-    words = register.vocabulary
-    for group in words.groups.values():
-        _known(group, words.bodies, "body", "vocabulary.yaml")
-    _known(words.categories.values(), words.classes, "class", "vocabulary.yaml")
-    for gateway in register.gateways.values():
-        _known(
-            gateway.parties_from | gateway.parties_to,
-            words.bodies,
-            "body",
-            gateway.file,
-        )
-        _known(gateway.purposes, words.purposes, "purpose", gateway.file)
-        _known(gateway.allow | gateway.deny, words.categories, "category", gateway.file)
-        _known(gateway.conditions, CONDITIONS, "condition", gateway.file)
-        _known(
-            [gateway.id],
-            [t for t in [gateway.id] if TOKEN.fullmatch(t)],
-            "id",
-            gateway.file,
-        )
-    for agreement in register.agreements.values():
-        _known(agreement.parties, register.parties, "agency", agreement.file)
-        _known(agreement.gateways, register.gateways, "gateway", agreement.file)
-        _known(agreement.purposes, words.purposes, "purpose", agreement.file)
-
-
-def _known(used: Iterable[str], known: Iterable[str], what: str, file: str) -> None:
-    missing = sorted(set(used) - set(known))
-    if missing:
-        raise GatewayFault(
-            "FG-GATE-03",
-            f"{file}: unknown {what} {', '.join(missing)}",
-            f"Add the {what} to the vocabulary, or correct the word.",
-        )
+def _parties(document: Document | None, words: Vocabulary, reader: Reader) -> dict[str, Party]:
+    if document is None:
+        return {}
+    found = {}
+    for agency, value in document.value.items():
+        reader.known(document, (agency,), [value["body"]], words.bodies, "body")
+        found[agency] = Party(agency, value["body"], value["name"])
+    return found

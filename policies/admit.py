@@ -3,12 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 
-from gateways.check import condition_findings, flow_findings
-from gateways.conditions import CONDITIONS, Flow, When
+from gateways.check import asks, condition_findings, flow_findings
+from gateways.conditions import When
 from gateways.model import Agreement, Finding, Gateway
-from policies.model import Admission, Field, FieldAdmission, Pack
+from policies.authorise import flow_to
+from policies.model import Field, Pack, Source
+
+
+@dataclass(frozen=True, slots=True)
+class FieldAdmission:
+    """Whether one field may enter today, for which purposes, and the reasons if not.
+
+    Attributes:
+        bases: Open (agreement, gateway, purpose) triples; purposes are kept with the delivery.
+        row_bases: Pairs whose gateway, or a restriction on the category, asks something of each
+            row's person; empty when some open pair asks nothing.
+    """
+
+    name: str
+    admitted: bool
+    purposes: tuple[str, ...]
+    bases: tuple[tuple[str, str, str], ...]
+    row_bases: tuple[tuple[str, str], ...]
+    reasons: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The answer of `admit`: one `FieldAdmission` per field asked about."""
+
+    source: str
+    fields: Mapping[str, FieldAdmission]
+    policy_version: str
+
+    @property
+    def admitted(self) -> tuple[str, ...]:
+        """Names of the fields that may enter."""
+        return tuple(name for name, answer in self.fields.items() if answer.admitted)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Names of the fields that may not."""
+        return tuple(name for name, answer in self.fields.items() if not answer.admitted)
 
 
 def admit(
@@ -45,7 +84,6 @@ def row_findings(
     field: str,
     row_facts: Mapping[str, object],
     *,
-    from_agency: str,
     host: str,
     as_of: date,
 ) -> tuple[Finding, ...]:
@@ -57,20 +95,24 @@ def row_findings(
     answer = admission.fields[field]
     if not answer.row_bases:
         return ()
-    reasons: tuple[Finding, ...] = ()
+    contract = pack.sources[admission.source]
+    spec = contract.fields[field]
+    closest: tuple[Finding, ...] = ()
     for agreement_id, gateway_id in answer.row_bases:
-        spec = pack.sources[admission.source].fields[field]
-        flow = _flow(pack, from_agency, host, spec, as_of)
+        purpose = next(p for a, g, p in answer.bases if (a, g) == (agreement_id, gateway_id))
         reasons = condition_findings(
+            pack.register,
             pack.register.gateways[gateway_id],
             pack.register.agreements[agreement_id],
-            flow,
+            flow_to(pack, contract, spec, host, purpose, as_of),
             When.ROW,
             row_facts,
         )
         if not reasons:
             return ()
-    return reasons
+        if not closest or len(reasons) < len(closest):
+            closest = reasons
+    return closest
 
 
 def _field_answer(
@@ -87,10 +129,14 @@ def _field_answer(
     open_bases: list[tuple[str, str, str]] = []
     closest: tuple[Finding, ...] | None = None
     for agreement, gateway, purpose in _combinations(pack, spec):
-        flow = _flow(pack, from_agency, host, spec, as_of)
         reasons = (
             *_party_findings(agreement, from_agency, host, source),
-            *flow_findings(pack.register, gateway, agreement, purpose, flow),
+            *flow_findings(
+                pack.register,
+                gateway,
+                agreement,
+                flow_to(pack, contract, spec, host, purpose, as_of),
+            ),
         )
         if not reasons:
             open_bases.append((agreement.id, gateway.id, purpose))
@@ -99,7 +145,7 @@ def _field_answer(
     if not open_bases:
         nothing = Finding("E09", f"{source}.{name}", f"{spec.label} rests on no agreement")
         return _closed(name, closest or (nothing,))
-    return _opened(pack, name, open_bases)
+    return _opened(pack, contract, spec, host, as_of, open_bases)
 
 
 def _closed(name: str, reasons: tuple[Finding, ...]) -> FieldAdmission:
@@ -108,22 +154,34 @@ def _closed(name: str, reasons: tuple[Finding, ...]) -> FieldAdmission:
     )
 
 
-def _opened(pack: Pack, name: str, open_bases: list[tuple[str, str, str]]) -> FieldAdmission:
-    bases = tuple(sorted({(agreement, gateway) for agreement, gateway, _ in open_bases}))
-    free = [basis for basis in bases if not _asks_of_row(pack.register.gateways[basis[1]])]
-    purposes = tuple(sorted({purpose for _, _, purpose in open_bases}))
+def _opened(
+    pack: Pack,
+    contract: Source,
+    spec: Field,
+    host: str,
+    as_of: date,
+    open_bases: list[tuple[str, str, str]],
+) -> FieldAdmission:
+    """Keep every open basis, and those that ask of the row unless another asks nothing of it."""
+    asking = [
+        (agreement, gateway)
+        for agreement, gateway, purpose in open_bases
+        if asks(
+            pack.register,
+            pack.register.gateways[gateway],
+            flow_to(pack, contract, spec, host, purpose, as_of),
+            When.ROW,
+        )
+    ]
+    pairs = {(agreement, gateway) for agreement, gateway, _ in open_bases}
     return FieldAdmission(
-        name=name,
+        name=spec.name,
         admitted=True,
-        purposes=purposes,
-        bases=bases,
-        row_bases=() if free else bases,
+        purposes=tuple(sorted({purpose for _, _, purpose in open_bases})),
+        bases=tuple(sorted(open_bases)),
+        row_bases=tuple(sorted(set(asking))) if pairs == set(asking) else (),
         reasons=(),
     )
-
-
-def _asks_of_row(gateway: Gateway) -> bool:
-    return any(CONDITIONS[name].when is When.ROW for name in gateway.conditions)
 
 
 def _unknown(
@@ -159,20 +217,9 @@ def _party_findings(
     agreement: Agreement, from_agency: str, host: str, source: str
 ) -> tuple[Finding, ...]:
     found = [
-        Finding("E06", agreement.id, f"{agency} is not a party to {agreement.id}")
+        Finding("E06", f"{agreement.id}.party", f"{agency} is not a party to {agreement.id}")
         for agency in sorted({from_agency, host} - agreement.parties)
     ]
     if source not in agreement.sources:
         found.append(Finding("E07", agreement.id, f"{agreement.id} does not cover {source}"))
     return tuple(found)
-
-
-def _flow(pack: Pack, from_agency: str, to_agency: str, spec: Field, as_of: date) -> Flow:
-    parties = pack.register.parties
-    return Flow(
-        from_body=parties[from_agency].body,
-        to_body=parties[to_agency].body,
-        category=spec.category,
-        has_retention=spec.retention_years is not None,
-        as_of=as_of,
-    )

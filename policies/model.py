@@ -1,13 +1,15 @@
-"""The pack as frozen values, and the questions and answers of the policy engine."""
+"""The pack as frozen values, and the questions of the policy engine. Answers stand in `view`."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import IntEnum
 from typing import Any
 
-from gateways.model import Finding, Register
+from gateways.model import Register
 
 State = Mapping[str, str]
 """Flag to ``y`` or ``n``; a flag that is absent is unknown and takes the strictest reading."""
@@ -25,22 +27,47 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A capacity in which somebody acts; `agencies` are those whose staff may hold it."""
+    """A capacity in which somebody acts.
+
+    Attributes:
+        agencies: Those whose staff may hold it.
+        kind: ``practice``, ``analysis``, ``oversight`` or ``submission``.
+        training: Whether a training that has run out suspends the role (LAW-14).
+    """
 
     id: str
     label: str
     agencies: frozenset[str]
+    kind: str
+    training: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PackVocabulary:
-    """The closed lists of the policy side."""
+    """The closed lists of the policy side.
+
+    Attributes:
+        closing_flags: Record flags that close a record to everything derived: a record of which one
+            holds, or is unknown, counts nowhere (DESIGN 4).
+        transforms: Type of field to level to the name of the transform that coarsens it.
+        break_glass_purpose: The purpose of the grants for immediate danger.
+        break_glass_reviewers: Roles that may review such a use afterwards.
+    """
 
     host: str
     roles: dict[str, Role]
     subject_flags: frozenset[str]
     record_flags: frozenset[str]
+    closing_flags: frozenset[str]
     obligations: dict[str, str]
+    transforms: dict[str, dict[str, str]]
+    break_glass_purpose: str
+    break_glass_reviewers: frozenset[str]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Every flag of a state, in the order of its bits."""
+        return tuple(sorted(self.subject_flags | self.record_flags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +77,7 @@ class Field:
     Attributes:
         lane: ``identity`` goes to the vault, ``content`` feeds events and states.
         part: For identity fields, which part of an identity it is (``given_name`` ...).
+        transforms: Level below ``clear`` to the name of the transform that makes its form.
         spec: Reading instructions (type, columns, codes, formats) that intake interprets.
     """
 
@@ -64,12 +92,22 @@ class Field:
     agreements: tuple[str, ...]
     purposes: tuple[str, ...]
     retention_years: int | None
+    free_text: bool
+    transforms: Mapping[str, str]
     spec: Mapping[str, Any] = field(repr=False)
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set of an agency: its contract and the policy of each of its fields."""
+    """A data set of an agency: its contract and the policy of each of its fields.
+
+    Attributes:
+        derived_from: For data the engine makes: the sources behind it, each named.
+        feeds_models: Whether a model may take it as an input or label; a score never (LAW-27).
+        origins: Bodies whose data stands behind it, lineage followed to the end.
+        inputs: Categories that stand behind it; empty for a partner's own source.
+    """
 
     id: str
     agency: str
@@ -82,6 +120,10 @@ class Source:
     yields: tuple[Mapping[str, Any], ...]
     record_defaults: Mapping[str, str]
     row_error_limit: float
+    derived_from: frozenset[str]
+    feeds_models: bool
+    origins: frozenset[str]
+    inputs: frozenset[str]
     file: str
 
 
@@ -100,6 +142,7 @@ class Grant:
     obligations: tuple[str, ...]
     why: str
     file: str
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +154,79 @@ class Cap:
     roles: frozenset[str]
     except_roles: frozenset[str]
     categories: frozenset[str]
+    sources: frozenset[str]
     level: Level
     disclosure: str
+    why: str
     file: str
+    line: int = 1
 
-    def bites(self, role: str, category: str, state: State) -> bool:
-        """Say whether the cap applies; an unknown flag counts as the value the cap asks for."""
-        if self.roles and role not in self.roles:
-            return False
-        if role in self.except_roles:
-            return False
-        if self.categories and category not in self.categories:
-            return False
-        return all(state.get(flag, wanted) == wanted for flag, wanted in self.when.items())
+    def concerns(self, role: str, source: str, category: str) -> bool:
+        """Say whether the cap speaks of this role, source and category in some state."""
+        return (
+            (not self.roles or role in self.roles)
+            and role not in self.except_roles
+            and (not self.categories or category in self.categories)
+            and (not self.sources or source in self.sources)
+        )
+
+    def holds(self, state: State) -> bool:
+        """Say whether its flags hold; a flag that is unknown counts as the value it asks for."""
+        return all(
+            state.get(flag) not in ("y", "n") or state[flag] == wanted
+            for flag, wanted in self.when.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One agreement that a change of policy needs, by what the change touches.
+
+    Attributes:
+        classes: Classes of data whose change needs it; empty for every change.
+    """
+
+    id: str
+    label: str
+    roles: frozenset[str]
+    classes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A signed acceptance of one warning about one thing, until a day."""
+
+    rule: str
+    subject: str
+    signed_by: str
+    until: date
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """Who must agree to a change of policy, and what was accepted in writing.
+
+    Attributes:
+        dpia: Reference of the pack's impact assessment; expired means no activation (T-GM10).
+        advice: Roles that advise on a change and never approve it.
+    """
+
+    dpia: str
+    dpia_expires: date
+    dpo_advice: str
+    approvals: tuple[Approval, ...]
+    advice: frozenset[str]
+    waivers: tuple[Waiver, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Register and pack together, with the hash that names this version of the policy."""
+    """Register and pack together, with the hash that names this version of the policy.
+
+    A pack is immutable, and what is compiled from it lives and dies with it: `compiled` is never
+    carried over by `dataclasses.replace`, so no changed pack can answer from an old table.
+    """
 
     register: Register
     vocabulary: PackVocabulary
@@ -136,102 +234,37 @@ class Pack:
     grants: tuple[Grant, ...]
     caps: tuple[Cap, ...]
     routes: Mapping[str, frozenset[str]]
+    governance: Governance
     version: str
+    compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def grants_of(self, role: str, agency: str, purpose: str) -> tuple[Grant, ...]:
+        """Return the grants for a role, agency and purpose, in order of their ids."""
+        index = self.compiled.get("grants")
+        if index is None:
+            index = {}
+            for grant in sorted(set(self.grants), key=lambda one: one.id):
+                index.setdefault((grant.role, grant.agency, grant.purpose), []).append(grant)
+            self.compiled["grants"] = index
+        return tuple(index.get((role, agency, purpose), ()))
+
+    def interval(self, as_of: date) -> int:
+        """Return the number of the stretch of days, between changes of law, that holds a date."""
+        days = self.compiled.get("days")
+        if days is None:
+            days = self.compiled["days"] = sorted(self.register.changes())
+        return bisect_right(days, as_of)
+
+    def giver(self, source: Source) -> str:
+        """Return the agency that gives a source: its own, or the host for derived data."""
+        return self.vocabulary.host if source.agency == "engine" else source.agency
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks, in which capacity, why. States and facts come from trusted tables."""
+    """Who asks, in which role, for what, with the facts of the request."""
 
     role: str
     agency: str
     purpose: str
     facts: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldView:
-    """The answer for one field, before a state is known.
-
-    Attributes:
-        ceiling: Highest level over the grants, ``refuse`` when a structural check failed.
-        basis: (agreement, gateway) relied on, or None when refused.
-        obligations: Union over every grant that was met, sorted.
-        caps: Caps that may lower the level, depending on the state.
-        reasons: Every reason against, and the ids of the grants for.
-    """
-
-    category: str
-    ceiling: Level
-    basis: tuple[str, str] | None
-    obligations: tuple[str, ...]
-    caps: tuple[Cap, ...]
-    reasons: tuple[Finding, ...]
-    grants: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The policy engine's answer for one source. Data code accepts nothing else.
-
-    There is no truth value: a caller asks for the level of a field in a state.
-    """
-
-    source: str
-    role: str
-    purpose: str
-    fields: Mapping[str, FieldView]
-    policy_version: str
-
-    def level(self, name: str, state: State) -> Level:
-        """Return ``min(max over grants, min over caps)`` of field `name` in `state`."""
-        view = self.fields.get(name)
-        if view is None:
-            return Level.REFUSE
-        caps = (cap.level for cap in self.biting(name, state))
-        return Level(min([view.ceiling, *caps]))
-
-    def biting(self, name: str, state: State) -> tuple[Cap, ...]:
-        """Return the caps that lower field `name` in `state`."""
-        view = self.fields[name]
-        return tuple(cap for cap in view.caps if cap.bites(self.role, view.category, state))
-
-    def __bool__(self) -> bool:
-        """Refuse to be a bare yes or no."""
-        raise TypeError("a View has no truth value; ask it for a level")
-
-
-@dataclass(frozen=True, slots=True)
-class FieldAdmission:
-    """Whether one field may enter today, for which purposes, and the reasons if not.
-
-    Attributes:
-        row_bases: Bases whose gateway asks something of each row's person; empty when some basis
-            asks nothing.
-    """
-
-    name: str
-    admitted: bool
-    purposes: tuple[str, ...]
-    bases: tuple[tuple[str, str], ...]
-    row_bases: tuple[tuple[str, str], ...]
-    reasons: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The answer of `admit`: one `FieldAdmission` per field asked about."""
-
-    source: str
-    fields: Mapping[str, FieldAdmission]
-    policy_version: str
-
-    @property
-    def admitted(self) -> tuple[str, ...]:
-        """Names of the fields that may enter."""
-        return tuple(name for name, answer in self.fields.items() if answer.admitted)
-
-    @property
-    def refused(self) -> tuple[str, ...]:
-        """Names of the fields that may not."""
-        return tuple(name for name, answer in self.fields.items() if not answer.admitted)

@@ -22,18 +22,30 @@ def _closed(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
 
 
 VOCABULARY = _closed(
-    ["host", "roles", "subject_flags", "record_flags", "obligations"],
+    [
+        *("host", "roles", "subject_flags", "record_flags", "closing_flags"),
+        *("obligations", "transforms", "break_glass"),
+    ],
     {
         "host": _WORD,
         "roles": {
             "type": "object",
             "additionalProperties": _closed(
-                ["label", "agencies"], {"label": _WORD, "agencies": _WORDS}
+                ["label", "agencies", "kind"],
+                {
+                    "label": _WORD,
+                    "agencies": _WORDS,
+                    "kind": {"enum": ["practice", "analysis", "oversight", "submission"]},
+                    "training": _YES_NO,
+                },
             ),
         },
         "subject_flags": _WORDS,
         "record_flags": _WORDS,
+        "closing_flags": _WORDS,
         "obligations": _MAP,
+        "transforms": {"type": "object", "additionalProperties": _MAP},
+        "break_glass": _closed(["purpose", "reviewers"], {"purpose": _WORD, "reviewers": _WORDS}),
     },
 )
 
@@ -48,6 +60,8 @@ TYPES = [
     *("text", "name", "address", "date", "code", "boolean", "integer", "postcode"),
     *("nhs_number", "upn", "email", "phone", "derived"),
 ]
+
+_TRANSFORMS = _closed([], dict.fromkeys(("exists", "token", "banded"), _WORD))
 
 _FIELD = _closed(
     ["label", "category", "lane", "type"],
@@ -77,6 +91,8 @@ _FIELD = _closed(
         "on_unknown": {"enum": ["error", "warning"]},
         "on_bad": {"enum": ["error", "warning"]},
         "placeholders": _WORDS,
+        "free_text": _YES_NO,
+        "transforms": _TRANSFORMS,
     },
 )
 
@@ -134,6 +150,8 @@ SOURCE = _closed(
         "regime": {"enum": ["ukgdpr", "le_part3"]},
         "row_error_limit": {"type": "string", "pattern": r"^[01]\.[0-9]{1,3}$"},
         "record_defaults": _FLAGS,
+        "derived_from": _WORDS,
+        "feeds_models": _YES_NO,
         "defaults": _closed([], _GATE),
         "layouts": {
             "type": "array",
@@ -153,22 +171,29 @@ SOURCE = _closed(
     },
 )
 
+_GRANT: dict[str, Any] = {
+    **dict.fromkeys(("id", "agency", "purpose", "class", "why"), _WORD),
+    "level": _LEVEL,
+    "agreements": _WORDS,
+    "sources": _WORDS,
+    "obligations": _WORDS,
+}
+
 GRANTS = _closed(
     ["role", "grants"],
     {
         "role": _WORD,
+        # Said once for all grants of the file; a grant may say otherwise.
+        "defaults": _closed(
+            [],
+            {
+                name: _GRANT[name]
+                for name in ("agency", "purpose", "agreements", "obligations", "sources", "why")
+            },
+        ),
         "grants": {
             "type": "array",
-            "items": _closed(
-                ["id", "agency", "purpose", "class", "level", "agreements", "why"],
-                {
-                    **dict.fromkeys(("id", "agency", "purpose", "class", "why"), _WORD),
-                    "level": _LEVEL,
-                    "agreements": _WORDS,
-                    "sources": _WORDS,
-                    "obligations": _WORDS,
-                },
-            ),
+            "items": _closed(["id", "class", "level"], _GRANT),
         },
     },
 )
@@ -179,15 +204,17 @@ CAPS = _closed(
         "caps": {
             "type": "array",
             "items": _closed(
-                ["id", "when", "level", "disclosure"],
+                ["id", "when", "level", "disclosure", "why"],
                 {
                     "id": _WORD,
                     "when": _FLAGS,
                     "roles": _WORDS,
                     "except_roles": _WORDS,
                     "categories": _WORDS,
+                    "sources": _WORDS,
                     "level": _LEVEL,
                     "disclosure": {"enum": ["say", "generic", "silent"]},
+                    "why": _WORD,
                 },
             ),
         }
@@ -195,3 +222,83 @@ CAPS = _closed(
 )
 
 ROUTES = _closed(["routes"], {"routes": {"type": "object", "additionalProperties": _WORDS}})
+
+GOVERNANCE = _closed(
+    ["dpia", "approvals", "advice"],
+    {
+        # Who must agree to a change, by what it touches; see docs/guides/ig-lead.md.
+        "dpia": _closed(
+            ["ref", "expires", "dpo_advice"], dict.fromkeys(("ref", "expires", "dpo_advice"), _WORD)
+        ),
+        "approvals": {
+            "type": "array",
+            "minItems": 1,
+            "items": _closed(
+                ["id", "label", "roles"],
+                {"id": _WORD, "label": _WORD, "roles": _WORDS, "classes": _WORDS},
+            ),
+        },
+        "advice": _WORDS,
+        "waivers": {
+            "type": "array",
+            "items": _closed(
+                ["rule", "subject", "signed_by", "until", "why"],
+                dict.fromkeys(("rule", "subject", "signed_by", "until", "why"), _WORD),
+            ),
+        },
+    },
+)
+
+EXPECTED = _closed(
+    ["against", "changes"],
+    {
+        "against": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "changes": {
+            "type": "array",
+            "items": _closed(
+                ["role", "agency", "purpose", "source", "field", "from", "to", "why"],
+                {
+                    **dict.fromkeys(("role", "agency", "purpose", "source", "field", "why"), _WORD),
+                    "from": _LEVEL,
+                    "to": _LEVEL,
+                },
+            ),
+        },
+    },
+)
+
+TESTS = _closed(
+    ["tests"],
+    {
+        "tests": {
+            "type": "array",
+            "minItems": 1,
+            "items": _closed(
+                ["name", "request", "expect"],
+                {
+                    "name": _WORD,
+                    "as_of": _WORD,
+                    "request": _closed(
+                        ["role", "agency", "purpose", "field"],
+                        {
+                            **dict.fromkeys(("role", "agency", "purpose", "field", "basis"), _WORD),
+                            "state": _FLAGS,
+                            "met": _WORDS,
+                            "facts": {"type": "object", "additionalProperties": _WORD},
+                        },
+                    ),
+                    "expect": _closed(
+                        ["level"],
+                        {
+                            "level": _LEVEL,
+                            "reasons": _WORDS,
+                            "obligations": _WORDS,
+                            "grants": _WORDS,
+                            "basis": _WORD,
+                        },
+                    ),
+                },
+            ),
+        }
+    },
+)

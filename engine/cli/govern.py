@@ -1,4 +1,4 @@
-"""``fieldgate audit | policy | account | flag``: what operators and governance leads run."""
+"""``fieldgate audit | account | flag``: what operators and governance leads run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user
 from engine.cli.output import emit, os_user, told
 
 audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
-policy = typer.Typer(help="The policy of this home.", no_args_is_help=True)
 account = typer.Typer(help="Accounts of this home.", no_args_is_help=True)
 flag = typer.Typer(help="Flags that trusted staff set.", no_args_is_help=True)
 
@@ -67,18 +66,6 @@ def audit_list(
         )
 
 
-@policy.command("activate")
-def policy_activate(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Make the pack that stands in the home the active policy."""
-    with told(as_json):
-        from engine.flows.setup import activate_policy
-
-        opened = open_home(home)
-        version = activate_policy(opened, os_user())
-        opened.close()
-        emit({"policy_version": version}, as_json, lambda: f"Active policy: {version}")
-
-
 @account.command("add")
 def account_add(
     user: Annotated[str, typer.Argument(help="User name.")],
@@ -86,6 +73,9 @@ def account_add(
     role: Annotated[str, typer.Option()],
     purpose: Annotated[str, typer.Option(help="Purpose the role works under.")],
     label: Annotated[str, typer.Option()] = "",
+    training_until: Annotated[
+        str | None, typer.Option(help="Last day on which the person's training counts.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +84,16 @@ def account_add(
         from engine.flows.setup import add_account
 
         opened = open_home(home)
-        add_account(opened, user, label or user, agency, role, purpose, by=os_user())
+        add_account(
+            opened,
+            user,
+            label or user,
+            agency,
+            role,
+            purpose,
+            by=os_user(),
+            training=training_until,
+        )
         opened.close()
         emit(
             {"user": user, "role": role},
@@ -119,3 +118,19 @@ def flag_set(
         set_flag(opened, person, name, value, os_user())
         opened.close()
         emit({"flag": name, "value": value}, as_json, lambda: f"{name} is {value}.")
+
+
+@flag.command("declare")
+def flag_declare(
+    name: Annotated[str, typer.Argument(help="Subject flag, for example adopted.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """State that the host's register of a flag is complete; who is not in it does not bear it."""
+    with told(as_json):
+        from engine.flows.setup import declare_register
+
+        opened = open_home(home)
+        declare_register(opened, name, os_user())
+        opened.close()
+        emit({"flag": name}, as_json, lambda: f"The register of {name} is complete.")

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli import casework, govern
+from engine.cli import casework, govern, law
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
+from engine.cli.policy_change import policy
 
 app = typer.Typer(
     name="fieldgate",
@@ -20,7 +21,10 @@ app = typer.Typer(
 )
 app.add_typer(casework.review, name="review")
 app.add_typer(govern.audit, name="audit")
-app.add_typer(govern.policy, name="policy")
+app.add_typer(policy, name="policy")
+app.add_typer(law.gateway, name="gateway")
+app.add_typer(law.agreement, name="agreement")
+app.add_typer(law.access, name="access")
 app.add_typer(govern.account, name="account")
 app.add_typer(govern.flag, name="flag")
 

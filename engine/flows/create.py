@@ -97,7 +97,7 @@ def _inside(folder: Path, building: Path) -> bool:
 def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:
     """Copy register, agreements and pack; that copy is what IG edits.
 
-    In a demo home the invented agreements are moved to run from a year ago to a year from now, so
+    In a demo home the invented agreements are moved to run until a year from now, so
     that a demonstration does not end with a date in a file. Real homes keep the dates as signed.
     """
     places = (
@@ -109,7 +109,7 @@ def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:
         (
             policies.load.shipped(),
             path / "pack" / "policies",
-            ("sources", "grants", "caps", ""),
+            ("sources", "grants", "caps", "tests", ""),
         ),
     )
     for source, target, folders in places:
@@ -123,12 +123,11 @@ def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:
 
 
 def _move_dates(text: str, clock: Clock) -> str:
+    if "# Dates stay" in text:
+        return text
     today = clock().date()
-    moved = {
-        "start": today.replace(year=today.year - 1, day=1),
-        "end": today.replace(year=today.year + 1, day=1),
-        "review": today.replace(year=today.year + 1, day=1),
-    }
+    later = today.replace(year=today.year + 1, day=1)
+    moved = dict.fromkeys(("end", "review", "dpia_expires"), later)
     lines = []
     for line in text.splitlines():
         name = line.partition(":")[0]

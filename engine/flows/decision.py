@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.disclose import visible_content
+from engine.flows.facts import request_facts, suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.identity.pseudonyms import Domain
+from engine.flows.states import declared, record_rows, record_state, subject_flags
 from engine.linkage.index import records_of
 from engine.linkage.index_tables import encoding
 from engine.store.session import reading
-from engine.store.tables import Account, RecordFlag, SubjectState
+from engine.store.tables import Account, FlagRegister, RecordFlag, SubjectState
 from policies import authorise
 from policies.authorise import open_bases
-from policies.model import Level, Pack, Request, Source, View
+from policies.errors import PolicyFault
+from policies.model import Level, Pack, Request, Source
 from policies.shadow import shadow_level
+from policies.view import View
 
 MIN_REASON = 20
 NOTHING = "What is not shown may be absent or not shared with you. Nothing found never means nothing known."
@@ -50,13 +52,20 @@ class Decided:
     views: dict[str, View]
     obligations: list[str]
     bases: list[tuple[str, str]]
-    subject: tuple[str, dict[str, str]]
+    subject: tuple[str, dict[str, str], frozenset[str]]
+    tell: set[str] = field(default_factory=set)
 
     @property
     def minutes(self) -> int:
         """Shortest time box over the obligations; 15 when none is stated."""
         boxes = [int(o.split(":")[1]) for o in self.obligations if o.startswith("time_box:")]
         return min(boxes, default=15)
+
+    @property
+    def review_days(self) -> int | None:
+        """Working days within which another person reviews the use; None when none is owed."""
+        days = [int(o.split(":")[1]) for o in self.obligations if o.startswith("review_after:")]
+        return min(days, default=None)
 
 
 def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> Decided:
@@ -76,21 +85,18 @@ def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> D
             "that is no reference of a person here",
             "Copy it again from the list.",
         )
+    suspended(home, account)
     met = _met(ask)
-    request = Request(
-        account.role,
-        account.agency,
-        ask.purpose,
-        {"reason_given": "justify" in met, "decision_recorded": True},
-    )
-    sources = _sources_of(home.linkage, home.domain("linkage"), records)
+    sources = sources_of(home, records)
+    names = dict(zip(records, _record_names(home, records), strict=True))
     as_of = home.clock().date()
+    facts = request_facts(home, records, justified="justify" in met)
+    request = Request(account.role, account.agency, ask.purpose, facts)
     views = {
         name: authorise(pack, request, name, pack.sources[name].fields, as_of, met)
         for name in sorted(set(sources.values()))
     }
-    names = dict(zip(records, _record_names(home, records), strict=True))
-    decided = Decided(request, records, sources, names, {}, views, [], [], ("", {}))
+    decided = Decided(request, records, sources, names, {}, views, [], [], ("", {}, frozenset()))
     _load_states(home, ask.person, decided)
     _require_something(home, decided, met)
     _shadow(home, decided)
@@ -111,10 +117,10 @@ def _record_names(home: Home, records: list[bytes]) -> list[str]:
     return [domain.text(sealed) for sealed in domain.seal(records)]
 
 
-def _sources_of(engine: Engine, domain: Domain, records: list[bytes]) -> dict[bytes, str]:
+def sources_of(home: Home, records: list[bytes]) -> dict[bytes, str]:
     """Return the source of each record, as the linkage store knows it."""
-    sealed = dict(zip(domain.seal(records), records, strict=True))
-    with engine.connect() as connection:
+    sealed = dict(zip(home.domain("linkage").seal(records), records, strict=True))
+    with home.linkage.connect() as connection:
         rows = connection.execute(
             encoding.select()
             .with_only_columns(encoding.c.record, encoding.c.source)
@@ -125,27 +131,18 @@ def _sources_of(engine: Engine, domain: Domain, records: list[bytes]) -> dict[by
 
 def _load_states(home: Home, person: str, decided: Decided) -> None:
     """Read flags of the person and of each record from the trusted tables; absent is unknown."""
-    words = home.pack.vocabulary
+    rows = record_rows(home, decided.names.values())
     with Session(reading(home.casework)) as session:
         subject = session.get(SubjectState, person)
-        rows = session.exec(
-            select(RecordFlag).where(col(RecordFlag.record).in_(list(decided.names.values())))
-        ).all()
-    person_flags: dict[str, str] = dict(subject.flags) if subject else {}
-    decided.subject = (subject.link_run if subject else "", dict(person_flags))
-    set_flags = {(row.record, row.flag): row.value for row in rows}
-    for (_, flag), value in set_flags.items():
-        # A marker that came with a delivery counts at once, before the next link has seen it.
-        if flag in words.subject_flags and value == "y":
-            person_flags[flag] = "y"
+    complete = declared(home)
+    flags = subject_flags(home, subject, rows, complete)
+    decided.subject = (
+        subject.link_run if subject else "",
+        dict(subject.flags) if subject else {},
+        complete,
+    )
     for record, name in decided.names.items():
-        defaults = home.pack.sources[decided.sources[record]].record_defaults
-        flags = {flag: person_flags[flag] for flag in words.subject_flags if flag in person_flags}
-        for flag in words.record_flags:
-            stated = set_flags.get((name, flag)) or defaults.get(flag)
-            if stated:
-                flags[flag] = stated
-        decided.states[record] = flags
+        decided.states[record] = record_state(home, decided.sources[record], name, flags, rows)
 
 
 def _require_something(home: Home, decided: Decided, met: frozenset[str]) -> None:
@@ -159,6 +156,8 @@ def _require_something(home: Home, decided: Decided, met: frozenset[str]) -> Non
         for name, answer in view.fields.items():
             if view.level(name, state) > Level.REFUSE:
                 owed.update(answer.obligations)
+                if "notify" in answer.obligations:
+                    decided.tell.add(pack.giver(pack.sources[source]))
                 if answer.basis:
                     bases.add(answer.basis)
     if not bases:
@@ -196,7 +195,10 @@ def _refusal(home: Home, decided: Decided, met: frozenset[str]) -> PolicyRefused
 
 
 def _shadow(home: Home, decided: Decided) -> None:
-    """Let casbin decide again; a disagreement refuses and is in the trail as FG-REV-05."""
+    """Let casbin decide again; a disagreement refuses and is in the trail as FG-REV-05.
+
+    casbin answers by category, so fields of one category in one state are one question.
+    """
     as_of = home.clock().date()
     for source, view in decided.views.items():
         spec = home.pack.sources[source]
@@ -205,13 +207,19 @@ def _shadow(home: Home, decided: Decided) -> None:
             for record, name in decided.sources.items()
             if name == source
         }
+        asked: dict[tuple[object, ...], Level] = {}
         for name in view.fields:
+            field_spec = spec.fields[name]
+            law = (field_spec.category, field_spec.gateways, field_spec.agreements,
+                   field_spec.purposes, field_spec.retention_years)  # fmt: skip
             for items in states:
-                state = dict(items)
+                state, key = dict(items), (law, items)
                 level = view.level(name, state)
-                if level > Level.REFUSE and level != _second(
-                    home.pack, decided, spec, name, state, as_of
-                ):
+                if level == Level.REFUSE:
+                    continue
+                if key not in asked:
+                    asked[key] = _second(home.pack, decided, spec, name, state, as_of)
+                if level != asked[key]:
                     raise PolicyRefused(
                         "FG-REV-05",
                         "the two policy engines disagree, so nothing is shown",
@@ -228,7 +236,11 @@ def _second(
     as_of: date,
 ) -> Level:
     bases, _ = open_bases(pack, decided.request, spec, spec.fields[name], as_of)
-    return shadow_level(pack, decided.request, spec, name, state, bases)
+    try:
+        return shadow_level(pack, decided.request, spec, name, state, bases)
+    except PolicyFault:
+        # A second opinion that could not be given is not agreement.
+        return Level.REFUSE
 
 
 def recheck(session: Session, home: Home, ask: Ask, decided: Decided) -> None:
@@ -241,9 +253,11 @@ def recheck(session: Session, home: Home, ask: Ask, decided: Decided) -> None:
     ):
         raise PolicyRefused("FG-REV-01", "that account changed just now", "Sign in again.")
     subject = session.get(SubjectState, ask.person)
+    complete = frozenset(session.exec(select(FlagRegister.flag)).all())
     if (
         subject.link_run if subject else "",
         dict(subject.flags) if subject else {},
+        complete,
     ) != decided.subject:
         raise _changed()
     words = home.pack.vocabulary

@@ -169,7 +169,7 @@ _REASON = "Strategy discussion today; need to know which services know this chil
 _ASKS = (
     ("demo.social_worker", "safeguard_child", "CASE-1001", _REASON),
     ("demo.school_lead", "school_safeguarding", "CASE-1002", "Pupil stopped attending; who helps them?"),
-    ("demo.police_analyst", "crime_prevention", "CASE-1003", "Checking victims before a local operation."),
+    ("demo.police_staff", "crime_prevention", "CASE-1003", "Checking victims before a local operation."),
     ("demo.social_worker", "safeguard_child", "CASE-1004", "curious"),
     ("demo.social_worker", "enforcement", "CASE-1005", _REASON),
     ("demo.ig_lead", "safeguard_child", "CASE-1006", _REASON),

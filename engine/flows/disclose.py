@@ -15,7 +15,9 @@ from typing import Any
 from engine.domain.ids import from_day_number
 from engine.intake.contract import Contract
 from engine.intake.prepare import OPEN_END
-from policies.model import Level, Source, State, View
+from policies.model import Field, Level, Source, State
+from policies.transforms import form_of, quarter
+from policies.view import View
 from scoring.tables import Kind, Tables
 
 LEVEL_WORDS = {
@@ -81,8 +83,8 @@ def visible_content(source: Source, view: View, state: State) -> bool:
     return any(view.level(name, state) >= Level.EXISTS for name in content)
 
 
-def disclose(held: list[Held], tables: Tables) -> Disclosure:
-    """Return what may be shown of the records in `held`."""
+def disclose(held: list[Held], tables: Tables, as_of: date) -> Disclosure:
+    """Return what may be shown of the records in `held` on a day; what is past retention is not."""
     result = Disclosure()
     values: dict[tuple[str, str, str, int], list[str]] = {}
     ordered = sorted(held, key=lambda one: (_rank(one.source.agency), one.source.id))
@@ -96,7 +98,7 @@ def disclose(held: list[Held], tables: Tables) -> Disclosure:
             if spec.part is None or spec.part not in one.identity:
                 continue
             level = one.view.level(name, one.state)
-            shown = identity_value(spec.part, one.identity[spec.part], level)
+            shown = identity_value(spec, one.identity[spec.part], level)
             if shown is None:
                 continue
             result.fields.append(f"{one.source.id}.{name}")
@@ -105,7 +107,7 @@ def disclose(held: list[Held], tables: Tables) -> Disclosure:
             sources = values.setdefault((spec.part, label, shown, int(level)), [])
             if one.source.title not in sources:
                 sources.append(one.source.title)
-        result.facts += _facts(one, tables, result.fields)
+        result.facts += _facts(one, tables, result.fields, as_of)
     order = list(PARTS)
     for (part, label, shown, number), sources in sorted(
         values.items(), key=lambda item: order.index(item[0][0])
@@ -130,26 +132,18 @@ def _rank(agency: str) -> int:
     return _FAMILY_ORDER.index(agency) if agency in _FAMILY_ORDER else len(_FAMILY_ORDER)
 
 
-def identity_value(part: str, value: str, level: Level) -> str | None:
-    """Return an identity value at a level, or None when nothing of it is shown."""
-    if level == Level.CLEAR:
-        if part == "birth_date":
-            return plain_date(date.fromisoformat(value))
-        return _SEXES.get(value, value) if part == "sex" else value
+def identity_value(spec: Field, value: str, level: Level) -> str | None:
+    """Return an identity value at a level, or None when nothing of it is shown.
+
+    Below a range nothing of an identity is shown at all: that there is a name says nothing.
+    """
     if level < Level.BANDED:
         return None
-    if part == "birth_date":
-        return f"born in {value[:4]}"
-    if part == "postcode":
-        return f"{value.replace(' ', '')[:-3]} area"
-    if part == "address":
-        return "held, not shown in full"
-    return f"{value[:1]}..." if part in ("given_name", "surname", "preferred_name") else None
-
-
-def quarter(day: date) -> str:
-    """Return the quarter of a year that a date is banded to."""
-    return f"{day.year}, quarter {(day.month - 1) // 3 + 1}"
+    if level is Level.CLEAR and spec.part == "birth_date":
+        return plain_date(date.fromisoformat(value))
+    if level is Level.CLEAR and spec.part == "sex":
+        return _SEXES.get(value, value)
+    return form_of(spec, value, level)
 
 
 def plain_date(day: date) -> str:
@@ -157,7 +151,7 @@ def plain_date(day: date) -> str:
     return f"{day.day} {day.strftime('%B %Y')}"
 
 
-def _facts(one: Held, tables: Tables, used: list[str]) -> list[dict[str, Any]]:
+def _facts(one: Held, tables: Tables, used: list[str], as_of: date) -> list[dict[str, Any]]:
     kinds = tables.kind_by_id()
     roles = {number: name for name, number in tables.roles.items()}
     governing = {
@@ -171,13 +165,20 @@ def _facts(one: Held, tables: Tables, used: list[str]) -> list[dict[str, Any]]:
         if kind is None or kind.name not in governing:
             continue
         name = governing[kind.name]
-        level = one.view.level(name, one.state)
+        level = one.view.level_on(one.source.fields[name], one.state, _last_day(row), as_of)
         if level < Level.TOKEN:
             continue
         used.append(f"{one.source.id}.{name}")
         role = row.get("role", 0)
         facts.append(_fact(kind, row, level, one.source.title, roles.get(role, "")))
     return facts
+
+
+def _last_day(row: Mapping[str, Any]) -> date | None:
+    """Return the day from which retention runs: of an event its day, of a state its last."""
+    if "day" in row:
+        return from_day_number(row["day"])
+    return None if row["end"] == OPEN_END else from_day_number(row["end"])
 
 
 def _kind_names(kind: object) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from engine.identity.keys import (
 from engine.identity.pseudonyms import Domain, domain, self_test
 from engine.settings import Settings
 from engine.store.session import make_engine, reading
-from engine.store.tables import Delivery, LinkRun, PolicyPointer
+from engine.store.tables import AgreementStop, Delivery, LinkRun, PolicyPointer
 from engine.warehouse.files import Warehouse
 from policies.model import Pack
 from scoring.tables import Tables
@@ -58,6 +58,8 @@ class Home:
     randomness: Randomness = system_randomness
     arrow: Callable[[str], None] = no_arrow
     _rings: dict[str, Keyring] = field(default_factory=dict, repr=False)
+    _packs: dict[str, Pack] = field(default_factory=dict, repr=False)
+    _current: Pack | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # The scoring process has a working folder of its own, so no path may be relative.
@@ -146,36 +148,79 @@ class Home:
         """The scoring tables."""
         return scoring.tables.load_tables(scoring.tables.shipped())
 
-    @cached_property
-    def pack(self) -> Pack:
-        """The active policy, loaded from the home's own copy.
+    @property
+    def draft(self) -> tuple[Path, Path]:
+        """Folders of the register and the pack that IG edits; a draft until it is activated."""
+        return self.path / "pack" / "gateways", self.path / "pack" / "policies"
+
+    def version_folders(self, version: str) -> tuple[Path, Path]:
+        """Folders of a version that is or was active; nothing in them changes any more."""
+        folder = self.path / "pack" / "versions" / version
+        return folder / "gateways", folder / "policies"
+
+    def stored_pack(self, version: str) -> Pack:
+        """Load a version that was active once, to decide as it did (LAW-12).
 
         Raises:
-            ConfigError: ``FG-POL-05`` when the copy was edited and not activated.
+            ConfigError: ``FG-POL-05`` when it is not kept here, or is no longer what it was.
         """
-        pack = policies.load.load_pack(
-            self.path / "pack" / "gateways", self.path / "pack" / "policies"
-        )
-        check_kinds(pack, self.tables)
-        with Session(reading(self.casework)) as session:
-            pointer = session.get(PolicyPointer, 1)
-        if pointer is None or pointer.version != pack.version:
+        known = self._packs.get(version)
+        if known is not None:
+            return known
+        folders = self.version_folders(version)
+        if not version or not folders[1].is_dir():
             raise ConfigError(
                 "FG-POL-05",
-                "the pack in this home is not the version that is active",
-                "Restore it, or have it reviewed and run fieldgate policy activate.",
+                "that version of the policy is not kept in this home",
+                "Restore pack/versions from a backup, or name a version of policy changes.",
             )
+        pack = policies.load.load_pack(*folders)
+        if pack.version != version:
+            raise ConfigError(
+                "FG-POL-05",
+                "the kept policy is not the version that was activated",
+                "Restore pack/versions from a backup; the trail names the version.",
+            )
+        check_kinds(pack, self.tables)
+        self._packs[version] = pack
         return pack
 
+    @property
+    def pack(self) -> Pack:
+        """The active policy with the agreements that are suspended today.
+
+        It is read again for every flow (`refresh_policy`), and swapped by reference: a decision is
+        made under one version or the other, never under a mixture.
+
+        Raises:
+            ConfigError: ``FG-POL-05`` no version is active, or the kept one was changed.
+        """
+        if self._current is None:
+            version, stops = self._pointer()
+            if not version:
+                raise ConfigError(
+                    "FG-POL-05",
+                    "no policy is active in this home",
+                    "Run fieldgate policy activate.",
+                )
+            stored = self.stored_pack(version)
+            self._current = replace(stored, register=replace(stored.register, suspended=stops))
+        return self._current
+
     def refresh_policy(self) -> None:
-        """Forget a cached pack when another process has activated another version."""
-        cached = self.__dict__.get("pack")
-        if cached is None:
-            return
+        """Forget the policy of this process when another one was activated or something stopped."""
+        current = self._current
+        if current is not None and self._pointer() != (
+            current.version,
+            current.register.suspended,
+        ):
+            self._current = None
+
+    def _pointer(self) -> tuple[str, frozenset[str]]:
         with Session(reading(self.casework)) as session:
             pointer = session.get(PolicyPointer, 1)
-        if pointer is not None and pointer.version != cached.version:
-            del self.__dict__["pack"]
+            stops = frozenset(session.exec(select(AgreementStop.agreement)).all())
+        return (pointer.version if pointer else ""), stops
 
     def link_runs(self) -> list[str]:
         """Return the published link runs, oldest first; memberships of others do not count."""

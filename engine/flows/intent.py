@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from opentelemetry.trace import Span
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from audit.errors import AuditFault
 from audit.event import make_event
@@ -33,7 +33,7 @@ from engine.domain.errors import (
 from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.store.session import reading
-from engine.store.tables import FlowCommit, PolicyPointer
+from engine.store.tables import AgreementStop, FlowCommit, PolicyPointer
 from engine.telemetry import arrow_span, span, trace_ids
 
 Result = TypeVar("Result")
@@ -102,10 +102,15 @@ class Flow:
             publish: Re-reads what the decision rests on, decides, and writes. It raises to refuse.
         """
         self.arrow("commit")
-        policy = self.home.pack.version
+        pack = self.home.pack
         with Session(self.home.casework, expire_on_commit=False) as session:
             pointer = session.get(PolicyPointer, 1)
-            if pointer is None or pointer.version != policy:
+            stops = frozenset(session.exec(select(AgreementStop.agreement)).all())
+            if (
+                pointer is None
+                or pointer.version != pack.version
+                or stops != pack.register.suspended
+            ):
                 raise ConfigError(
                     "FG-POL-06",
                     "the policy changed while this was running",

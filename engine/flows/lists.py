@@ -9,14 +9,16 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
 from engine.domain.ids import Actor
+from engine.flows.accounts import open_account
 from engine.flows.decision import NOTHING
+from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.reveal import open_account
 from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
 from policies import authorise
+from policies.matrix import plain_state
 from policies.model import Level, Request, State
 from scoring.tables import ListRule
 
@@ -29,7 +31,11 @@ OUTCOMES = {
 
 # Pages about lists and evidence are opened under the purpose that was declared at sign-in, with the
 # statement made there that looking serves a child's welfare and is not more detrimental to the child.
-STANDING_FACTS = {"reason_given": True, "decision_recorded": True}
+STANDING_FACTS = {
+    "reason_given": True,
+    "not_more_detrimental": True,
+    "decision_recorded": True,
+}
 
 
 def level_of(home: Home, account: Account, source: str, name: str, state: State) -> Level:
@@ -38,6 +44,7 @@ def level_of(home: Home, account: Account, source: str, name: str, state: State)
     Raises:
         PolicyRefused: ``FG-REV-03``.
     """
+    suspended(home, account)
     request = Request(account.role, account.agency, account.purpose, STANDING_FACTS)
     view = authorise(home.pack, request, source, [name], home.clock().date(), frozenset())
     level = view.level(name, state)
@@ -62,20 +69,21 @@ def in_full(home: Home, account: Account, source: str, name: str, state: State) 
         )
 
 
-def list_state() -> State:
+def list_state(home: Home) -> State:
     """State of a list as a whole: its inputs were filtered, and each person is looked at alone."""
-    return {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
+    return plain_state(home.pack)
 
 
 def withdrawn(home: Home, run: ScoreRun) -> set[str]:
-    """References of people a record of whom was restricted or embargoed since the run.
+    """References of people a record of whom was closed since the run.
 
     A refused record counts nowhere: until the next run leaves it out, the person is not shown.
     """
     with Session(reading(home.casework)) as session:
         rows = session.exec(
             select(RecordFlag.record, RecordFlag.set_at).where(
-                col(RecordFlag.flag).in_(["restricted", "embargoed"]), RecordFlag.value == "y"
+                col(RecordFlag.flag).in_(sorted(home.pack.vocabulary.closing_flags)),
+                RecordFlag.value == "y",
             )
         ).all()
     since = [record for record, set_at in rows if _utc(set_at) >= _utc(run.published_at)]
@@ -120,7 +128,7 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
         actor = Actor(user, account.agency, account.role, auth)
     with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
         if user is not None:
-            in_full(home, account, "engine.lists", "review_list", list_state())
+            in_full(home, account, "engine.lists", "review_list", list_state(home))
         run = latest_run(home)
         answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {}}
         if run is not None:
@@ -178,7 +186,7 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
     account = open_account(home, user, auth)
     actor = Actor(user, account.agency, account.role, auth)
     with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
-        in_full(home, account, "engine.lists", "review_list", list_state())
+        in_full(home, account, "engine.lists", "review_list", list_state(home))
         if outcome not in OUTCOMES:
             raise PolicyRefused(
                 "FG-REV-08",

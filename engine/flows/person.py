@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow.compute as pc
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import Actor, from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
-from engine.flows.decision import NOTHING
-from engine.flows.disclose import quarter
+from engine.flows.accounts import open_account
+from engine.flows.decision import NOTHING, sources_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lists import in_full, latest_run, level_of, list_state, withdrawn
-from engine.flows.reveal import open_account
+from engine.flows.states import counts, record_rows, subject_flags
 from engine.linkage.index import records_of, resolve
 from engine.store.session import reading
-from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun, SubjectState
+from engine.store.tables import Account, ReviewItem, ScoreRun, SubjectState
 from policies.model import Level, State
+from policies.transforms import quarter
 from scoring.tables import ONE, TRACKS, Tables
 
 TRACK_WORDS = {"harmed": "may be harmed", "harming": "may harm others"}
@@ -42,7 +43,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
         audit = home.domain("audit")
         details["subject"] = audit.text(audit.seal([person_id])[0])
         # Decided before it is looked up, so that a refusal does not tell whether somebody is there.
-        in_full(home, account, "engine.scores", "score", list_state())
+        in_full(home, account, "engine.scores", "score", list_state(home))
         run, state, found = _find(home, person_id)
         flags = _flags_of(home, state, found)
         for source, name in (
@@ -103,15 +104,8 @@ def _flags_of(home: Home, state: SubjectState, person_id: bytes) -> State:
     ids = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
     record = home.domain("record")
     names = [record.text(sealed) for sealed in record.seal(ids)]
-    flags = {**state.flags, "restricted": "n", "embargoed": "n"}
-    with Session(reading(home.casework)) as session:
-        rows = session.exec(
-            select(RecordFlag).where(col(RecordFlag.record).in_(names), RecordFlag.value == "y")
-        ).all()
-        for row in rows:
-            if row.flag in home.pack.vocabulary.subject_flags:
-                flags[row.flag] = "y"
-    return flags
+    flags = subject_flags(home, state, record_rows(home, names))
+    return {**flags, **dict.fromkeys(home.pack.vocabulary.closing_flags, "n")}
 
 
 def _entries(home: Home, run: ScoreRun, person: str) -> list[dict[str, Any]]:
@@ -217,8 +211,13 @@ def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
     """All thirty indicators with the newest evidence; an empty one says "no data", never "no"."""
     ids = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
     record = home.domain("record")
-    closed = _closed_records(home)
-    names = [sealed for sealed in record.seal(ids) if record.text(sealed) not in closed]
+    sealed_by_name = {record.text(sealed): sealed for sealed in record.seal(ids)}
+    rows, source_of = record_rows(home, sealed_by_name), sources_of(home, ids)
+    names = [
+        sealed
+        for (name, sealed), one in zip(sealed_by_name.items(), ids, strict=True)
+        if one in source_of and counts(home, source_of[one], name, rows)
+    ]
     order = home.published()
     kinds = home.tables.kind_by_id()
     last: dict[str, int] = {}
@@ -236,16 +235,6 @@ def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
         }
         for code, label in INDICATORS.items()
     ]
-
-
-def _closed_records(home: Home) -> set[str]:
-    with Session(reading(home.casework)) as session:
-        rows = session.exec(
-            select(RecordFlag.record).where(
-                col(RecordFlag.flag).in_(["restricted", "embargoed"]), RecordFlag.value == "y"
-            )
-        ).all()
-    return set(rows)
 
 
 def _associates(

@@ -13,6 +13,8 @@ from sqlmodel import Session, select
 from audit.event import commitment
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import Actor
+from engine.flows.access import working_day_after
+from engine.flows.accounts import open_account
 from engine.flows.decision import MIN_REASON, NOTHING, Ask, Decided, decide, recheck
 from engine.flows.disclose import Disclosure, Held, disclose, visible_content
 from engine.flows.home import Home
@@ -20,7 +22,7 @@ from engine.flows.intent import Flow, record_denial
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
 from engine.store.session import reading
-from engine.store.tables import Account, Reason, Reveal, ReviewItem
+from engine.store.tables import AccessReview, OwedNotice, Reason, Reveal, ReviewItem
 from engine.telemetry import span
 
 
@@ -40,7 +42,8 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
         PolicyRefused: ``FG-REV-01`` to ``FG-REV-05``, with every reason that may be said.
         AuditError: The trail cannot be written, so nothing was opened.
 
-    Audited as ``reidentify`` for a list entry and ``consultation`` for a known person, before
+    Audited as ``break_glass`` for immediate danger, else as ``reidentify`` for a list entry and
+    ``consultation`` for a known person, before
     anything is decided and again with what was shown. The reason's text stands outside the trail
     behind a salted commitment.
     """
@@ -58,6 +61,8 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
         details["subject"] = audit.text(audit.seal([person_id])[0])
     actor = Actor(ask.user, account.agency, account.role, auth)
     event = "reidentify" if kind == "identify" else "consultation"
+    if ask.purpose == home.pack.vocabulary.break_glass_purpose:
+        event = "break_glass"
     with Flow(home, "reveal", event, actor, details) as flow:
         _keep_reason(home, flow.intent, salt, ask.reason)
         decided = decide(flow, ask, account, person_id)
@@ -120,24 +125,6 @@ def _purposes(home: Home) -> dict[str, str]:
     return home.pack.register.vocabulary.purposes
 
 
-def open_account(home: Home, user: str, auth: str) -> Account:
-    """Return an active account, or put the refusal into the trail and refuse.
-
-    Raises:
-        PolicyRefused: ``FG-REV-01``.
-    """
-    with Session(reading(home.casework)) as session:
-        found = session.get(Account, user)
-    if found is None or not found.active:
-        record_denial(home, Actor("unknown", "", "", auth), "FG-REV-01")
-        error = PolicyRefused(
-            "FG-REV-01", "that user has no active account here", "Ask the operator to add one."
-        )
-        error.audited = True
-        raise error
-    return found
-
-
 def _is_listed(home: Home, person: str) -> bool:
     with Session(reading(home.casework)) as session:
         return (
@@ -177,6 +164,12 @@ def _publish(session: Session, flow: Flow, ask: Ask, kind: str, decided: Decided
         expires_at=now + timedelta(minutes=decided.minutes),
     )
     session.add(grant)
+    # What is owed afterwards is queued where the grant is: neither can be there without the other.
+    for agency in sorted(decided.tell - {decided.request.agency}):
+        session.add(OwedNotice(reveal=grant.id, agency=agency, queued_at=now))
+    if decided.review_days is not None:
+        due = working_day_after(now.date(), decided.review_days)
+        session.add(AccessReview(reveal=grant.id, user=ask.user, due=due.isoformat()))
     return grant
 
 
@@ -223,7 +216,7 @@ def _open(home: Home, decided: Decided) -> Disclosure:
         )
         for record in allowed
     ]
-    return disclose(held, home.tables)
+    return disclose(held, home.tables, home.clock().date())
 
 
 def _outcome(

@@ -20,12 +20,13 @@ from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, day_number
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.flows.submit import UNKNOWN_MONTH
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
-from engine.linkage.index import current_membership, read_encodings
+from engine.linkage.index import current_membership, read_encodings, records_of_source
 from engine.store.session import reading
-from engine.store.tables import Delivery, LinkRun, RecordFlag, ReviewItem, ScoreRun
+from engine.store.tables import Delivery, LinkRun, ReviewItem, ScoreRun
 from engine.telemetry import span
 from policies import admit
 
@@ -167,34 +168,30 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
 
 
 def _restricted(home: Home) -> list[str]:
-    """Records that count nowhere: restricted or embargoed (DESIGN 4)."""
-    domain = home.domain("record")
-    with Session(reading(home.casework)) as session:
-        rows = session.exec(
-            select(RecordFlag).where(
-                col(RecordFlag.flag).in_(["restricted", "embargoed"]),
-                RecordFlag.value == "y",
-            )
-        ).all()
-        names = sorted({row.record for row in rows})
-    ids = [domain.parse(name) for name in names]
+    """Records that count nowhere: a closing flag holds, or is not known (DESIGN 4)."""
+    domain, linkage = home.domain("record"), home.domain("linkage")
+    names = closed_names(home)
+    for source, flags in uncertain_sources(home).items():
+        sealed = records_of_source(home.linkage, source, home.published())
+        held = [domain.text(one) for one in domain.seal(linkage.open(sealed))]
+        rows = record_rows(home, held)
+        names |= {one for one in held if any(rows.get((one, flag)) != "n" for flag in flags)}
+    ids = [domain.parse(name) for name in sorted(names)]
     return [sealed.hex() for sealed in domain.seal(ids)]
 
 
 def _admitted(home: Home, loaded: set[str]) -> dict[str, list[int]]:
     """Kinds of each source that may be used today: past review or end, everything under it stops.
 
-    A source that does not state the handling flags of its records is left out: missing is strictest.
+    A source that closes its records by default is left out; where it leaves a handling flag open, each
+    record must state it (see `_restricted`): missing is strictest.
     """
     numbers, kinds = home.source_numbers(), home.tables.kinds
     today = home.clock().date()
     found: dict[str, list[int]] = {}
     for source_id in sorted(loaded):
         source = home.pack.sources.get(source_id)
-        if source is None or source.record_defaults != {
-            "restricted": "n",
-            "embargoed": "n",
-        }:
+        if source is None or "y" in source.record_defaults.values():
             continue
         contract = contract_of(source)
         answer = admit(

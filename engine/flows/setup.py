@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
 from sqlmodel import Session, select
@@ -17,7 +18,16 @@ from engine.flows.intent import Flow
 from engine.linkage.index import records_of
 from engine.settings import Settings
 from engine.store.session import reading
-from engine.store.tables import Account, FlowCommit, PolicyPointer, RecordFlag, SubjectState
+from engine.store.tables import (
+    Account,
+    AgreementStop,
+    FlagRegister,
+    FlowCommit,
+    PolicyPointer,
+    RecordFlag,
+    SubjectState,
+)
+from policies.model import Pack
 
 DEMO_ACCOUNTS = (
     (
@@ -49,14 +59,26 @@ DEMO_ACCOUNTS = (
         "school_safeguarding",
     ),
     (
-        "demo.police_analyst",
-        "Police analyst (demo)",
+        "demo.police_staff",
+        "Police staff (demo)",
         "police",
-        "police_analyst",
+        "police_staff",
         "crime_prevention",
     ),
+    ("demo.youth_justice", "Youth offending team (demo)", "youth_justice", "youth_justice_worker",
+     "safeguard_child"),
+    ("demo.gp", "Safeguarding GP (demo)", "gp", "safeguarding_gp", "safeguard_child"),
+    ("demo.benefits", "Benefits team (demo)", "benefits", "benefits_officer", "financial_support"),
+    ("demo.employment", "Employment and skills (demo)", "employment", "employment_adviser",
+     "neet_support"),
     ("demo.ig_lead", "Governance lead (demo)", "council", "ig_lead", "safeguard_child"),
-)
+    ("demo.dpo", "Data protection officer (demo)", "council", "dpo", "safeguard_child"),
+    ("demo.caldicott", "Caldicott Guardian (demo)", "health", "caldicott_guardian",
+     "safeguard_child"),
+    ("demo.police_ig", "Force information manager (demo)", "police", "police_ig",
+     "crime_prevention"),
+    ("demo.ig_officer", "Governance officer (demo)", "council", "ig_lead", "safeguard_child"),
+)  # fmt: skip
 
 
 def operator(home_profile: str, user: str) -> Actor:
@@ -103,10 +125,13 @@ def init(
         clock=clock,
         randomness=randomness,
     )
-    activate_policy(home, user)
+    first_policy(home, user)
     if profile == "demo":
+        trained = (clock().date() + timedelta(days=365)).isoformat()
         for user_id, label, agency, role, purpose in DEMO_ACCOUNTS:
-            add_account(home, user_id, label, agency, role, purpose, by=user)
+            add_account(home, user_id, label, agency, role, purpose, by=user, training=trained)
+        for flag in ("adopted", "staff_kin", "victim_safety"):
+            declare_register(home, flag, user)
     home.close()
     # Only a finished home takes its name, so that a killed command can simply be run again.
     if path.exists():
@@ -126,51 +151,92 @@ def _clear_unfinished(building: Path) -> None:
         shutil.rmtree(building)
 
 
-def activate_policy(home: Home, user: str) -> str:
-    """Make the pack that stands in the home the active policy and return its version.
+def first_policy(home: Home, user: str) -> str:
+    """Make the pack that came with a new home its first active policy and return its version.
 
-    Two approvers come with a later change; today one operator acts and the trail names them.
+    Every later version goes through `engine.flows.policy_change`: proposed by one person, approved
+    by others.
 
     Raises:
-        GatewayFault, PolicyFault: The pack does not load; the old version stays active.
+        GatewayFault, PolicyFault: The pack does not load.
+        ConfigError: ``FG-POL-11`` a policy is active already.
     """
-    pack = policies.load.load_pack(home.path / "pack" / "gateways", home.path / "pack" / "policies")
+    pack = policies.load.load_pack(*home.draft)
     check_kinds(pack, home.tables)
-    # The pointer is moved outside `Flow.commit`, which checks the pointer itself.
+    details = {"policy_hash": pack.version, "rules": ["first"]}
     with Flow(
-        home,
-        "activate_policy",
-        "policy_publish",
-        operator(home.profile, user),
-        {"policy_hash": pack.version},
+        home, "first_policy", "policy_publish", operator(home.profile, user), details
     ) as flow:
+        keep_version(home, pack)
+        # The pointer is made outside `Flow.commit`, which checks the pointer itself.
         with Session(home.casework) as session:
-            pointer = session.get(PolicyPointer, 1)
-            now = home.clock()
-            if pointer is None:
-                session.add(
-                    PolicyPointer(version=pack.version, activated_at=now, activated_by=user)
+            if session.get(PolicyPointer, 1) is not None:
+                raise ConfigError(
+                    "FG-POL-11",
+                    "a policy is active in this home already",
+                    "Propose the new one: fieldgate policy propose.",
                 )
-            else:
-                pointer.version, pointer.activated_at, pointer.activated_by = (
-                    pack.version, now, user
-                )  # fmt: skip
+            now = home.clock()
+            session.add(PolicyPointer(version=pack.version, activated_at=now, activated_by=user))
             session.add(FlowCommit(intent=flow.intent, flow=flow.name, committed_at=now))
             session.commit()
         flow.committed = True
-        home.__dict__.pop("pack", None)
-        flow.finish({"policy_hash": pack.version})
+        home.refresh_policy()
+        flow.finish(details)
     return pack.version
 
 
+def keep_version(home: Home, pack: Pack) -> None:
+    """Keep a copy of the draft under its hash; a copy that is there already is the same text.
+
+    Raises:
+        ConfigError: ``FG-POL-12`` the draft changed while it was copied.
+    """
+    target = home.path / "pack" / "versions" / pack.version
+    if target.exists():
+        return
+    building = target.with_name(f"{pack.version}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    for source, name in zip(home.draft, ("gateways", "policies"), strict=True):
+        shutil.copytree(source, building / name)
+    if (
+        policies.load.load_pack(building / "gateways", building / "policies").version
+        != pack.version
+    ):
+        shutil.rmtree(building)
+        raise ConfigError("FG-POL-12", "the draft changed while it was copied", "Try again.")
+    building.rename(target)
+
+
 def add_account(
-    home: Home, user: str, label: str, agency: str, role: str, purpose: str, *, by: str
+    home: Home,
+    user: str,
+    label: str,
+    agency: str,
+    role: str,
+    purpose: str,
+    *,
+    by: str,
+    training: str | None = None,
 ) -> Entry:
     """Add or replace an account.
 
+    Args:
+        home: The home.
+        user: Name of the account.
+        label: How it is shown.
+        agency: Agency whose staff the person is.
+        role: Role of the pack.
+        purpose: Purpose the role works under.
+        by: Who adds it.
+        training: Last day on which the person's training counts, year-month-day; a role that needs
+            training is suspended without one (LAW-14).
+
     Raises:
-        ConfigError: ``FG-ACC-01`` when the agency does not hold the role or the purpose is unknown.
+        ConfigError: ``FG-ACC-01`` when the agency does not hold the role or the purpose is unknown,
+            ``FG-ACC-02`` when the training date is none.
     """
+    _must_be_a_date(training)
     known = home.pack.vocabulary.roles.get(role)
     if (
         known is None
@@ -195,10 +261,29 @@ def add_account(
             if found is not None:
                 session.delete(found)
                 session.flush()
-            session.add(Account(user=user, label=label, agency=agency, role=role, purpose=purpose))
+            session.add(
+                Account(
+                    user=user,
+                    label=label,
+                    agency=agency,
+                    role=role,
+                    purpose=purpose,
+                    training_until=training,
+                )
+            )
 
         flow.commit(publish)
         return flow.finish({"grant": f"{role}@{agency}"})
+
+
+def _must_be_a_date(training: str | None) -> None:
+    try:
+        if training is not None:
+            date.fromisoformat(training)
+    except ValueError:
+        raise ConfigError(
+            "FG-ACC-02", "the training date is not year-month-day", "Write 2027-11-25."
+        ) from None
 
 
 def accounts(home: Home) -> list[Account]:
@@ -206,6 +291,61 @@ def accounts(home: Home) -> list[Account]:
     with Session(reading(home.casework), expire_on_commit=False) as session:
         found = session.exec(select(Account).where(Account.active).order_by(Account.user))
         return list(found.all())
+
+
+def declare_register(home: Home, flag: str, user: str) -> Entry:
+    """State that the host's register of a subject flag is complete.
+
+    From then on somebody of whom no record states the flag does not bear it; before, it is unknown
+    and takes the strictest reading.
+
+    Raises:
+        ConfigError: ``FG-FLAG-01`` the flag is no subject flag, or one that no register decides.
+
+    Audited as ``config``.
+    """
+    if flag not in home.pack.vocabulary.subject_flags - {"child"}:
+        raise ConfigError("FG-FLAG-01", "the flag or its value is unknown", "Use a subject flag.")
+    details = {"rules": ["register", flag]}
+    with Flow(home, "register", "config", operator(home.profile, user), details) as flow:
+
+        def publish(session: Session) -> None:
+            session.merge(FlagRegister(flag=flag, declared_by=user, declared_at=home.clock()))
+
+        flow.commit(publish)
+        return flow.finish(details)
+
+
+def stop_agreement(home: Home, agreement: str, user: str, *, stopped: bool) -> Entry:
+    """Suspend an agreement, or let it carry data again; everything under it stops at once.
+
+    Raises:
+        ConfigError: ``FG-AGR-01`` no such agreement, ``FG-AGR-02`` it is that way already.
+
+    Audited as ``config`` with the agreement's id.
+    """
+    if agreement not in home.pack.register.agreements:
+        raise ConfigError("FG-AGR-01", "no agreement has that id", "See fieldgate agreement list.")
+    details = {"rules": ["suspend" if stopped else "resume", agreement]}
+    actor = operator(home.profile, user)
+    with Flow(home, "agreement", "config", actor, details) as flow:
+
+        def publish(session: Session) -> None:
+            found = session.get(AgreementStop, agreement)
+            if (found is not None) is stopped:
+                raise ConfigError(
+                    "FG-AGR-02", "the agreement is that way already", "Nothing is to be done."
+                )
+            if found is not None:
+                session.delete(found)
+            else:
+                session.add(
+                    AgreementStop(agreement=agreement, stopped_by=user, stopped_at=home.clock())
+                )
+
+        flow.commit(publish)
+        home.refresh_policy()
+        return flow.finish(details)
 
 
 def set_flag(home: Home, person: str, flag: str, value: str, user: str) -> Entry:

@@ -9,9 +9,9 @@ from audit.log import read_events
 from audit.verify import Report, verify
 from engine.domain.errors import PolicyRefused
 from engine.domain.ids import Actor
+from engine.flows.accounts import open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.reveal import open_account
 
 # DPA 2018 s.62(4): the uses to which a log may be put.
 USES = {

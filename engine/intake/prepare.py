@@ -16,8 +16,8 @@ from engine.domain.records import Prepared, RowFinding
 from engine.intake.check import Findings, Value, check_column
 from engine.intake.contract import Contract, FieldContract, Yield
 from engine.intake.read import Batch, Opened
-from policies.admit import row_findings
-from policies.model import Admission, Pack
+from policies.admit import Admission, row_findings
+from policies.model import Pack
 
 OPEN_END = 2**31 - 1
 
@@ -170,7 +170,6 @@ def _minimise(kept: _Kept, intake: Intake, prepared: Prepared) -> None:
                         intake.admission,
                         name,
                         {"age_years": age},
-                        from_agency=intake.from_agency,
                         host=intake.host,
                         as_of=intake.today,
                     )

@@ -8,7 +8,7 @@ part gets a new id (linkage.md 4).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -323,3 +323,13 @@ def records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> li
         return sorted(
             bytes(row.record) for row in rows if row.from_run in runs and row.to_run not in runs
         )
+
+
+def records_of_source(engine: Engine, source: str, deliveries: Iterable[str]) -> list[bytes]:
+    """Return the record pseudonyms of a source in published deliveries, in order."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(encoding.c.record, encoding.c.delivery).where(encoding.c.source == source)
+        )
+        known = set(deliveries)
+        return sorted({bytes(row.record) for row in rows if row.delivery in known})

@@ -141,6 +141,7 @@ class Account(SQLModel, table=True):
     role: str = Field(max_length=64)
     purpose: str = Field(max_length=64)
     active: bool = True
+    training_until: str | None = Field(default=None, max_length=10)
 
 
 class WebSession(SQLModel, table=True):
@@ -154,10 +155,80 @@ class WebSession(SQLModel, table=True):
 
 
 class PolicyPointer(SQLModel, table=True):
-    """The version of the policy that is active; anything else in the home's pack is a draft."""
+    """The version of the policy that is active; anything else in the home's pack is a draft.
+
+    `previous` is the version before it, to which one step back leads; empty when there is none.
+    """
 
     id: int = Field(default=1, primary_key=True)
     version: str = Field(max_length=64)
     activated_at: datetime = _moment()
     activated_by: str = Field(max_length=64)
+    previous: str = Field(default="", max_length=64)
     __table_args__ = (CheckConstraint("id = 1"),)
+
+
+class PolicyChange(SQLModel, table=True):
+    """A proposed version of the policy with everything its approvers were shown."""
+
+    id: str = Field(primary_key=True, max_length=40)
+    number: int = Field(index=True, unique=True)
+    version: str = Field(max_length=64)
+    base: str = Field(max_length=64)
+    author: str = Field(max_length=64)
+    proposed_at: datetime = _moment()
+    state: str = Field(max_length=16)
+    shown: dict[str, Any] = _json()
+    __table_args__ = (
+        CheckConstraint("state in ('open', 'active', 'rejected', 'withdrawn', 'replaced')"),
+    )
+
+
+class PolicyAnswer(SQLModel, table=True):
+    """What one person answered about a change: an approval of a kind, an objection, or advice."""
+
+    change: str = Field(primary_key=True, max_length=40)
+    user: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(primary_key=True, max_length=32)
+    agency: str = Field(max_length=64)
+    role: str = Field(max_length=64)
+    answer: str = Field(max_length=16)
+    at: datetime = _moment()
+    __table_args__ = (CheckConstraint("answer in ('approve', 'reject', 'advise')"),)
+
+
+class AgreementStop(SQLModel, table=True):
+    """An agreement that somebody suspended; a row that is there stops everything under it."""
+
+    agreement: str = Field(primary_key=True, max_length=64)
+    stopped_by: str = Field(max_length=64)
+    stopped_at: datetime = _moment()
+
+
+class FlagRegister(SQLModel, table=True):
+    """A register that the host declared complete: who is not in it does not bear the flag."""
+
+    flag: str = Field(primary_key=True, max_length=32)
+    declared_by: str = Field(max_length=64)
+    declared_at: datetime = _moment()
+
+
+class AccessReview(SQLModel, table=True):
+    """A use of break-glass that another person reviews; past `due` the account is restricted."""
+
+    reveal: str = Field(primary_key=True, max_length=40)
+    user: str = Field(max_length=64, index=True)
+    due: str = Field(max_length=10)
+    reviewed_by: str | None = Field(default=None, max_length=64)
+    reviewed_at: datetime | None = _moment(nullable=True)
+    finding: str | None = Field(default=None, max_length=32)
+    __table_args__ = (CheckConstraint("(reviewed_by is null) = (reviewed_at is null)"),)
+
+
+class OwedNotice(SQLModel, table=True):
+    """An agency that must be told that its data was shown, queued with the grant itself."""
+
+    reveal: str = Field(primary_key=True, max_length=40)
+    agency: str = Field(primary_key=True, max_length=64)
+    queued_at: datetime = _moment()
+    told_at: datetime | None = _moment(nullable=True)

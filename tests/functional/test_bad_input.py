@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import policies.load
 from audit.log import DATABASE
 from audit.verify import verify
 from engine.cli.doctor import check_all
@@ -133,7 +134,7 @@ def test_an_expired_agreement_stops_intake_and_says_which(tmp_path: Path) -> Non
         submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
 
     assert caught.value.exit_code == 13
-    assert any("dsa_0001 is not in force" in reason for reason in caught.value.reasons)
+    assert any("agreement dsa_0001 has ended" in reason for reason in caught.value.reasons)
     _nothing_was_kept(home)
     home.close()
 
@@ -360,6 +361,22 @@ def test_when_the_audit_cannot_write_nothing_happens(home: Home, tmp_path: Path)
 def test_an_edited_pack_is_a_draft_until_it_is_activated(home: Home, tmp_path: Path) -> None:
     caps = home.path / "pack" / "policies" / "caps" / "markers.yaml"
     caps.write_text(caps.read_text().replace("level: exists", "level: refuse"))
+    active = home.pack.version
+    fresh = Home(home.path, Settings(), clock=home.clock)
+    receipt = submit(
+        fresh, persons_file(tmp_path / "p.csv", person_row()), agency="council",
+        source="council.persons", actor=OPERATOR,
+    )  # fmt: skip
+    assert receipt["policy_version"] == active
+    assert policies.load.load_pack(*fresh.draft).version != active
+    fresh.close()
+
+
+def test_a_kept_policy_that_was_changed_behind_its_back_is_not_used(
+    home: Home, tmp_path: Path
+) -> None:
+    kept = home.version_folders(home.pack.version)[1] / "caps" / "markers.yaml"
+    kept.write_text(kept.read_text().replace("level: exists", "level: token"))
     fresh = Home(home.path, Settings(), clock=home.clock)
     with pytest.raises(ConfigError, match="FG-POL-05"):
         submit(
@@ -367,9 +384,6 @@ def test_an_edited_pack_is_a_draft_until_it_is_activated(home: Home, tmp_path: P
             source="council.persons", actor=OPERATOR,
         )  # fmt: skip
     fresh.close()
-    code, document, _ = _cli("policy", "activate", "--home", str(home.path))
-    assert code == 0
-    assert document["policy_version"] == Home(home.path, Settings()).pack.version
 
 
 def test_an_init_that_was_killed_can_be_run_again_and_touches_no_other_folder(

@@ -133,7 +133,7 @@ def test_case_and_reason_stand_outside_the_trail_behind_token_and_commitment(
         ({"purpose": "enforcement"}, "FG-REV-03", "is never served"),
         ({"purpose": "no_such_purpose"}, "FG-REV-03", "E01"),
         ({"user": "demo.ig_lead"}, "FG-REV-03", "E12"),
-        ({"user": "demo.school_lead", "purpose": "safeguard_child"}, "FG-REV-03", "E12"),
+        ({"user": "demo.benefits", "purpose": "safeguard_child"}, "FG-REV-03", "E12"),
         ({"user": "nobody"}, "FG-REV-01", ""),
     ],
 )
@@ -300,7 +300,7 @@ def test_no_other_role_sees_lists_or_scores(partnership: Partnership) -> None:
     person = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0][
         "person"
     ]
-    for user in ("demo.front_door", "demo.early_help", "demo.school_lead", "demo.police_analyst",
+    for user in ("demo.front_door", "demo.early_help", "demo.school_lead", "demo.police_staff",
                  "demo.ig_lead"):  # fmt: skip
         with pytest.raises(FieldgateError, match="FG-REV-03"):
             review_lists(home, user, auth="demo")

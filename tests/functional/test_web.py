@@ -22,7 +22,7 @@ USERS = {
     "front_door": "demo.front_door",
     "early_help": "demo.early_help",
     "school_lead": "demo.school_lead",
-    "police_analyst": "demo.police_analyst",
+    "police_staff": "demo.police_staff",
     "ig_lead": "demo.ig_lead",
 }
 OPEN = {"/", "/sign-in", "/sign-out", "/healthz", "/openapi.json"}
@@ -188,7 +188,7 @@ def test_an_incomplete_form_is_422_with_a_summary_that_links_to_the_fields(
 def test_a_refusal_page_says_why_and_what_next(
     client: TestClient, partnership: Partnership
 ) -> None:
-    csrf = _sign_in(client, "police_analyst")
+    csrf = _sign_in(client, "police_staff")
     # A person whose only records the police may not see.
     with Session(partnership.home.casework) as session:
         people = [state.person for state in session.exec(select(SubjectState)).all()]

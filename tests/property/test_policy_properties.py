@@ -13,12 +13,13 @@ import gateways.load
 import policies.load
 from policies import admit, authorise
 from policies.authorise import open_bases
+from policies.matrix import ASSUMED, plain_state
 from policies.model import Cap, Grant, Level, Pack, Request
 from policies.shadow import shadow_level
 
 PACK: Pack = policies.load.load_pack(gateways.load.shipped(), policies.load.shipped())
 TODAY = date(2026, 11, 25)
-FACTS = {"reason_given": True, "decision_recorded": True}
+FACTS = ASSUMED
 MET = frozenset({"justify", "case_ref"})
 FLAGS = sorted(PACK.vocabulary.subject_flags | PACK.vocabulary.record_flags)
 
@@ -63,7 +64,18 @@ def test_removing_a_grant_never_raises_a_level(asked, state, data) -> None:
     requests(), states, st.sampled_from(FLAGS), st.sampled_from("yn"), st.sampled_from(list(Level))
 )
 def test_adding_a_cap_never_raises_a_level(asked, state, flag, value, level) -> None:
-    cap = Cap("cap.new", {flag: value}, frozenset(), frozenset(), frozenset(), level, "say", "x")
+    cap = Cap(
+        "cap.new",
+        {flag: value},
+        frozenset(),
+        frozenset(),
+        frozenset(),
+        frozenset(),
+        level,
+        "say",
+        "x",
+        "x",
+    )
     more = replace(PACK, caps=(*PACK.caps, cap))
     assert _level(more, asked, state) <= _level(PACK, asked, state)
 
@@ -140,7 +152,7 @@ def test_no_field_without_a_gateway_is_ever_visible(asked, state) -> None:
 @pytest.mark.finding("POL-P08")
 @given(requests(), days)
 def test_outside_an_agreements_dates_nothing_is_visible(asked, on) -> None:
-    state = {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
+    state = plain_state(PACK)
     request, source, name = asked
     bases, _ = open_bases(
         PACK, request, PACK.sources[source], PACK.sources[source].fields[name], on
@@ -177,7 +189,7 @@ def test_meeting_fewer_obligations_never_raises_a_level(asked, state, met) -> No
 
 
 def test_the_requests_drawn_above_are_not_vacuous() -> None:
-    state = {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
+    state = plain_state(PACK)
     asked = [
         (Request(grant.role, grant.agency, grant.purpose, FACTS), source, name)
         for grant in PACK.grants

@@ -1,0 +1,30 @@
+"""Who somebody is here: an active account, or a refusal that stands in the trail."""
+
+from __future__ import annotations
+
+from sqlmodel import Session
+
+from engine.domain.errors import PolicyRefused
+from engine.domain.ids import Actor
+from engine.flows.home import Home
+from engine.flows.intent import record_denial
+from engine.store.session import reading
+from engine.store.tables import Account
+
+
+def open_account(home: Home, user: str, auth: str) -> Account:
+    """Return an active account, or put the refusal into the trail and refuse.
+
+    Raises:
+        PolicyRefused: ``FG-REV-01``.
+    """
+    with Session(reading(home.casework)) as session:
+        found = session.get(Account, user)
+    if found is None or not found.active:
+        record_denial(home, Actor("unknown", "", "", auth), "FG-REV-01")
+        error = PolicyRefused(
+            "FG-REV-01", "that user has no active account here", "Ask the operator to add one."
+        )
+        error.audited = True
+        raise error
+    return found
