@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 ROUNDS = 5
-PACKAGES = ("numpy", "pandas", "networkx", "cryptography", "pycasbin", "pyarrow")
+PACKAGES = ("numpy", "pandas", "networkx", "cryptography", "pycasbin", "cedarpy", "pyarrow")
 
 PEER, FLOOR = "peer", "floor"
 _MEANS = {PEER: "peer / ours", FLOOR: "ours / floor"}

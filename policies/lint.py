@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from gateways.findings import LintFinding, in_order
+from gateways.load import TOKEN
 from gateways.model import Kind
 from policies.errors import PolicyFault
 from policies.lineage import loops
@@ -304,3 +305,13 @@ def _unique(pack: Pack) -> Iterator[LintFinding]:
                     "Rename one.",
                 )
             seen.add(one.id)
+            if not TOKEN.fullmatch(one.id):
+                yield fault(
+                    one.file,
+                    one.line,
+                    "FG-POL-02",
+                    "POL-L17",
+                    one.id,
+                    f"the id of a {what} is not a token",
+                    "Use small letters, digits, _, . and - only.",
+                )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,7 +16,7 @@ from audit.log import read_events
 from engine.flows.lists import review_lists
 from engine.store.tables import SubjectState
 from engine.web.app import create_app
-from tests.builders.partnership import REASON, Partnership
+from tests.builders.partnership import REASON, Partnership, make_home
 
 USERS = {
     "social_worker": "demo.social_worker",
@@ -24,6 +25,8 @@ USERS = {
     "school_lead": "demo.school_lead",
     "police_staff": "demo.police_staff",
     "ig_lead": "demo.ig_lead",
+    "caldicott_guardian": "demo.caldicott",
+    "benefits_officer": "demo.benefits",
 }
 OPEN = {"/", "/sign-in", "/sign-out", "/healthz", "/openapi.json"}
 GATE = {
@@ -40,6 +43,18 @@ GATE = {
     ("POST", "/api/outcomes"): "decide",
     ("POST", "/api/reveals"): "reveal",
     ("GET", "/api/trail"): "trail",
+    ("GET", "/policy"): "policy",
+    ("POST", "/policy/answer"): "policy_change",
+    ("GET", "/api/policy/matrix"): "policy",
+    ("GET", "/api/policy/who-can"): "policy",
+    ("GET", "/api/policy/what-can"): "policy",
+    ("GET", "/api/policy/explain"): "policy",
+    ("GET", "/api/policy/as-of"): "policy",
+    ("GET", "/api/policy/law"): "policy",
+    ("GET", "/api/policy/draft"): "policy",
+    ("GET", "/api/policy/changes"): "policy",
+    ("POST", "/api/policy/changes"): "policy_change",
+    ("POST", "/api/policy/answers"): "policy_change",
 }
 
 
@@ -272,6 +287,7 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         *("/api/lists", "/api/people/{person}", "/api/outcomes", "/api/reveals", "/api/trail"),
+        *(path for _, path in GATE if path.startswith("/api/policy/")),
     }
     assert client.get("/docs").status_code == 404
 
@@ -295,3 +311,55 @@ def test_every_request_that_shows_or_refuses_leaves_one_intent_and_one_outcome(
         new = [parse(body) for _, body in read_events(folder)[: len(read_events(folder)) - before]]
         assert [event["phase"] for event in new] == ["outcome", "intent"]
         assert new[0]["actor"]["id"] == "demo.social_worker"
+
+
+def test_the_policy_can_be_asked_and_a_change_answered_over_the_web(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    with TestClient(
+        create_app(home), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as one:
+        token = _sign_in(one, "ig_lead")
+        rows = one.get("/api/policy/who-can?field=council.persons.surname").json()
+        assert {row["role"] for row in rows} >= {"social_worker", "front_door"}
+        told = one.get("/api/policy/explain?field=health.flags.flag&role=school_lead&agency=schools"
+                       "&purpose=safeguard_child").json()  # fmt: skip
+        assert told["level"] == "refuse"
+        assert any(reason["code"] == "E12" for reason in told["reasons"])
+        assert (
+            one.get("/api/policy/as-of?day=soon").status_code == 500
+            or "FG-CLI-02" in one.get("/api/policy/as-of?day=soon").text
+        )
+        assert one.get("/api/policy/what-can?role=school_lead").json()
+        assert one.get("/api/policy/law").json()["gaps"]
+        path = home.draft[1] / "grants" / "social_worker.yaml"
+        path.write_text(
+            path.read_text().replace(
+                "class: housing, level: banded", "class: housing, level: exists"
+            )
+        )
+        shown = one.get("/api/policy/draft").json()
+        assert shown["changes"]
+        assert not any(row["widens"] for row in shown["changes"])
+        made = one.post("/api/policy/changes", headers={"X-CSRF-Token": token})
+        assert made.status_code == 200, made.text
+        page = one.get("/policy")
+        assert "Change 1: open" in page.text
+        assert "Approve as" not in page.text
+        assert (
+            one.post(
+                "/policy/answer",
+                data={"csrf": token, "change": 1, "kind": "governance", "word": "approve"},
+            ).status_code
+            == 403
+        )
+        one.cookies.clear()
+        one.post("/sign-in", data={"user": "demo.ig_officer"})
+        page = one.get("/policy").text
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', page).group(1)  # type: ignore[union-attr]
+        assert "Approve as Information governance lead" in page
+        answer = one.post(
+            "/policy/answer",
+            data={"csrf": token, "change": 1, "kind": "governance", "word": "approve"},
+        )
+        assert "Still needed: nothing" in answer.text
+    home.close()

@@ -30,6 +30,7 @@ def first_page(request: Request, role: str) -> str:
         ("lists", "/lists"),
         ("trail", "/trail"),
         ("reveal", "/reveal"),
+        ("policy", "/policy"),
     ):
         if role in routes.get(route, frozenset()):
             return path
@@ -45,7 +46,7 @@ def sign_in_page(request: Request) -> Response:
     found = sorted(accounts(home), key=lambda one: order.index(one.role)) if home.is_demo else []
     choices = [
         {"value": one.user, "text": roles[one.role].label,
-         "hint": f"{home.pack.register.parties[one.agency].name}; "
+         "hint": f"{one.label}: {home.pack.register.parties[one.agency].name}; "
                  f"{home.pack.register.vocabulary.purposes[one.purpose]}"}
         for one in found
     ]  # fmt: skip
