@@ -38,13 +38,16 @@ EXPLAINED = 20
 NONE: frozenset[str] = frozenset()
 SMALL, LARGE = 620, 10_000
 """Rows asked of `big_pack`, which counts those of grants; caps come on top."""
-SLICES = 20
-"""Of the slices of the large pack; the target is for all of them."""
-REMOVED, ADDED = 2, 3
-"""Grants that differ between two versions; the target is for ten times as many."""
+SLICES = 100
+"""Of the slices of the large pack: together about 10,000 rows, those of caps counted."""
+REMOVED, ADDED = 20, 30
+"""Grants that differ between two versions."""
 FACTS = {"reason_given": True, "decision_recorded": True}
 MET = frozenset({"justify", "case_ref"})
-CHILD = {"child": "y", "protected": "n", "restricted": "n", "embargoed": "n"}
+# Every flag of the pack is known: one that is absent is read as its strictest value.
+FLAGS = ("adopted", "child", "disputed", "embargoed", "expired", "police_sensitive", "protected",
+         "restricted", "staff_kin", "ungraded", "victim_safety")  # fmt: skip
+CHILD = {**dict.fromkeys(FLAGS, "n"), "child": "y"}
 STATES: tuple[dict[str, str], ...] = (
     CHILD,
     {},

@@ -6,7 +6,7 @@ and Schedule 1 are asked apart from it, because a power answers none of them (la
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from gateways.catalogue import NO_CONSENT
 from gateways.conditions import Flow
@@ -29,7 +29,14 @@ class Answers:
 
     def as_dict(self) -> dict[str, str]:
         """Return the answers for JSON."""
-        return asdict(self)
+        return {
+            "vires": self.vires,
+            "confidence": self.confidence,
+            "article6": self.article6,
+            "article9": self.article9,
+            "article10": self.article10,
+            "schedule1": self.schedule1,
+        }
 
 
 def six_answers(

@@ -21,7 +21,7 @@ from policies.view import FieldView, LevelTable, View
 
 # Obligations that must be discharged before anything is shown; the others are owed afterwards.
 BEFORE = frozenset({"justify", "case_ref", "second_approver", "own_view_first", "step_up"})
-_MOST_SLICES = 8192
+_MOST_SLICES = 65_536
 
 
 def authorise(
@@ -122,7 +122,7 @@ def compile_slice(
     for name, spec in contract.fields.items():
         same = (spec.category, spec.gateways, spec.agreements, spec.purposes, spec.retention_years)
         if same not in bases:
-            bases[same] = open_bases(pack, request, contract, spec, as_of)
+            bases[same] = _known_bases(pack, request, contract, spec, as_of)
         views[name] = _field_view(pack, request, spec, bases[same], reached, met)
     names = tuple(views)
     table = LevelTable(
@@ -247,7 +247,14 @@ def open_bases(
         return [], [Finding("E02", where, f"{spec.label} has no legal gateway")]
     found: list[tuple[str, str]] = []
     closest: list[Finding] | None = None
-    for pair in pairs_of(pack, spec):
+    # Only the pairs with the fewest plain obstacles can be open, or be the closest to it.
+    ranked = [
+        (_obstacles(pack, request, contract, spec, pair), pair) for pair in pairs_of(pack, spec)
+    ]
+    fewest = min((count for count, _ in ranked), default=0)
+    for count, pair in ranked:
+        if count > fewest:
+            continue
         reasons = pair_findings(pack, request, contract, spec, pair, as_of)
         if not reasons:
             found.append((pair[0].id, pair[1].id))
@@ -255,6 +262,42 @@ def open_bases(
             closest = reasons
     none = [Finding("E09", where, f"{spec.label} rests on no agreement")]
     return found, [] if found else (closest or none)
+
+
+def _known_bases(
+    pack: Pack, request: Request, contract: Source, spec: Field, as_of: date
+) -> tuple[list[tuple[str, str]], list[Finding]]:
+    """Return `open_bases`, worked out once for all roles of an agency and purpose."""
+    facts = tuple(sorted(request.facts.items()))
+    key = (
+        "law",
+        contract.id,
+        spec.name,
+        request.agency,
+        request.purpose,
+        pack.interval(as_of),
+        facts,
+    )
+    found: tuple[list[tuple[str, str]], list[Finding]] | None = pack.compiled.get(key)
+    if found is None:
+        found = open_bases(pack, request, contract, spec, as_of)
+        pack.compiled[key] = found
+    return found
+
+
+def _obstacles(
+    pack: Pack, request: Request, contract: Source, spec: Field, pair: tuple[Agreement, Gateway]
+) -> int:
+    """Count what plainly stands against a pair; each is a finding too, so an open pair has none."""
+    agreement, gateway = pair
+    return (
+        (gateway.id not in agreement.gateways)
+        + (request.purpose not in agreement.purposes)
+        + (request.purpose not in gateway.purposes)
+        + (spec.category not in gateway.allow)
+        + (spec.source not in agreement.sources)
+        + (not {request.agency, pack.giver(contract)} <= agreement.parties)
+    )
 
 
 def _field_view(

@@ -165,7 +165,9 @@ def _pairs(
     pack: Pack, request: Request, contract: Source, spec: Field, as_of: date
 ) -> list[dict[str, Any]]:
     found = []
-    for pair in pairs_of(pack, spec):
+    named = pairs_of(pack, spec)
+    # A pair whose agreement does not rely on the gateway is only told when there is no other.
+    for pair in [one for one in named if one[1].id in one[0].gateways] or named:
         against = pair_findings(pack, request, contract, spec, pair, as_of)
         found.append(
             {

@@ -180,7 +180,10 @@ def test_the_base_of_every_case_is_open(register: Register, name: str) -> None:
 
 def _case(law: str, base: str, change: dict[str, Any], *keys: str) -> Any:
     """A case: requirement, open base, what changes, and every key that must come of it."""
-    label = " ".join(f"{name}={value}" for name, value in change.items())[:70]
+    label = " ".join(
+        f"{name}={sorted(value) if isinstance(value, frozenset) else value}"
+        for name, value in change.items()
+    )[:70]
     ask = replace(OPEN[base], **change)
     return pytest.param(ask, set(keys), id=f"{law} {base} {label}", marks=pytest.mark.finding(law))
 
