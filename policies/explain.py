@@ -164,6 +164,11 @@ def _on_basis(
 def _pairs(
     pack: Pack, request: Request, contract: Source, spec: Field, as_of: date
 ) -> list[dict[str, Any]]:
+    facts = tuple(sorted(request.facts.items()))
+    key = ("pairs", contract.id, spec.name, request.agency, request.purpose, as_of, facts)
+    known: list[dict[str, Any]] | None = pack.compiled.get(key)
+    if known is not None:
+        return known
     found = []
     named = pairs_of(pack, spec)
     # A pair whose agreement does not rely on the gateway is only told when there is no other.
@@ -180,6 +185,7 @@ def _pairs(
                 "reasons": [one.key for one in against],
             }
         )
+    pack.compiled[key] = found
     return found
 
 
