@@ -95,9 +95,9 @@ def simulate(home: Home, old: Pack, new: Pack, days: int = DAYS) -> dict[str, An
                 else None
                 for pack in (old, new)
             ]
-            names = {name for view in views if view for name in view.fields}
+            names = {name for view in views if view is not None for name in view.fields}
             for name in names:
-                levels = [int(view.level(name, state)) if view else 0 for view in views]
+                levels = [int(view.level(name, state)) if view is not None else 0 for view in views]
                 shown = [one + (level > 0) for one, level in zip(shown, levels, strict=True)]
                 if levels[0] != levels[1]:
                     key = (asked.role, asked.agency, asked.purpose, source)

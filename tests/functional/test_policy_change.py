@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlmodel import Session, select
 from typer.testing import CliRunner
 
 from audit.canonical import parse
@@ -17,8 +18,9 @@ from engine.flows.policy_change import activate, answer, changes, governor, prop
 from engine.flows.setup import add_account, stop_agreement
 from engine.flows.submit import submit
 from engine.settings import Settings
+from engine.store.tables import SubjectState
 from gateways.errors import GatewayFault
-from tests.builders.partnership import OPERATOR, person_row, persons_file
+from tests.builders.partnership import OPERATOR, REASON, person_row, persons_file
 
 
 def _edit(home: Home, file: str, old: str, new: str) -> None:
@@ -288,6 +290,46 @@ def test_a_suspended_agreement_stops_intake_at_once_and_resuming_opens_it(
     )
     assert receipt["records"] == 1
     other.close()
+
+
+def test_the_effect_on_real_requests_is_counted_from_the_trail(home: Home, tmp_path: Path) -> None:
+    from engine.flows.decision import Ask
+    from engine.flows.link import link
+    from engine.flows.reveal import reveal
+
+    submit(
+        home,
+        persons_file(tmp_path / "p.csv", person_row()),
+        agency="council",
+        source="council.persons",
+        actor=OPERATOR,
+    )
+    link(home, OPERATOR)
+    with Session(home.casework) as session:
+        person = session.exec(select(SubjectState)).one().person
+    for _ in range(2):
+        reveal(
+            home,
+            Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, person),
+            auth="demo",
+        )
+    with pytest.raises(PolicyRefused):
+        reveal(
+            home, Ask("demo.benefits", "financial_support", "CASE-1", REASON, person), auth="demo"
+        )
+    _edit(
+        home,
+        "grants/social_worker.yaml",
+        "id: social_worker.contact, class: contact, level: clear",
+        "id: social_worker.contact, class: contact, level: banded",
+    )
+    found = propose(home, "demo.ig_lead", auth="demo")["simulation"]
+    assert found["requests"] == 3
+    assert found["effects"] == [
+        {"role": "social_worker", "agency": "council", "purpose": "safeguard_child", "source": "council.persons",
+         "fields_raised": 0, "fields_lowered": 4}
+    ]  # fmt: skip
+    assert (found["would_be_shown_nothing"], found["would_be_shown_something_new"]) == (0, 0)
 
 
 def test_only_governance_roles_propose(home: Home) -> None:
