@@ -330,6 +330,10 @@ def test_table_casbin_and_a_naive_reading_agree_on_every_cell_of_a_small_policy(
                   tuple(rng.sample(AGREEMENTS, rng.randrange(1, 3))))
             for n in range(24)
         ]  # fmt: skip
+        # The school has not signed a2: this one opens nothing, and only for that reason.
+        chosen.append(
+            grant("unsigned", ("worker", "school", "prevent"), "plain", Level.CLEAR, ("a2",))
+        )
         limits = [cap("c1", {"protected": "y"}, Level.EXISTS, except_roles=["lead"], categories=["ill"]),
                   cap("c2", {"restricted": "y"}, Level.REFUSE), cap("c3", {"child": "n", "protected": "n"}, Level.TOKEN)]  # fmt: skip
         pack = small_pack(chosen, limits)

@@ -30,7 +30,7 @@ MUTATIONS = {
     "an agreement covers every source": (
         "policies/authorise.py", "if spec.source not in agreement.sources:", "if False:", "naive_reading_agree_on_every"),
     "the answer of another day is served": (
-        "policies/authorise.py", "pack.interval(as_of),", "0,", "suspended_or_dated"),
+        "policies/authorise.py", "pack.interval(as_of),\n        met,", "0,\n        met,", "suspended_or_dated"),
     "what was met once counts as met": (
         "policies/authorise.py", "        met,\n        facts,\n    )", "        facts,\n    )", "owe_more"),
     "only the first grant's obligations are owed": (
