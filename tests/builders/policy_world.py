@@ -170,7 +170,7 @@ AGENCIES = {"council": "la", "school": "school"}
 PURPOSES = ("protect", "prevent")
 GATEWAYS = ("g1", "g2")
 AGREEMENTS = ("a1", "a2")
-SOURCES = ("s1", "s2", "s3", "s4")
+SOURCES = ("s1", "s2", "s3", "s4", "s5")
 CATEGORIES = {"attends": "plain", "ill": "health", "record": "police"}
 
 
@@ -199,7 +199,7 @@ def small_pack(
         },
         {
             "a1": agreement("a1", AGENCIES, ["s1", "s2", "s4"], GATEWAYS, PURPOSES),
-            "a2": agreement("a2", ["council"], ["s1"], ["g1"], ["prevent"], end=last),
+            "a2": agreement("a2", ["council"], ["s1", "s5"], ["g1"], ["prevent"], end=last),
         },
         {name: Party(name, body, name) for name, body in AGENCIES.items()},
     )
@@ -207,6 +207,7 @@ def small_pack(
         "s1": source("s1", "council", CATEGORIES, GATEWAYS, AGREEMENTS, PURPOSES, "la"),
         "s2": source("s2", "school", {"attends": "plain"}, ("g1",), AGREEMENTS, PURPOSES, "school"),
         "s3": source("s3", "council", {"attends": "plain"}, ("g1",), ("a2",), PURPOSES, "la"),
+        "s5": source("s5", "council", {"attends": "plain"}, ("g1",), ("a2",), PURPOSES, "la"),
         "s4": source("s4", "council", {"attends": "plain"}, ("g2",), ("a1",), PURPOSES, "la"),
     }
     return _pack(register, ROLES, AGENCIES, sources, grants, caps, FLAGS)
