@@ -16,7 +16,7 @@ from gateways import strict_yaml
 from gateways.catalogue import CONDITIONS
 from gateways.errors import GatewayFault
 from gateways.findings import LintFinding
-from gateways.model import Agreement, Gateway, Kind, Party, Register, Vocabulary
+from gateways.model import Agreement, Gateway, Kind, Party, Register, Vocabulary, expand
 from gateways.schemas import AGREEMENT, GATEWAY, PARTIES, VOCABULARY
 from gateways.strict_yaml import Document, Place
 
@@ -228,24 +228,18 @@ def _vocabulary(document: Document, reader: Reader) -> Vocabulary:
                 "a word is not a token",
                 "Use small letters, digits, _, . and - only.",
             )
-    vocabulary = Vocabulary(
+    groups = {name: frozenset(members) for name, members in raw["groups"].items()}
+    return Vocabulary(
         bodies=bodies,
-        groups={name: frozenset(members) for name, members in raw["groups"].items()},
+        groups=groups,
         purposes=dict(raw["purposes"]),
         never_purposes=frozenset(raw["never_purposes"]),
         le_purposes=frozenset(raw["le_purposes"]),
-        competent=frozenset(),
-        public_authorities=frozenset(),
+        competent=expand(raw["competent"], groups),
+        public_authorities=expand(raw["public_authorities"], groups),
         categories=dict(raw["categories"]),
         classes={name: frozenset(needs) for name, needs in raw["classes"].items()},
         dea_factors=dict(raw["dea_factors"]),
-    )
-    return Vocabulary(
-        **{name: getattr(vocabulary, name) for name in Vocabulary.__slots__}
-        | {
-            "competent": vocabulary.expand(raw["competent"]),
-            "public_authorities": vocabulary.expand(raw["public_authorities"]),
-        }
     )
 
 

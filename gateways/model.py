@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -24,6 +24,11 @@ class Kind(StrEnum):
 
 # A record of any other kind never permits by itself (LAW-2).
 PERMITTING = frozenset({Kind.EXPRESS_POWER, Kind.EXPRESS_DUTY, Kind.FUNCTION})
+
+
+def expand(names: Iterable[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Return the bodies that `names` stands for, groups opened."""
+    return frozenset[str]().union(*(groups.get(name, frozenset({name})) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,7 @@ class Vocabulary:
 
     def expand(self, names: Iterable[str]) -> frozenset[str]:
         """Return the bodies that `names` stands for, groups opened."""
-        found: set[str] = set()
-        for name in names:
-            found |= self.groups.get(name, frozenset({name}))
-        return frozenset(found)
+        return expand(names, self.groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ The explanation is for governance and for tests; what a refused person is told i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -229,23 +229,20 @@ def _closest(pairs: list[dict[str, Any]]) -> tuple[str, str] | None:
 
 
 def _grants(pack: Pack, request: Request, names: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
-    found = []
-    for grant in pack.grants_of(request.role, request.agency, request.purpose):
-        if grant.id in names:
-            whole = asdict(grant)
-            found.append(
-                {
-                    "id": grant.id,
-                    "file": grant.file,
-                    "line": grant.line,
-                    "class": grant.data_class,
-                    "level": grant.level.name.lower(),
-                    "agreements": list(grant.agreements),
-                    "obligations": list(whole["obligations"]),
-                    "why": grant.why,
-                }
-            )
-    return tuple(found)
+    return tuple(
+        {
+            "id": grant.id,
+            "file": grant.file,
+            "line": grant.line,
+            "class": grant.data_class,
+            "level": grant.level.name.lower(),
+            "agreements": list(grant.agreements),
+            "obligations": list(grant.obligations),
+            "why": grant.why,
+        }
+        for grant in pack.grants_of(request.role, request.agency, request.purpose)
+        if grant.id in names
+    )
 
 
 def sentences(one: Explanation, pack: Pack) -> list[str]:

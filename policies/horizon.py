@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from policies.matrix import Cell, cells
-from policies.model import Pack
+from policies.model import Level, Pack
 
 DAYS = 60
 
@@ -55,11 +55,8 @@ def horizon(pack: Pack, as_of: date, days: int = DAYS) -> dict[str, Any]:
     }
 
 
-_ORDER = ("refuse", "exists", "token", "banded", "clear")
-
-
 def _levels(pack: Pack, as_of: date) -> dict[tuple[str, ...], int]:
-    return {_key(one): _ORDER.index(one.level) for one in cells(pack, as_of)}
+    return {_key(one): int(Level[one.level.upper()]) for one in cells(pack, as_of)}
 
 
 def _key(one: Cell) -> tuple[str, ...]:

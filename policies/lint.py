@@ -6,7 +6,7 @@ somebody signed for this rule and this thing, until a day.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 
 from gateways.findings import LintFinding, in_order
@@ -268,12 +268,11 @@ def _opened(pack: Pack, grant: Grant) -> Iterator[Field]:
                     yield spec
 
 
-def _duties(pack: Pack, grant: Grant, wrong: object) -> Iterator[LintFinding]:
+def _duties(
+    pack: Pack, grant: Grant, say: Callable[[str, str, str], LintFinding]
+) -> Iterator[LintFinding]:
     """Separation of duties (POL-L13): who oversees or submits does not also practise."""
     kind = pack.vocabulary.roles[grant.role].kind
-    say = wrong
-    if not callable(say):
-        raise TypeError("a finding maker is needed")
     if kind in ("oversight", "submission"):
         yield say(
             "POL-L13", f"gives content to {grant.role}, which is there for {kind}", "Remove it."

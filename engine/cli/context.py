@@ -57,15 +57,7 @@ def user_of(home: Home, as_user: str | None) -> tuple[str, str]:
 
 def day(text: str) -> date:
     """Return the date of an option: year-month-day, or ``today``."""
-    from engine.domain.errors import ConfigError
+    from engine.domain.days import day_of
+    from engine.domain.ids import system_clock
 
-    if text == "today":
-        from engine.domain.ids import system_clock
-
-        return system_clock().date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            "FG-CLI-02", "the date is not year-month-day", "Write 2026-11-25."
-        ) from None
+    return day_of(text, system_clock().date())

@@ -25,6 +25,8 @@ def gateway_list(
 ) -> None:
     """List every record: what kind of law it is, whether it is in force, and what was verified."""
     with told(as_json):
+        from gateways.catalogue import CONDITIONS
+
         found, today = pack_of(home, pack, draft=draft), day(as_of)
         rows: list[dict[str, Any]] = [
             {
@@ -38,7 +40,15 @@ def gateway_list(
                 "purposes": sorted(one.purposes),
                 "allow": sorted(one.allow),
                 "deny": sorted(one.deny),
-                "conditions": list(one.conditions),
+                "conditions": [
+                    {
+                        "id": name,
+                        "when": CONDITIONS[name].when.value,
+                        "basis": CONDITIONS[name].basis,
+                        "if_not_met": CONDITIONS[name].sentence,
+                    }
+                    for name in one.conditions
+                ],
                 "overrides_confidence": one.overrides_confidence,
                 "reviewed_on": one.reviewed_on.isoformat(),
                 "verified": one.verified,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, user_of
-from engine.cli.output import emit, os_user, table, told
+from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
+from engine.cli.output import emit, table, told
 from engine.cli.policy import DateOption, folders_of, pack_of, policy
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ __all__ = ["policy"]
 def check_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Hold the draft against all a proposal must pass, without proposing it."""
     with told(as_json):
-        from engine.flows.policy_review import review_draft
+        from engine.flows.policy_review import check_draft
 
         opened = open_home(home)
-        review = review_draft(opened)
+        review = check_draft(opened, operator(opened))
         result = {
             "version": review.pack.version,
             "tests_passed": review.cases,
@@ -137,11 +137,10 @@ def simulate_command(
 ) -> None:
     """Decide the real requests of the last days again under the draft, and count what would differ."""
     with told(as_json):
-        import policies.load
-        from engine.flows.policy_simulate import simulate
+        from engine.flows.policy_simulate import simulate_draft
 
         opened = open_home(home)
-        result = simulate(opened, opened.pack, policies.load.load_pack(*opened.draft), days)
+        result = simulate_draft(opened, operator(opened), days)
         opened.close()
         emit(result, as_json, lambda: simulation_words(result))
 
@@ -246,10 +245,10 @@ def activate_command(
 ) -> None:
     """Make an approved change the active policy of every worker at once."""
     with told(as_json):
-        from engine.flows.policy_change import activate, governor, operator_actor
+        from engine.flows.policy_change import activate, governor
 
         opened = open_home(home)
-        actor = operator_actor(opened, os_user())
+        actor = operator(opened)
         if as_user is not None:
             user, auth = user_of(opened, as_user)
             actor = governor(opened, user, auth)
@@ -264,10 +263,10 @@ def rollback_command(
 ) -> None:
     """Go back one step, to the version that was active before."""
     with told(as_json):
-        from engine.flows.policy_change import governor, operator_actor, rollback
+        from engine.flows.policy_change import governor, rollback
 
         opened = open_home(home)
-        actor = operator_actor(opened, os_user())
+        actor = operator(opened)
         if as_user is not None:
             user, auth = user_of(opened, as_user)
             actor = governor(opened, user, auth)

@@ -82,7 +82,10 @@ def review_access(home: Home, user: str, reveal: str, finding: str, *, auth: str
     """
     account = open_account(home, user, auth)
     actor = Actor(user, account.agency, account.role, auth)
-    details = {"grant": reveal if reveal.isalnum() else "unknown"}
+    # Only an id that is one of ours goes into the trail; what else was typed might be a name.
+    with Session(reading(home.casework)) as session:
+        known = session.get(AccessReview, reveal) is not None
+    details = {"grant": reveal if known else "unknown"}
     with Flow(home, "review_access", "alteration", actor, details) as flow:
         _may_review(home, account)
 

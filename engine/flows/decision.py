@@ -252,6 +252,7 @@ def recheck(session: Session, home: Home, ask: Ask, decided: Decided) -> None:
         or (account.role, account.agency) != (decided.request.role, decided.request.agency)
     ):
         raise PolicyRefused("FG-REV-01", "that account changed just now", "Sign in again.")
+    suspended(home, account)
     subject = session.get(SubjectState, ask.person)
     complete = frozenset(session.exec(select(FlagRegister.flag)).all())
     if (

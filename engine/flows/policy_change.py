@@ -19,7 +19,7 @@ from engine.flows.accounts import open_account
 from engine.flows.home import Home, check_kinds
 from engine.flows.intent import Flow
 from engine.flows.policy_review import Review, review_draft
-from engine.flows.setup import keep_version, operator
+from engine.flows.setup import keep_version
 from engine.store.session import reading
 from engine.store.tables import PolicyAnswer, PolicyChange, PolicyPointer
 from policies.diff import Change
@@ -91,11 +91,7 @@ def needed(old: Pack, new: Pack, changes: list[Change]) -> list[Approval]:
     themselves change, every kind of approval is asked for.
     """
     touched = {one.data_class for one in changes if one.data_class}
-    rules = {one.id: one for one in new.governance.approvals}
-    for one in old.governance.approvals:
-        known = rules.get(one.id)
-        same = known is not None and known.roles == one.roles
-        rules[one.id] = one if not same else known or one
+    rules = {one.id: one for one in (*new.governance.approvals, *old.governance.approvals)}
     moved = old.governance != new.governance
     return [
         one for _, one in sorted(rules.items()) if moved or not one.classes or one.classes & touched
@@ -225,7 +221,8 @@ def activate(home: Home, number: int, actor: Actor) -> dict[str, Any]:
                     other.state = "replaced"
             _move_pointer(session, home, change.version, change.base, actor.user)
 
-        _commit_pointer(flow, home, publish)
+        flow.commit(publish)
+        home.refresh_policy()
         flow.finish({**details, "policy_hash": version})
         return {"change": number, "version": version}
 
@@ -258,7 +255,8 @@ def rollback(home: Home, actor: Actor) -> dict[str, Any]:
             ).all():
                 change.state = "replaced"
 
-        _commit_pointer(flow, home, publish)
+        flow.commit(publish)
+        home.refresh_policy()
         flow.finish({**details, "policy_hash": previous})
         return {"version": previous}
 
@@ -270,18 +268,6 @@ def changes(home: Home) -> list[dict[str, Any]]:
         return [_told(home, one) for one in found]
 
 
-def change_of(home: Home, number: int) -> dict[str, Any]:
-    """Return one change.
-
-    Raises:
-        PolicyRefused: ``FG-POL-20``.
-    """
-    for one in changes(home):
-        if one["change"] == number:
-            return one
-    raise _no_change()
-
-
 def governor(home: Home, user: str, auth: str) -> Actor:
     """Return the actor of an activation or a rollback: a governance role, or the operator.
 
@@ -291,11 +277,6 @@ def governor(home: Home, user: str, auth: str) -> Actor:
     account = open_account(home, user, auth)
     _may_govern(home, account.role)
     return Actor(user, account.agency, account.role, auth)
-
-
-def operator_actor(home: Home, user: str) -> Actor:
-    """Return the operator, who may carry out what others approved."""
-    return operator(home.profile, user)
 
 
 def _told(home: Home, change: PolicyChange) -> dict[str, Any]:
@@ -356,12 +337,6 @@ def _move_pointer(session: Session, home: Home, version: str, previous: str, use
     session.add(pointer)
 
 
-def _commit_pointer(flow: Flow, home: Home, publish: Any) -> None:
-    """Commit like any flow: the pointer is still the old one when the commit looks at it."""
-    flow.commit(publish)
-    home.refresh_policy()
-
-
 def _may_govern(home: Home, role: str) -> None:
     if role not in home.pack.routes.get("policy_change", frozenset()):
         raise _not_you("your role does not change the policy")
@@ -401,18 +376,3 @@ def _own_role() -> PolicyRefused:
         "nobody proposes or approves a change by which their own role sees more",
         "Let a colleague in another role do it.",
     )
-
-
-__all__ = [
-    "ANSWERS",
-    "activate",
-    "answer",
-    "change_of",
-    "changes",
-    "governor",
-    "needed",
-    "operator_actor",
-    "propose",
-    "rollback",
-    "widened_roles",
-]

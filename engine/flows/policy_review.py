@@ -11,7 +11,9 @@ from sqlmodel import Session, select
 
 import policies.load
 from engine.domain.errors import ConfigError
+from engine.domain.ids import Actor
 from engine.flows.home import Home, check_kinds
+from engine.flows.intent import Flow
 from engine.flows.policy_simulate import simulate
 from engine.store.session import reading
 from engine.store.tables import Delivery
@@ -142,6 +144,18 @@ def review_draft(home: Home) -> Review:
             [one.sentence() for one in hidden],
         )
     return Review(pack, changed, signed, len(results), simulate(home, active, pack))
+
+
+def check_draft(home: Home, actor: Actor) -> Review:
+    """Hold the draft against all a proposal must pass, without proposing it; raises as `review_draft`.
+
+    Audited as ``audit_read``: its effect on real requests is read from the trail.
+    """
+    details = {"rules": ["lawfulness"]}
+    with Flow(home, "check_policy", "audit_read", actor, details) as flow:
+        review = review_draft(home)
+        flow.finish({**details, "rows": review.simulation["requests"]})
+        return review
 
 
 def _must_be_empty(found: list[LintFinding], code: str, what: str, next_step: str) -> None:

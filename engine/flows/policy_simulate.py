@@ -14,11 +14,14 @@ from typing import Any
 
 from sqlmodel import Session
 
+import policies.load
 from audit.canonical import parse
 from audit.log import read_events
 from engine.domain.errors import VaultError
+from engine.domain.ids import Actor
 from engine.flows.decision import sources_of
 from engine.flows.home import Home
+from engine.flows.intent import Flow
 from engine.flows.states import declared, record_rows, record_state, subject_flags
 from engine.linkage.index import records_of, resolve
 from engine.store.session import reading
@@ -63,8 +66,25 @@ def logged_requests(home: Home, days: int = DAYS) -> Iterator[Asked]:
             )
 
 
+def simulate_draft(home: Home, actor: Actor, days: int = DAYS) -> dict[str, Any]:
+    """Return what the home's draft would have done to the requests of the last days.
+
+    Raises:
+        GatewayFault, PolicyFault: The draft does not load.
+
+    Audited as ``audit_read``: it reads the trail, to verify that processing would be lawful.
+    """
+    details = {"rules": ["lawfulness"]}
+    with Flow(home, "simulate_policy", "audit_read", actor, details) as flow:
+        found = simulate(home, home.pack, policies.load.load_pack(*home.draft), days)
+        flow.finish({**details, "rows": found["requests"]})
+        return found
+
+
 def simulate(home: Home, old: Pack, new: Pack, days: int = DAYS) -> dict[str, Any]:
     """Decide each logged request again under both versions and count what would differ.
+
+    It reads the trail, so it is called inside a flow only.
 
     Args:
         home: The home; its trail and its trusted tables as they are today.

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.domain.errors import ConfigError
+from engine.domain.days import day_of
+from engine.domain.ids import Actor
 from engine.flows.policy_change import answer, changes, propose
-from engine.flows.policy_simulate import simulate
+from engine.flows.policy_simulate import simulate_draft
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
 from gateways.notice import expiring, gaps
@@ -22,7 +23,6 @@ from policies.explain import explain
 from policies.horizon import horizon
 from policies.lint import lint
 from policies.matrix import ASSUMED, cells, everything_met, plain_state, what_can, who_can
-from policies.model import Pack
 from policies.model import Request as Asked
 
 router = APIRouter(include_in_schema=False)
@@ -42,18 +42,7 @@ class Answer(BaseModel):
 
 
 def _when(request: Request, text: str) -> date:
-    if not text:
-        return get_home(request).clock().date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            "FG-CLI-02", "the date is not year-month-day", "Write 2026-11-25."
-        ) from None
-
-
-def _draft(request: Request) -> Pack:
-    return load.load_pack(*get_home(request).draft)
+    return day_of(text or "today", get_home(request).clock().date())
 
 
 @api.get("/matrix", summary="Who may see what")
@@ -115,12 +104,13 @@ def law(request: Request, user: Governor, as_of: str = "") -> dict[str, Any]:
 def draft(request: Request, user: Governor) -> dict[str, Any]:
     """Return findings, exact differences and the effect on the last 30 days' requests."""
     home, on = get_home(request), _when(request, "")
-    pack = _draft(request)
+    pack = load.load_pack(*home.draft)
+    actor = Actor(user.user, user.account.agency, user.account.role, user.auth)
     return {
         "version": pack.version,
         "findings": [one.as_dict() for one in lint(pack, on)],
         "changes": [one.as_dict() for one in diff(home.pack, pack, on)],
-        "simulation": simulate(home, home.pack, pack),
+        "simulation": simulate_draft(home, actor),
     }
 
 
