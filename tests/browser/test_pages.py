@@ -124,7 +124,7 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
         _clean(page, Axe())
     page.goto("/sign-in")
     _sign_in(page, "demo.ig_lead")
-    for path in ("/trail", "/trail?use=integrity"):
+    for path in ("/trail", "/trail?use=integrity", "/policy"):
         page.goto(path)
         _clean(page, Axe())
 
@@ -163,6 +163,11 @@ def test_the_journey_works_by_keyboard_alone(page: Any) -> None:
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Space")
+    for _ in range(40):
+        if page.evaluate("document.activeElement.value") == "demo.social_worker":
+            break
+        page.keyboard.press("ArrowDown")
+    assert page.is_checked("input[value='demo.social_worker']")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/lists")
