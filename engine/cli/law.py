@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, user_of
+from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, table, told
 from engine.cli.policy import DateOption, DraftOption, PackOption, pack_of
 
@@ -296,21 +296,25 @@ def access_review(
 @access.command("notices")
 def access_notices(
     agency: Annotated[str, typer.Argument(help="Agency whose data was shown.")],
+    mark_told: Annotated[
+        bool, typer.Option("--told", help="Mark them as told; you have handed them over.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what an agency must be told: that its data was shown, when and for what."""
     with told(as_json):
-        from engine.flows.access import owed_notices
+        from engine.flows.access import owed_notices, tell_notices
 
         opened = open_home(home)
-        rows = owed_notices(opened, agency)
+        read = tell_notices if mark_told else owed_notices
+        rows = read(opened, agency, operator(opened))
         opened.close()
         emit(
             rows,
             as_json,
             lambda: table(
-                f"{agency} is to be told",
+                f"{agency} {'was told' if mark_told else 'is to be told'}",
                 ("use", "shown to", "role", "purpose", "when"),
                 [
                     (

@@ -176,23 +176,31 @@ def reveal(
     purpose: Annotated[str, typer.Option(help="Why it is needed.")],
     case: Annotated[str, typer.Option(help="Reference of an open case.")],
     reason: Annotated[str, typer.Option(help="Reason in your own words.")],
+    withhold: Annotated[
+        bool,
+        typer.Option("--withhold", help="Record that sharing is more detrimental to the child."),
+    ] = False,
     home: HomeOption = None,
     as_user: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show an identity to one user, for one purpose and case, for a limited time."""
     with told(as_json):
-        from engine.flows.decision import Ask
+        from engine.flows.decision import SHARE, WITHHOLD, Ask
         from engine.flows.reveal import reveal as run
 
         opened = open_home(home)
         user, auth = user_of(opened, as_user)
-        shown = run(opened, Ask(user, purpose, case, reason, person), auth=auth)
+        sharing = WITHHOLD if withhold else SHARE
+        shown = run(opened, Ask(user, purpose, case, reason, person, sharing), auth=auth)
         opened.close()
         emit(shown, as_json, lambda: _reveal_words(shown))
 
 
 def _reveal_words(shown: dict[str, Any]) -> str:
+    if shown["withheld"]:
+        entry = shown["receipt"]["entry"]
+        return f"Recorded: withheld, and nothing was opened. Audit entry {entry}"
     identity = table(
         f"Shown to {shown['user']} for {shown['purpose']}; closes {shown['expires_at']}",
         ("what", "value", "level", "held by"),

@@ -207,7 +207,7 @@ def changes_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
         from engine.flows.policy_change import changes
 
         opened = open_home(home)
-        found = changes(opened)
+        found = changes(opened, operator(opened))
         opened.close()
         emit(
             found,

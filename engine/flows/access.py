@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from engine.domain.errors import PolicyRefused
+from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
 from engine.flows.accounts import open_account
 from engine.flows.home import Home
@@ -106,8 +106,60 @@ def review_access(home: Home, user: str, reveal: str, finding: str, *, auth: str
         return {"reveal": reveal, "finding": finding, "reviewed_by": user}
 
 
-def owed_notices(home: Home, agency: str) -> list[dict[str, Any]]:
-    """Return what an agency has not been told yet: that its data was shown, when and for what."""
+def owed_notices(home: Home, agency: str, actor: Actor) -> list[dict[str, Any]]:
+    """Return what an agency has not been told yet: that its data was shown, when and for what.
+
+    Raises:
+        ConfigError: ``FG-ACC-07`` no such agency.
+
+    Audited as ``consultation``.
+    """
+    recipient = _agency(home, agency)
+    with Flow(home, "notices", "consultation", actor, {"recipient": recipient}) as flow:
+        found = _owed(home, recipient)
+        flow.finish({"recipient": recipient, "rows": len(found)})
+        return found
+
+
+def tell_notices(home: Home, agency: str, actor: Actor) -> list[dict[str, Any]]:
+    """Return what an agency was owed and mark it as told, so that it is not told twice.
+
+    Args:
+        home: The home.
+        agency: The agency that is told.
+        actor: Who hands the notices over, outside fieldgate; nothing is sent from here.
+
+    Raises:
+        ConfigError: ``FG-ACC-07`` no such agency.
+
+    Audited as ``disclosure`` to the agency.
+    """
+    recipient = _agency(home, agency)
+    with Flow(home, "tell_notices", "disclosure", actor, {"recipient": recipient}) as flow:
+        found = _owed(home, recipient)
+
+        def publish(session: Session) -> None:
+            for one in found:
+                notice = session.get(OwedNotice, (one["reveal"], recipient))
+                if notice is not None and notice.told_at is None:
+                    notice.told_at = home.clock()
+
+        flow.commit(publish)
+        flow.finish({"recipient": recipient, "rows": len(found)})
+        return found
+
+
+def _agency(home: Home, agency: str) -> str:
+    if agency not in home.pack.register.parties:
+        raise ConfigError(
+            "FG-ACC-07",
+            "no such agency is a party here",
+            "See gateways/agreements/parties.yaml in the home's pack.",
+        )
+    return agency
+
+
+def _owed(home: Home, agency: str) -> list[dict[str, Any]]:
     with Session(reading(home.casework)) as session:
         rows = session.exec(
             select(OwedNotice, Reveal)

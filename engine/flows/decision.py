@@ -26,18 +26,22 @@ from policies.shadow import shadow_level
 from policies.view import View
 
 MIN_REASON = 20
+SHARE, WITHHOLD = "share", "withhold"
+"""What the person decided who asks: to share, or to withhold because sharing is more detrimental to the
+child than not sharing (Children Act 2004 s.16LA(3)). Each is a decision with reasons, logged alike."""
 NOTHING = "What is not shown may be absent or not shared with you. Nothing found never means nothing known."
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a practitioner asks: who, why, under which case, in their own words."""
+    """What a practitioner asks: who, why, under which case, in their own words, and what they decided."""
 
     user: str
     purpose: str
     case: str
     reason: str
     person: str
+    sharing: str = SHARE
 
 
 @dataclass

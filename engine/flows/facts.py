@@ -27,7 +27,8 @@ def request_facts(home: Home, records: Sequence[bytes], *, justified: bool) -> d
         home: The home.
         records: The person's records.
         justified: Whether a reason was given in the requester's own words. The form that takes it
-            also takes the statement that sharing is not more detrimental to the child than not.
+            also takes the decision: who shares states by it that sharing is not more detrimental
+            to the child than not; who holds it to be so withholds, which is recorded alike.
     """
     facts: dict[str, object] = {
         "reason_given": justified,

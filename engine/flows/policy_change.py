@@ -261,11 +261,17 @@ def rollback(home: Home, actor: Actor) -> dict[str, Any]:
         return {"version": previous}
 
 
-def changes(home: Home) -> list[dict[str, Any]]:
-    """Return every change, the newest first, with its answers and what it still needs."""
-    with Session(reading(home.casework), expire_on_commit=False) as session:
-        found = session.exec(select(PolicyChange).order_by(col(PolicyChange.number).desc())).all()
-        return [_told(home, one) for one in found]
+def changes(home: Home, actor: Actor) -> list[dict[str, Any]]:
+    """Return every change, the newest first, with its answers and what it still needs.
+
+    Audited as ``consultation``.
+    """
+    with Flow(home, "policy_changes", "consultation", actor, {}) as flow:
+        with Session(reading(home.casework), expire_on_commit=False) as session:
+            newest = select(PolicyChange).order_by(col(PolicyChange.number).desc())
+            found = [_told(home, one) for one in session.exec(newest).all()]
+        flow.finish({"rows": len(found)})
+        return found
 
 
 def governor(home: Home, user: str, auth: str) -> Actor:

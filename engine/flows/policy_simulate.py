@@ -62,7 +62,7 @@ def logged_requests(home: Home, days: int = DAYS) -> Iterator[Asked]:
                 first["actor"]["org"],
                 first.get("purpose", ""),
                 first.get("subject", ""),
-                event.get("decision") == "permit",
+                event.get("decision") in ("permit", "withhold"),
             )
 
 

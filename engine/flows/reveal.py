@@ -15,14 +15,30 @@ from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import Actor
 from engine.flows.access import working_day_after
 from engine.flows.accounts import open_account
-from engine.flows.decision import MIN_REASON, NOTHING, Ask, Decided, decide, recheck
+from engine.flows.decision import (
+    MIN_REASON,
+    NOTHING,
+    SHARE,
+    WITHHOLD,
+    Ask,
+    Decided,
+    decide,
+    recheck,
+)
 from engine.flows.disclose import Disclosure, Held, disclose, visible_content
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
 from engine.store.session import reading
-from engine.store.tables import AccessReview, OwedNotice, Reason, Reveal, ReviewItem
+from engine.store.tables import (
+    AccessReview,
+    OwedNotice,
+    Reason,
+    Reveal,
+    ReviewItem,
+    SharingDecision,
+)
 from engine.telemetry import span
 
 
@@ -36,10 +52,11 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
 
     Returns:
         Identity and facts at their levels, when it closes, and a receipt whose proof can be checked
-        years later.
+        years later. Of a decision to withhold: ``withheld`` and the receipt, and nothing is opened.
 
     Raises:
-        PolicyRefused: ``FG-REV-01`` to ``FG-REV-05``, with every reason that may be said.
+        PolicyRefused: ``FG-REV-01`` to ``FG-REV-05`` and ``FG-REV-08``, with every reason that
+            may be said.
         AuditError: The trail cannot be written, so nothing was opened.
 
     Audited as ``break_glass`` for immediate danger, else as ``reidentify`` for a list entry and
@@ -65,7 +82,15 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
         event = "break_glass"
     with Flow(home, "reveal", event, actor, details) as flow:
         _keep_reason(home, flow.intent, salt, ask.reason)
+        if ask.sharing not in (SHARE, WITHHOLD):
+            raise PolicyRefused(
+                "FG-REV-08",
+                "nobody said whether this is shared or withheld",
+                f"Decide {SHARE}, or {WITHHOLD} when sharing is more detrimental to the child.",
+            )
         decided = decide(flow, ask, account, person_id)
+        if ask.sharing == WITHHOLD:
+            return _withhold(flow, ask, decided, details)
         grant = flow.commit(lambda session: _publish(session, flow, ask, kind, decided))
         flow.arrow("vault")
         with span("reveal.vault", records=len(decided.records)):
@@ -73,6 +98,7 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
         entry = flow.finish(_outcome(details, decided, shown, grant))
         return {
             "permitted": True,
+            "withheld": False,
             **_answer(ask.person, grant, decided, shown),
             "receipt": {"entry": entry.seq, "proof": home.audit.proof(entry.seq)},
         }
@@ -164,6 +190,7 @@ def _publish(session: Session, flow: Flow, ask: Ask, kind: str, decided: Decided
         expires_at=now + timedelta(minutes=decided.minutes),
     )
     session.add(grant)
+    session.add(_sharing(flow, ask, decided))
     # What is owed afterwards is queued where the grant is: neither can be there without the other.
     for agency in sorted(decided.tell - {decided.request.agency}):
         session.add(OwedNotice(reveal=grant.id, agency=agency, queued_at=now))
@@ -171,6 +198,57 @@ def _publish(session: Session, flow: Flow, ask: Ask, kind: str, decided: Decided
         due = working_day_after(now.date(), decided.review_days)
         session.add(AccessReview(reveal=grant.id, user=ask.user, due=due.isoformat()))
     return grant
+
+
+def _withhold(flow: Flow, ask: Ask, decided: Decided, details: Mapping[str, Any]) -> dict[str, Any]:
+    """Record that it could be shared and is not, because that is more detrimental to the child."""
+    home = flow.home
+
+    def publish(session: Session) -> None:
+        recheck(session, home, ask, decided)
+        session.add(_sharing(flow, ask, decided))
+
+    flow.commit(publish)
+    agreement, gateway = decided.bases[0]
+    entry = flow.finish(
+        {
+            **details,
+            "decision": WITHHOLD,
+            "agreement": agreement,
+            "gateway": gateway,
+            "rules": [f"{agreement}|{gateway}" for agreement, gateway in decided.bases][:16],
+            "fields": [],
+            "rows": 0,
+            "obligations": decided.obligations,
+            "policy_hash": home.pack.version,
+        }
+    )
+    return {
+        "permitted": True,
+        "withheld": True,
+        "decision": flow.intent,
+        "person": ask.person,
+        "purpose": ask.purpose,
+        "receipt": {"entry": entry.seq, "proof": home.audit.proof(entry.seq)},
+    }
+
+
+def _sharing(flow: Flow, ask: Ask, decided: Decided) -> SharingDecision:
+    agreement, gateway = decided.bases[0]
+    return SharingDecision(
+        intent=flow.intent,
+        user=ask.user,
+        agency=decided.request.agency,
+        role=decided.request.role,
+        purpose=ask.purpose,
+        person=ask.person,
+        case_token=case_token(flow.home, ask.case),
+        outcome=ask.sharing,
+        agreement=agreement,
+        gateway=gateway,
+        policy_version=flow.home.pack.version,
+        decided_at=flow.home.clock(),
+    )
 
 
 def _keep_reason(home: Home, intent: str, salt: bytes, reason: str) -> None:

@@ -124,6 +124,27 @@ class Reveal(SQLModel, table=True):
     entry: int | None = None
 
 
+class SharingDecision(SQLModel, table=True):
+    """What a named person decided: to share, or to withhold as more detrimental to the child (LAW-10).
+
+    The reasons stand sealed under the same intent; the gateway is the one that would have carried it.
+    """
+
+    intent: str = Field(primary_key=True, max_length=40)
+    user: str = Field(max_length=64)
+    agency: str = Field(max_length=64)
+    role: str = Field(max_length=64)
+    purpose: str = Field(max_length=64)
+    person: str = Field(max_length=80, index=True)
+    case_token: str = Field(max_length=64)
+    outcome: str = Field(max_length=16)
+    agreement: str = Field(max_length=64)
+    gateway: str = Field(max_length=64)
+    policy_version: str = Field(max_length=64)
+    decided_at: datetime = _moment()
+    __table_args__ = (CheckConstraint("outcome in ('share', 'withhold')"),)
+
+
 class Reason(SQLModel, table=True):
     """Free text of a request, sealed; the trail holds only a salted commitment to it."""
 

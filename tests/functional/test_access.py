@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from sqlmodel import Session, select
 from audit.canonical import parse
 from audit.log import read_events
 from engine.domain.errors import ConfigError, PolicyRefused
-from engine.flows.access import open_reviews, owed_notices, review_access, working_day_after
+from engine.flows.access import (
+    open_reviews,
+    owed_notices,
+    review_access,
+    tell_notices,
+    working_day_after,
+)
 from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.link import link
@@ -22,7 +29,15 @@ from engine.flows.score import score
 from engine.flows.setup import add_account, declare_register, set_flag
 from engine.flows.submit import submit
 from engine.linkage.index import records_of
-from engine.store.tables import AccessReview, FlagRegister, RecordFlag, SubjectState
+from engine.store.tables import (
+    AccessReview,
+    FlagRegister,
+    Reason,
+    RecordFlag,
+    Reveal,
+    SharingDecision,
+    SubjectState,
+)
 from tests.builders.partnership import (
     OPERATOR,
     REASON,
@@ -206,8 +221,8 @@ def test_two_records_of_one_person_differ_at_every_exit_when_one_is_in_a_state(
     assert again != scores
     assert all(value <= scores.get(key, 0) for key, value in again.items())
     assert {one["code"] for one in found["indicators"] if one["last_seen"]} <= codes
-    assert {row["role"] for row in owed_notices(home, "police")} <= {"social_worker"}
-    assert owed_notices(home, "police")
+    assert {row["role"] for row in owed_notices(home, "police", OPERATOR)} <= {"social_worker"}
+    assert owed_notices(home, "police", OPERATOR)
     home.close()
 
 
@@ -242,3 +257,52 @@ def _put(home: Home, record: str, flag: str, value: str) -> None:
             )
         )
         session.commit()
+
+
+@pytest.mark.finding("LAW-10")
+def test_to_withhold_is_a_decision_logged_like_one_to_share(one: tuple[Home, str]) -> None:
+    home, person = one
+    asks = {word: Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, person, word)
+            for word in ("share", "withhold")}  # fmt: skip
+    shared, withheld = (reveal(home, asks[word], auth="demo") for word in ("share", "withhold"))
+    assert (shared["withheld"], withheld["withheld"]) == (False, True)
+    assert "identity" not in withheld
+    with Session(home.casework) as session:
+        rows = {row.outcome: row for row in session.exec(select(SharingDecision)).all()}
+        assert len(session.exec(select(Reveal)).all()) == 1
+        assert {one.intent for one in session.exec(select(Reason)).all()} == {
+            row.intent for row in rows.values()
+        }
+    assert set(rows) == {"share", "withhold"}
+    assert rows["share"].gateway == rows["withhold"].gateway != ""
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    pairs = {
+        word: [one for one in events if one["intent"] == rows[word].intent]
+        for word in ("share", "withhold")
+    }
+    for phase in (0, 1):  # The same keys, but for the grant that only a share makes.
+        assert set(pairs["withhold"][phase]) == set(pairs["share"][phase]) - {"grant", "expires"}
+    assert {one["decision"] for one in pairs["withhold"] if one["phase"] == "outcome"} == {
+        "withhold"
+    }
+    with pytest.raises(PolicyRefused, match="FG-REV-08"):
+        reveal(home, replace(asks["share"], sharing="perhaps"), auth="demo")
+    # What policy would refuse is refused: nobody can withhold what could not be shared.
+    with pytest.raises(PolicyRefused, match="FG-REV-03"):
+        reveal(home, replace(asks["withhold"], user="demo.ig_lead"), auth="demo")
+
+
+def test_an_agency_is_told_once_and_the_telling_is_in_the_trail(tmp_path: Path) -> None:
+    home = make_partnership(tmp_path).home
+    person = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0]
+    reveal(home, _danger(person["person"]), auth="demo")
+    assert owed_notices(home, "police", OPERATOR)
+    told = tell_notices(home, "police", OPERATOR)
+    assert told
+    assert owed_notices(home, "police", OPERATOR) == []
+    with pytest.raises(ConfigError, match="FG-ACC-07"):
+        tell_notices(home, "nobody", OPERATOR)
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    assert [one["rows"] for one in events
+            if one["flow"] == "tell_notices" and one["phase"] == "outcome"] == [len(told)]  # fmt: skip
+    home.close()

@@ -80,7 +80,7 @@ def test_a_change_runs_from_draft_to_active_and_one_step_back(home: Home) -> Non
     assert home.pack.version == proposed["version"] != before
     worker.refresh_policy()
     assert worker.pack.version == proposed["version"]
-    assert changes(home)[0]["state"] == "active"
+    assert changes(home, OPERATOR)[0]["state"] == "active"
 
     assert rollback(home, governor(home, "demo.ig_lead", "demo")) == {"version": before}
     assert home.pack.version == before
@@ -168,7 +168,7 @@ def test_a_rejected_change_is_closed_and_a_stale_one_has_to_be_proposed_again(ho
     propose(home, "demo.ig_lead", auth="demo")
     answer(home, "demo.ig_officer", 3, "governance", "approve", auth="demo")
     activate(home, 3, OPERATOR)
-    assert [one["state"] for one in changes(home)] == ["active", "replaced", "rejected"]
+    assert [one["state"] for one in changes(home, OPERATOR)] == ["active", "replaced", "rejected"]
 
 
 def test_what_was_approved_is_what_is_activated_whatever_the_draft_says_by_then(home: Home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from audit.canonical import parse
 from audit.log import read_events
 from engine.flows.lists import review_lists
-from engine.store.tables import SubjectState
+from engine.store.tables import AccessReview, Reveal, SubjectState
 from engine.web.app import create_app
 from tests.builders.partnership import REASON, Partnership, make_home
 
@@ -55,6 +56,9 @@ GATE = {
     ("GET", "/api/policy/changes"): "policy",
     ("POST", "/api/policy/changes"): "policy_change",
     ("POST", "/api/policy/answers"): "policy_change",
+    ("GET", "/api/policy/tests"): "policy",
+    ("POST", "/api/policy/activations"): "policy_change",
+    ("POST", "/api/policy/rollbacks"): "policy_change",
 }
 
 
@@ -175,7 +179,7 @@ def test_a_reveal_by_form_leads_to_a_view_that_closes_itself(
 
     answer = client.post(
         "/reveal",
-        data={"person": person, "case": "CASE-1", "reason": REASON, "csrf": csrf},
+        data={"person": person, "case": "CASE-1", "reason": REASON, "act": "share", "csrf": csrf},
         follow_redirects=False,
     )
     assert answer.status_code == 303
@@ -195,9 +199,49 @@ def test_an_incomplete_form_is_422_with_a_summary_that_links_to_the_fields(
     csrf = _sign_in(client, "front_door")
     answer = client.post("/reveal", data={"person": "", "case": "", "reason": "no", "csrf": csrf})
     assert answer.status_code == 422
+    assert 'href="#act"' in answer.text
     for name in ("person", "case", "reason"):
         assert f'href="#{name}"' in answer.text
         assert f'id="{name}-error"' in answer.text
+
+
+def _acts(client: TestClient, csrf: str, person: str, act: str, case: str = "CASE-1") -> Any:
+    data = {"person": person, "case": case, "reason": REASON, "act": act, "csrf": csrf}
+    return client.post("/reveal", data=data, follow_redirects=False)
+
+
+@pytest.mark.finding("LAW-10")
+def test_withholding_by_form_opens_nothing_and_says_so(
+    client: TestClient, partnership: Partnership
+) -> None:
+    csrf = _sign_in(client, "social_worker")
+    person = _person(partnership)
+    with Session(partnership.home.casework) as session:
+        before = len(session.exec(select(Reveal)).all())
+    answer = _acts(client, csrf, person, "withhold")
+    assert answer.status_code == 200
+    assert "Your decision to withhold is recorded" in answer.text
+    with Session(partnership.home.casework) as session:
+        assert len(session.exec(select(Reveal)).all()) == before
+    assert _acts(client, csrf, person, "maybe").status_code == 422
+
+
+@pytest.mark.finding("LAW-23")
+def test_immediate_danger_is_offered_to_roles_that_have_it_and_needs_no_case(
+    client: TestClient, partnership: Partnership
+) -> None:
+    person = _person(partnership)
+    csrf = _sign_in(client, "benefits_officer")
+    assert "immediate danger" not in client.get("/reveal").text
+    assert _acts(client, csrf, person, "danger", case="").status_code == 403
+    csrf = _sign_in(client, "front_door")
+    assert "Somebody is in immediate danger" in client.get("/reveal").text
+    answer = _acts(client, csrf, person, "danger", case="")
+    assert answer.status_code == 303
+    reveal_id = answer.headers["location"].rsplit("/", 1)[1]
+    with Session(partnership.home.casework) as session:
+        assert session.get(AccessReview, reveal_id) is not None
+    assert _acts(client, csrf, person, "share", case="").status_code == 422
 
 
 def test_a_refusal_page_says_why_and_what_next(
@@ -210,7 +254,13 @@ def test_a_refusal_page_says_why_and_what_next(
     for person in people:
         answer = client.post(
             "/reveal",
-            data={"person": person, "case": "CASE-1", "reason": REASON, "csrf": csrf},
+            data={
+                "person": person,
+                "case": "CASE-1",
+                "reason": REASON,
+                "act": "share",
+                "csrf": csrf,
+            },
             follow_redirects=False,
         )
         if answer.status_code == 403:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.flows.decision import Ask
+from engine.flows.decision import SHARE, Ask
 from engine.flows.lists import decide, review_lists
 from engine.flows.person import look
 from engine.flows.reveal import reveal
@@ -26,6 +26,14 @@ class RevealRequest(BaseModel):
     person: str = Field(description="Casework reference of the person.", max_length=128)
     case: str = Field(description="Reference of an open case.", max_length=64)
     reason: str = Field(description="Reason in your own words.", max_length=2000)
+    sharing: str = Field(
+        default=SHARE,
+        description="share, or withhold when sharing is more detrimental to the child.",
+        max_length=16,
+    )
+    immediate_danger: bool = Field(
+        default=False, description="Breaks the glass: no case is needed, another person reviews it."
+    )
 
 
 class Outcome(BaseModel):
@@ -72,8 +80,12 @@ def reveal_identity(
 ) -> dict[str, Any]:
     """Decide, commit, open, answer with a receipt; a refusal is 403 with every reason."""
     check_form(user, x_csrf_token)
-    ask = Ask(user.user, user.account.purpose, body.case, body.reason, body.person)
-    return reveal(get_home(request), ask, auth=user.auth)
+    home = get_home(request)
+    purpose = user.account.purpose
+    if body.immediate_danger:
+        purpose = home.pack.vocabulary.break_glass_purpose
+    ask = Ask(user.user, purpose, body.case, body.reason, body.person, body.sharing)
+    return reveal(home, ask, auth=user.auth)
 
 
 @router.get("/trail", summary="The audit trail")

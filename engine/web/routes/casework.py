@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from engine.domain.errors import PolicyRefused
-from engine.flows.decision import MIN_REASON, Ask
+from engine.flows.decision import MIN_REASON, SHARE, WITHHOLD, Ask
+from engine.flows.home import Home
 from engine.flows.lists import OUTCOMES, decide, review_lists
 from engine.flows.person import look
 from engine.flows.reveal import reveal, show_again
@@ -17,6 +18,7 @@ from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
 
 router = APIRouter(include_in_schema=False)
+DANGER = "danger"
 
 
 @router.get("/lists")
@@ -38,7 +40,7 @@ def person(
         user,
         found=found,
         outcomes=OUTCOMES,
-        **_empty_form(person),
+        **_empty_form(get_home(request), user, person),
     )
 
 
@@ -56,7 +58,7 @@ def outcome(
     home = get_home(request)
     if outcome not in OUTCOMES:
         found = look(home, user.user, person, auth=user.auth)
-        form = _empty_form(person) | {"errors": {"outcome": "Choose what you decided"}}
+        form = _empty_form(home, user, person) | {"errors": {"outcome": "Choose what you decided"}}
         return render(
             request,
             "person.html",
@@ -73,7 +75,7 @@ def outcome(
 @router.get("/reveal")
 def reveal_page(request: Request, user: Annotated[SignedIn, Depends(gate("reveal"))]) -> Response:
     """Show the form that asks for an identity."""
-    return render(request, "reveal.html", user, **_empty_form(""))
+    return render(request, "reveal.html", user, **_empty_form(get_home(request), user, ""))
 
 
 @router.post("/reveal")
@@ -83,39 +85,55 @@ def reveal_form(
     person: Annotated[str, Form()] = "",
     case: Annotated[str, Form()] = "",
     reason: Annotated[str, Form()] = "",
+    act: Annotated[str, Form()] = "",
     csrf: Annotated[str, Form()] = "",
 ) -> Response:
-    """Ask for an identity; granted leads to the view, refused says why and what next."""
+    """Ask for an identity; granted leads to the view, refused says why and what next.
+
+    The button pressed is the decision: to share, to withhold, or to break the glass for immediate
+    danger, which needs no open case and is reviewed by another person afterwards.
+    """
     check_form(user, csrf)
-    errors = form_errors(person, case, reason)
+    home = get_home(request)
+    danger = act == DANGER
+    errors = form_errors(person, case, reason, danger=danger)
+    if act not in (SHARE, WITHHOLD, DANGER):
+        errors["act"] = "Choose whether this is shared or withheld"
     if errors:
         form = {"person": person, "case": case, "reason": reason, "errors": errors}
-        return render(request, "reveal.html", user, status=422, min_reason=MIN_REASON, **form)
-    ask = Ask(user.user, user.account.purpose, case, reason, person.strip())
-    granted = reveal(get_home(request), ask, auth=user.auth)
+        return render(request, "reveal.html", user, status=422, **_form(home, user, form))
+    purpose = home.pack.vocabulary.break_glass_purpose if danger else user.account.purpose
+    sharing = SHARE if danger else act
+    ask = Ask(user.user, purpose, case, reason, person.strip(), sharing)
+    granted = reveal(home, ask, auth=user.auth)
+    if granted["withheld"]:
+        return render(request, "withheld.html", user, decision=granted)
     return RedirectResponse(f"/views/{granted['reveal']}", status_code=303)
 
 
-def form_errors(person: str, case: str, reason: str) -> dict[str, str]:
+def form_errors(person: str, case: str, reason: str, *, danger: bool) -> dict[str, str]:
     """Return what is missing, by field, as sentences that say what to do."""
     found = {}
     if not person.strip():
         found["person"] = "Enter the reference of the person"
-    if len(case.strip()) < 3:
+    if len(case.strip()) < 3 and not danger:
         found["case"] = "Enter the reference of the open case, at least 3 characters"
     if len(reason.strip()) < MIN_REASON:
         found["reason"] = f"Say why you need this, in at least {MIN_REASON} characters"
     return found
 
 
-def _empty_form(person: str) -> dict[str, Any]:
-    return {
-        "person": person,
-        "case": "",
-        "reason": "",
-        "errors": {},
-        "min_reason": MIN_REASON,
-    }
+def _empty_form(home: Home, user: SignedIn, person: str) -> dict[str, Any]:
+    empty = {"person": person, "case": "", "reason": "", "errors": {}}
+    return _form(home, user, empty)
+
+
+def _form(home: Home, user: SignedIn, values: dict[str, Any]) -> dict[str, Any]:
+    danger = home.pack.vocabulary.break_glass_purpose
+    offered = any(
+        grant.purpose == danger and grant.role == user.account.role for grant in home.pack.grants
+    )
+    return {**values, "min_reason": MIN_REASON, "offer_danger": offered}
 
 
 @router.get("/views/{reveal_id}")

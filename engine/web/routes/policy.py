@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.domain.days import day_of
 from engine.domain.ids import Actor
-from engine.flows.policy_change import answer, changes, propose
+from engine.flows.policy_change import activate, answer, changes, governor, propose, rollback
+from engine.flows.policy_review import cases_of
 from engine.flows.policy_simulate import simulate_draft
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
@@ -39,6 +40,18 @@ class Answer(BaseModel):
     change: int
     kind: str = Field(description="Kind of approval, for example health; or advice.", max_length=32)
     answer: str = Field(description="approve, reject or advise.", max_length=16)
+
+
+class Activation(BaseModel):
+    """Which approved change becomes active."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    change: int
+
+
+def _actor(user: SignedIn) -> Actor:
+    return Actor(user.user, user.account.agency, user.account.role, user.auth)
 
 
 def _when(request: Request, text: str) -> date:
@@ -105,19 +118,51 @@ def draft(request: Request, user: Governor) -> dict[str, Any]:
     """Return findings, exact differences and the effect on the last 30 days' requests."""
     home, on = get_home(request), _when(request, "")
     pack = load.load_pack(*home.draft)
-    actor = Actor(user.user, user.account.agency, user.account.role, user.auth)
     return {
         "version": pack.version,
         "findings": [one.as_dict() for one in lint(pack, on)],
         "changes": [one.as_dict() for one in diff(home.pack, pack, on)],
-        "simulation": simulate_draft(home, actor),
+        "simulation": simulate_draft(home, _actor(user)),
     }
 
 
 @api.get("/changes", summary="Proposed changes and their answers")
 def listed(request: Request, user: Governor) -> list[dict[str, Any]]:
     """Return every change, the newest first."""
-    return changes(get_home(request))
+    return changes(get_home(request), _actor(user))
+
+
+@api.get("/tests", summary="Run the tests of the draft")
+def pack_tests(request: Request, user: Governor, as_of: str = "") -> dict[str, Any]:
+    """Run the tests that stand beside the pack, in YAML, against the draft."""
+    home = get_home(request)
+    results = cases_of(load.load_pack(*home.draft), home.draft[1], _when(request, as_of))
+    failed = sum(1 for one in results if one.problems)
+    return {
+        "passed": len(results) - failed,
+        "failed": failed,
+        "tests": [one.as_dict() for one in results],
+    }
+
+
+@api.post("/activations", summary="Activate an approved change")
+def activated(
+    request: Request, body: Activation, user: Changer, x_csrf_token: Annotated[str, Header()] = ""
+) -> dict[str, Any]:
+    """Make an approved change the active policy of every worker at once."""
+    check_form(user, x_csrf_token)
+    home = get_home(request)
+    return activate(home, body.change, governor(home, user.user, user.auth))
+
+
+@api.post("/rollbacks", summary="Go back one step")
+def rolled_back(
+    request: Request, user: Changer, x_csrf_token: Annotated[str, Header()] = ""
+) -> dict[str, Any]:
+    """Make the version before the active one active again, once."""
+    check_form(user, x_csrf_token)
+    home = get_home(request)
+    return rollback(home, governor(home, user.user, user.auth))
 
 
 @api.post("/changes", summary="Propose the draft")
@@ -150,7 +195,7 @@ def page(request: Request, user: Governor) -> Response:
         user,
         version=home.pack.version,
         notices=notices,
-        changes=changes(home),
+        changes=changes(home, _actor(user)),
         role=user.account.role,
         advises=user.account.role in home.pack.governance.advice,
     )
