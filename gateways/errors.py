@@ -28,6 +28,11 @@ class GatewayFault(Exception):
 
     @classmethod
     def of(cls, findings: Sequence[LintFinding]) -> GatewayFault:
-        """Return one error that carries every finding; its code is that of the first."""
+        """Return one error that carries every finding; its code is that of the first of this family.
+
+        A file may be found wrong by rules of the law and of the pack at once; an error of the law
+        then carries a code of the law.
+        """
         ordered = in_order(findings)
-        return cls(ordered[0].code, message_of(ordered), ordered[0].next_step, ordered)
+        own = [one for one in ordered if one.code.startswith("FG-GATE")] or ordered
+        return cls(own[0].code, message_of(ordered), own[0].next_step, ordered)

@@ -35,10 +35,12 @@ class Reader:
     Attributes:
         findings: What was found so far.
         content: Folder and name of each file to its content, for the version's hash.
+        spots: Folder and name of each file to the lines of its values, for rules that run later.
     """
 
     findings: list[LintFinding] = field(default_factory=list)
     content: dict[str, Any] = field(default_factory=dict)
+    spots: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def files(self, folder: Path) -> list[Path]:
         """Return the YAML files of a folder by name; an empty folder is a finding."""
@@ -64,6 +66,7 @@ class Reader:
             self.findings.extend(fault.findings)
             return None
         self.content[document.name] = document.value
+        self.spots[document.name] = document.spots()
         before = len(self.findings)
         validator = jsonschema.Draft202012Validator(schema)
         for error in validator.iter_errors(document.value):

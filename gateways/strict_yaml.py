@@ -28,6 +28,8 @@ from gateways.findings import LintFinding
 
 Plain = str | list[Any] | dict[str, Any]
 Place = tuple[str | int, ...]
+DEPTH = 3
+"""How deep a place may stand that a finding of a later rule points at, such as ``roles.x.agencies``."""
 
 # libyaml reads the same events several times faster; the wheels carry it, another build may not.
 _LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)
@@ -52,6 +54,14 @@ class Document:
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
+
+    def spots(self) -> dict[str, int]:
+        """Return the line of every value near the top, by its dotted place, for later findings."""
+        return {
+            ".".join(map(str, place)): line
+            for place, line in self.lines.items()
+            if 1 <= len(place) <= DEPTH
+        }
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def errors(pack: Pack) -> list[LintFinding]:
         found.append(
             fault(
                 pack.sources[name].file,
-                1,
+                pack.line(pack.sources[name].file, "derived_from"),
                 "FG-POL-02",
                 "POL-L22",
                 name,
@@ -174,7 +174,7 @@ def _agreements(pack: Pack) -> Iterator[LintFinding]:
                 words = f"{agreement.id} relies on {name}, which is {record.kind.value}"
                 yield fault(
                     agreement.file,
-                    1,
+                    pack.line(agreement.file, "gateways"),
                     "FG-POL-02",
                     "POL-L24",
                     f"{agreement.id}.{name}",
@@ -185,7 +185,7 @@ def _agreements(pack: Pack) -> Iterator[LintFinding]:
                 words = f"{agreement.id} and {name} share no purpose"
                 yield fault(
                     agreement.file,
-                    1,
+                    pack.line(agreement.file, "purposes"),
                     "FG-POL-02",
                     "POL-L07",
                     f"{agreement.id}.{name}",
@@ -198,7 +198,7 @@ def _agreements(pack: Pack) -> Iterator[LintFinding]:
                 words = f"{name} rests on Article 6(1)(ea), which a public authority may not use"
                 yield fault(
                     record.file,
-                    1,
+                    pack.line(record.file, "article6"),
                     "FG-POL-02",
                     "POL-L25",
                     name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
@@ -12,11 +13,13 @@ from gateways.notice import expiring
 from policies.authorise import open_bases
 from policies.lint_tokens import fault
 from policies.matrix import ASSUMED
-from policies.model import Cap, Grant, Pack, Request
+from policies.model import Cap, Grant, Level, Pack, Request
 
 MOST_SPECIAL = 0.75
 """Share of the special and offence fields that one role may reach before somebody is asked why."""
 _YEAR = timedelta(days=365)
+PLACES = {"dpia": "dpia_expires"}
+"""Where a file states what runs out, when its key has another name."""
 
 
 def warnings(
@@ -26,7 +29,10 @@ def warnings(
     for one in expiring(pack.register, as_of):
         file = pack.register.agreements[one.agreement].file
         words = f"{one.agreement}: its {one.what} is {one.last_day.isoformat()}"
-        yield _warn(file, 1, "POL-L06", f"{one.agreement}.{one.what}", words, "Renew it in time.")
+        line = pack.line(file, PLACES.get(one.what, one.what))
+        yield _warn(
+            file, line, "POL-L06", f"{one.agreement}.{one.what}", words, "Renew it in time."
+        )
     yield from _gateways(pack, as_of)
     yield from _grants(pack, as_of)
     yield from _caps(pack)
@@ -45,7 +51,7 @@ def _gateways(pack: Pack, as_of: date) -> Iterator[LintFinding]:
         if as_of - record.reviewed_on > _YEAR:
             yield _warn(
                 record.file,
-                1,
+                pack.line(record.file, "reviewed_on"),
                 "POL-L19",
                 record.id,
                 f"{record.id} was last read more than a year ago",
@@ -87,6 +93,11 @@ def _grants(pack: Pack, as_of: date) -> Iterator[LintFinding]:
             if not wider or other.level < grant.level:
                 continue
             same = set(other.obligations) == set(grant.obligations)
+            twin = (
+                other.level == grant.level
+                and _covers(grant.sources, other.sources)
+                and set(other.agreements) == set(grant.agreements)
+            )
             if same and (other.level > grant.level or other.id < grant.id):
                 yield _warn(
                     grant.file,
@@ -96,7 +107,9 @@ def _grants(pack: Pack, as_of: date) -> Iterator[LintFinding]:
                     f"{grant.id} adds nothing to {other.id}",
                     "Remove it.",
                 )
-            if not same and set(other.obligations) > set(grant.obligations):
+            lighter = set(other.obligations) > set(grant.obligations)
+            heavier = set(other.obligations) < set(grant.obligations)
+            if lighter or (twin and not same and not heavier and other.id < grant.id):
                 words = (
                     f"{grant.id} is dead text beside {other.id}: the obligations of both are owed"
                 )
@@ -117,9 +130,34 @@ def _reaches(pack: Pack, grant: Grant, as_of: date) -> bool:
             if spec.data_class != grant.data_class:
                 continue
             pairs, _ = open_bases(pack, request, source, spec, as_of)
-            if any(agreement in grant.agreements for agreement, _ in pairs):
+            if any(agreement in grant.agreements for agreement, _ in pairs) and not _always_capped(
+                pack, grant, source.id, spec.category
+            ):
                 return True
     return False
+
+
+def _always_capped(pack: Pack, grant: Grant, source: str, category: str) -> bool:
+    """Say whether caps of `refuse` leave no state in which the grant opens a category.
+
+    A state that avoids every cap exists unless two caps ask for both values of one flag, so only then
+    are the states of the flags concerned tried one by one.
+    """
+    caps = [
+        cap
+        for cap in pack.caps
+        if cap.level is Level.REFUSE and cap.concerns(grant.role, source, category)
+    ]
+    asked = {item for cap in caps for item in cap.when.items()}
+    flags = sorted({flag for flag, _ in asked})
+    if any(not cap.when for cap in caps):
+        return True
+    if len(asked) == len(flags):
+        return False
+    return all(
+        any(cap.holds(dict(zip(flags, values, strict=True))) for cap in caps)
+        for values in itertools.product("yn", repeat=len(flags))
+    )
 
 
 def _caps(pack: Pack) -> Iterator[LintFinding]:
@@ -170,9 +208,9 @@ def _broad(pack: Pack) -> Iterator[LintFinding]:
     for role, value in sorted(share.items()):
         if value > MOST_SPECIAL or (spread and value > mean + 3 * spread):
             words = f"{role} reaches {value:.0%} of the special and offence fields"
-            yield _warn(
-                "policies/vocabulary.yaml", 1, "POL-L12", role, words, "Narrow it, or say why."
-            )
+            file = "policies/vocabulary.yaml"
+            line = pack.line(file, f"roles.{role}")
+            yield _warn(file, line, "POL-L12", role, words, "Narrow it, or say why.")
 
 
 def _columns(pack: Pack, submitted: Mapping[str, Iterable[str]]) -> Iterator[LintFinding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -115,13 +116,29 @@ def read_pack(
         {name: frozenset(roles) for name, roles in routes.value["routes"].items()},
         approvals_of(governance, reader),
         version_of(reader.content),
+        reader.spots,
     )
     unknown = [*reader.findings, *token_findings(pack)]
     if unknown:
-        return None, tuple(unknown)
+        return None, (*unknown, *_beside(pack, unknown))
     whole = with_lineage(pack)
     broken = errors(whole)
     return (None if broken else whole), tuple(broken)
+
+
+def _beside(pack: Pack, unknown: list[LintFinding]) -> list[LintFinding]:
+    """Return what the later rules say of the grants and caps whose every word is known.
+
+    Only where the unknown words stand in grants and caps: with a source or the register in doubt the
+    later rules would speak of things that are not so.
+    """
+    places = {(one.file, one.line) for one in unknown}
+    grants = tuple(one for one in pack.grants if (one.file, one.line) not in places)
+    caps = tuple(one for one in pack.caps if (one.file, one.line) not in places)
+    files = {one.file for one in pack.grants} | {one.file for one in pack.caps}
+    if any(file not in files for file, _ in places):
+        return []
+    return errors(with_lineage(replace(pack, grants=grants, caps=caps)))
 
 
 def _pack(
@@ -133,6 +150,7 @@ def _pack(
     routes: dict[str, frozenset[str]],
     governance: Governance,
     version: str,
+    spots: dict[str, dict[str, int]],
 ) -> Pack:
     return Pack(
         register,
@@ -143,6 +161,7 @@ def _pack(
         routes,
         governance,
         version,
+        spots,
     )
 
 

@@ -225,7 +225,8 @@ class Pack:
     """Register and pack together, with the hash that names this version of the policy.
 
     A pack is immutable, and what is compiled from it lives and dies with it: `compiled` is never
-    carried over by `dataclasses.replace`, so no changed pack can answer from an old table.
+    carried over by `dataclasses.replace`, so no changed pack can answer from an old table. `spots`
+    holds the lines of the files' values, so that a finding points at one.
     """
 
     register: Register
@@ -236,6 +237,7 @@ class Pack:
     routes: Mapping[str, frozenset[str]]
     governance: Governance
     version: str
+    spots: Mapping[str, Mapping[str, int]] = field(repr=False, compare=False, default_factory=dict)
     compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def grants_of(self, role: str, agency: str, purpose: str) -> tuple[Grant, ...]:
@@ -247,6 +249,11 @@ class Pack:
                 index.setdefault((grant.role, grant.agency, grant.purpose), []).append(grant)
             self.compiled["grants"] = index
         return tuple(index.get((role, agency, purpose), ()))
+
+    def line(self, file: str, *places: str) -> int:
+        """Return the line of the first place that the file states, or 1 for the file as a whole."""
+        known = self.spots.get(file, {})
+        return next((known[place] for place in places if place in known), 1)
 
     def interval(self, as_of: date) -> int:
         """Return the number of the stretch of days, between changes of law, that holds a date."""

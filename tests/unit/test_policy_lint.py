@@ -132,6 +132,26 @@ ERRORS = [
              code="FG-GATE-03"),
         id="L02-unknown-gateway", marks=pytest.mark.finding("POL-L02")),
     pytest.param(
+        Case("POL-L02", "policies/routes.yaml", "  policy_change: [", "nobody",
+             (("policies/routes.yaml", "  policy_change: [", "  policy_change: [nobody, "),),
+             code="FG-POL-01"),
+        id="L02-unknown-role-of-a-route", marks=pytest.mark.finding("POL-L02")),
+    pytest.param(
+        Case("POL-L02", "policies/governance.yaml", "rule: POL-L12", "somebody",
+             (("policies/governance.yaml", "social_worker, signed_by: ig_lead",
+               "social_worker, signed_by: somebody"),), code="FG-POL-01"),
+        id="L02-waiver-that-nobody-signed", marks=pytest.mark.finding("POL-L02")),
+    pytest.param(
+        Case("POL-L02", "policies/governance.yaml", "rule: POL-L14", "POL-L14",
+             (("policies/governance.yaml", "rule: POL-L12", "rule: POL-L14"),), code="FG-POL-01"),
+        id="L02-waiver-of-an-error", marks=pytest.mark.finding("POL-L02")),
+    pytest.param(
+        Case("POL-L02", "grants/benefits_officer.yaml", "benefits_officer.benefits", "nobody",
+             (("grants/benefits_officer.yaml", BENEFITS,
+               BENEFITS.replace("}", ', obligations: ["second_approver:nobody"]}')),),
+             code="FG-POL-01"),
+        id="L02-approver-that-is-no-role", marks=pytest.mark.finding("POL-L02")),
+    pytest.param(
         Case("POL-L03", "sources/health_flags.yaml", FLAG, "health.flags.flag",
              (("register/nhs2006_s82.yaml", "schedule1: ", "schedule1: [] #"),
               ("sources/health_flags.yaml", FLAG, FLAG + "gateways: [nhs2006.s82], "))),
@@ -152,7 +172,7 @@ ERRORS = [
              (("agreements/dsa_0005.yaml", "end: 2027-12-31", "end: 2025-12-31"),), code="FG-GATE-02"),
         id="L05-ends-before-start", marks=pytest.mark.finding("POL-L05")),
     pytest.param(
-        Case("POL-L07", "agreements/dsa_0005.yaml", "", "dsa_0005.nhs2006.s82",
+        Case("POL-L07", "agreements/dsa_0005.yaml", "purposes:", "dsa_0005.nhs2006.s82",
              (("agreements/dsa_0005.yaml", "purposes: [promote_welfare, safeguard_child]",
                "purposes: [neet_track]"),)),
         id="L07-agreement-and-gateway", marks=pytest.mark.finding("POL-L07")),
@@ -205,12 +225,17 @@ ERRORS = [
              code="FG-POL-01", others=frozenset({"POL-L02"})),
         id="L17-source-twice", marks=pytest.mark.finding("POL-L17")),
     pytest.param(
+        Case("POL-L17", "sources/health_flags.yaml", "Odd Name: {", "",
+             (("sources/health_flags.yaml", "  flag_from: {", "  Odd Name: {"),),
+             others=frozenset({"POL-L02"})),
+        id="L17-field-that-is-no-token", marks=pytest.mark.finding("POL-L17")),
+    pytest.param(
         Case("POL-L21", "grants/benefits_officer.yaml", "benefits_officer.benefits",
              "benefits_officer.benefits",
              (("grants/benefits_officer.yaml", BENEFITS, BENEFITS.replace("}", ", purpose: eviction}")),)),
         id="L21-never-served"),
     pytest.param(
-        Case("POL-L22", "sources/engine_scores.yaml", "", "engine.scores",
+        Case("POL-L22", "sources/engine_scores.yaml", "derived_from:", "engine.scores",
              (("sources/engine_scores.yaml", "police.call_cards,", "engine.scores, police.call_cards,"),)),
         id="L22-derived-from-itself"),
     pytest.param(
@@ -219,19 +244,19 @@ ERRORS = [
              (("grants/social_worker.yaml", DANGER, DANGER.replace(', "review_after:1"', "")),)),
         id="L23-break-glass-unreviewed"),
     pytest.param(
-        Case("POL-L24", "agreements/dsa_0006.yaml", "", "dsa_0006.ea2002.s11",
+        Case("POL-L24", "agreements/dsa_0006.yaml", "gateways:", "dsa_0006.ea2002.s11",
              (("agreements/dsa_0006.yaml", "gateways: [pcsc2022.s16]",
                "gateways: [pcsc2022.s16, ea2002.s11]"),)),
         id="L24-no-gateway"),
     pytest.param(
-        Case("POL-L25", "register/nhs2006_s82.yaml", "", "nhs2006.s82",
+        Case("POL-L25", "register/nhs2006_s82.yaml", "article6:", "nhs2006.s82",
              (("register/nhs2006_s82.yaml", "article6: [", "article6: [ea, "),)),
         id="L25-recognised-interest"),
 ]  # fmt: skip
 
 WARNINGS = [
     pytest.param(
-        Case("POL-L06", "agreements/dsa_0005.yaml", "", "dsa_0005.end",
+        Case("POL-L06", "agreements/dsa_0005.yaml", "end:", "dsa_0005.end",
              (("agreements/dsa_0005.yaml", "end: 2027-12-31", "end: 2026-12-31"),)),
         id="L06-ends-soon", marks=pytest.mark.finding("POL-L06")),
     pytest.param(
@@ -247,6 +272,13 @@ WARNINGS = [
                BENEFITS + "  - {id: benefits_officer.score, class: score, level: token}\n"),)),
         id="L09-opens-nothing", marks=pytest.mark.finding("POL-L09")),
     pytest.param(
+        Case("POL-L09", "grants/benefits_officer.yaml", "benefits_officer.benefits,",
+             "benefits_officer.benefits",
+             (("caps/records.yaml", "caps:\n", "caps:\n" + "".join(
+                 CAP.replace("cap.slip", f"cap.slip.{value}").replace('"y"', f'"{value}"')
+                 .replace("[health_flag]", "[benefit_cap_flag, benefit_status, benefits_detail, free_school_meals]") for value in "yn")),)),
+        id="L09-always-capped", marks=pytest.mark.finding("POL-L09")),
+    pytest.param(
         Case("POL-L10", "grants/benefits_officer.yaml", "benefits_officer.more",
              "benefits_officer.more",
              (("grants/benefits_officer.yaml", BENEFITS,
@@ -257,7 +289,7 @@ WARNINGS = [
              (("caps/records.yaml", "caps:\n", "caps:\n" + CAP),)),
         id="L11-never-bites", marks=pytest.mark.finding("POL-L11")),
     pytest.param(
-        Case("POL-L12", "policies/vocabulary.yaml", "", "social_worker",
+        Case("POL-L12", "policies/vocabulary.yaml", "  social_worker: {", "social_worker",
              (("policies/governance.yaml", "rule: POL-L12, subject: social_worker",
                "rule: POL-L12, subject: front_door"),)),
         id="L12-broad", marks=pytest.mark.finding("POL-L12")),
@@ -269,11 +301,18 @@ WARNINGS = [
                  "}", ', obligations: [justify, case_ref, watermark, "time_box:15", notify]}')),)),
         id="L16-only-obligations-differ", marks=pytest.mark.finding("POL-L16")),
     pytest.param(
+        Case("POL-L16", "grants/benefits_officer.yaml", "benefits_officer.other,",
+             "benefits_officer.other",
+             (("grants/benefits_officer.yaml", BENEFITS, BENEFITS + BENEFITS.replace(
+                 "benefits, class", "other, class").replace(
+                 "}", ', obligations: [justify, case_ref, notify, "time_box:15"]}')),)),
+        id="L16-beside-and-not-within", marks=pytest.mark.finding("POL-L16")),
+    pytest.param(
         Case("POL-L18", "sources/health_flags.yaml", "flag_from: {", "health.flags.flag_from",
              (("sources/health_flags.yaml", "columns: [FlagFrom], ", ""),)),
         id="L18-never-in-a-file", marks=pytest.mark.finding("POL-L18")),
     pytest.param(
-        Case("POL-L19", "register/nhs2006_s82.yaml", "", "nhs2006.s82",
+        Case("POL-L19", "register/nhs2006_s82.yaml", "reviewed_on:", "nhs2006.s82",
              (("register/nhs2006_s82.yaml", "reviewed_on: ", "reviewed_on: 2025-11-24 #"),)),
         id="L19-review-overdue", marks=pytest.mark.finding("POL-L19")),
 ]  # fmt: skip
@@ -356,6 +395,28 @@ def test_errors_of_several_files_are_all_told_at_once(folders: Folders) -> None:
     assert len(expected) == 4
     assert _at(error.findings) == expected
     assert all(f"{file}:{line} {rule}" in str(error) for rule, file, line in expected)
+
+
+def test_an_unknown_word_of_a_grant_does_not_hide_what_is_wrong_with_another(
+    folders: Folders,
+) -> None:
+    _edit(folders, "grants/benefits_officer.yaml", BENEFITS, BENEFITS.replace(" benefits,", " bx,"))
+    _edit(
+        folders,
+        "grants/employment_adviser.yaml",
+        "{id: employment_adviser.contact, ",
+        "{id: employment_adviser.contact, purpose: eviction, ",
+    )
+    assert {one.rule for one in _refused(folders).findings} == {"POL-L02", "POL-L21"}
+
+
+def test_a_fault_of_the_law_keeps_its_code_beside_faults_of_the_pack(folders: Folders) -> None:
+    _edit(folders, "agreements/dsa_0005.yaml", "end: 2027-12-31", "end: 2025-12-31")
+    _edit(folders, "caps/records.yaml", "caps:\n", "caps:\n" + CAP.replace("benefits_", "no_"))
+    error = _refused(folders)
+    assert isinstance(error, GatewayFault)
+    assert error.code == "FG-GATE-02"
+    assert {one.code for one in error.findings} == {"FG-GATE-02", "FG-POL-01"}
 
 
 def test_unreadable_files_and_unknown_words_are_told_together(folders: Folders) -> None:
