@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import yaml
 
 import gateways.load
 import policies.load
@@ -25,6 +26,7 @@ from bench.policy_peers import (
 from policies.authorise import authorise, compile_slice, open_bases
 from policies.diff import cell_changes
 from policies.explain import explain
+from policies.lint import lint
 from policies.matrix import ASSUMED
 from policies.model import Level, Pack, Request, Source
 from policies.rows import LoadedRows, rows_for
@@ -77,6 +79,7 @@ def claims() -> Iterator[Claim]:
     large = big_pack(LARGE)
     yield _explained(large)
     yield _compiled(large)
+    yield _whole_pack(pack)
     yield _diff(large)
 
 
@@ -252,6 +255,35 @@ def _compiled(pack: Pack) -> Claim:
         rows,
         lambda: [_compile(pack, key) for key in some],
         lambda theirs, mine: len(theirs) == len(mine) and all(mine[0].fields),
+    )
+
+
+def _whole_pack(pack: Pack) -> Claim:
+    """From the files on disk to answers: read, every lint rule, rows into casbin, every slice."""
+    askers = sorted({(one.role, one.agency, one.purpose) for one in pack.grants})
+    rows = sum(
+        len(rows_for(pack, *asker, source)) for asker in askers for source in pack.sources.values()
+    )
+    folders = (gateways.load.shipped(), policies.load.shipped())
+
+    def floor() -> int:
+        paths = [path for folder in folders for path in folder.rglob("*.yaml")]
+        return sum(1 for path in paths if yaml.load(path.read_text(), yaml.CSafeLoader))
+
+    def ours() -> list[View]:
+        fresh = policies.load.load_pack(*folders)
+        findings = lint(fresh, TODAY)
+        if any(one.severity == "E" for one in findings):
+            raise AssertionError("the shipped pack has an error")
+        return [_compile(fresh, (*asker, name)) for asker in askers for name in fresh.sources]
+
+    return Claim(
+        f"read YAML, lint, load and compile the shipped pack, {rows:,} rows",
+        "floor: parsing the YAML with libyaml",
+        FLOOR,
+        floor,
+        ours,
+        lambda theirs, mine: theirs > 0 and len(mine) == len(askers) * len(pack.sources),
     )
 
 
