@@ -107,6 +107,10 @@ class Source:
         feeds_models: Whether a model may take it as an input or label; a score never (LAW-27).
         origins: Bodies whose data stands behind it, lineage followed to the end.
         inputs: Categories that stand behind it; empty for a partner's own source.
+        delivery: How it is sent: mode, cadence, volumes, row keys; intake interprets it.
+        tables: Files, sheets or elements that belong together; none means one table.
+        checks: Rules over several cells, rows or tables, each with an id and a severity.
+        changes: What of its layout or codes changed, when and why.
     """
 
     id: str
@@ -125,6 +129,10 @@ class Source:
     origins: frozenset[str]
     inputs: frozenset[str]
     file: str
+    delivery: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    tables: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[Mapping[str, Any], ...] = ()
+    changes: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ def source_of(document: Document, register: Register, words: PackVocabulary) -> 
         origins=frozenset({party.body}) if party else frozenset(),
         inputs=frozenset(),
         file=document.name,
+        delivery=dict(raw.get("delivery", {})),
+        tables=tuple(raw.get("tables", [])),
+        checks=tuple(raw.get("checks", [])),
+        changes=tuple(raw.get("changes", [])),
     )
 
 

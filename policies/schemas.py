@@ -59,6 +59,7 @@ _GATE: dict[str, Any] = {
 TYPES = [
     *("text", "name", "address", "date", "code", "boolean", "integer", "postcode"),
     *("nhs_number", "upn", "email", "phone", "derived"),
+    *("nino", "uprn", "decimal", "time"),
 ]
 
 _TRANSFORMS = _closed([], dict.fromkeys(("exists", "token", "banded"), _WORD))
@@ -93,6 +94,16 @@ _FIELD = _closed(
         "placeholders": _WORDS,
         "free_text": _YES_NO,
         "transforms": _TRANSFORMS,
+        # The table of a file set that holds the column; without it, every table may.
+        "table": _WORD,
+        # Coarsest precision of a date that is still of use; day unless said.
+        "precision": {"enum": ["day", "month", "year"]},
+        # Workbooks write codes as "a) WBRI"; the letter is no part of the code.
+        "lettered": _YES_NO,
+        "derive": _closed(
+            ["from", "any"],
+            {"from": _WORD, "any": _WORDS, "none": _WORDS, "yes": _WORDS, "no": _WORDS},
+        ),
     },
 )
 
@@ -140,6 +151,63 @@ _YIELD = _closed(
     },
 )
 
+_SHARE: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]{1,3}\.[0-9]{1,3}$"}
+_COUNT: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{1,9}$"}
+
+_LAYOUT = _closed(
+    ["id", "format"],
+    {
+        "id": _WORD,
+        "format": {"enum": ["csv", "xml", "xlsx", "parquet", "none"]},
+        **dict.fromkeys(("root", "parent", "row", "from", "to"), _WORD),
+        # What this layout changes against another one of the source.
+        "differs_from": _WORD,
+        "columns": {"type": "object", "additionalProperties": _WORDS},
+        "without": _WORDS,
+        "codes": {"type": "object", "additionalProperties": _MAP},
+        "formats": {"type": "object", "additionalProperties": _WORDS},
+        "rows": _MAP,
+        # A second line that explains the columns; known by how its first cell begins.
+        "instructions": _WORD,
+    },
+)
+
+_DELIVERY = _closed(
+    [],
+    {
+        "mode": {"enum": ["full", "window", "delta"]},
+        "window": _WORD,
+        "every_days": _COUNT,
+        "grace_days": _COUNT,
+        "rows_min": _COUNT,
+        "rows_max": _COUNT,
+        "rows_change": _SHARE,
+        "deletions_max": _SHARE,
+        "row_key": {"type": "object", "additionalProperties": _WORDS},
+        "deleted": _closed(["field", "in"], {"field": _WORD, "in": _WORDS}),
+        "merges": _closed(
+            ["table", "into"], {"table": _WORD, "into": _WORD, "undone": _WORD}
+        ),
+    },
+)
+
+_TABLE = _closed(
+    ["id"], {"id": _WORD, "files": _WORDS, "sheets": _WORDS, "row": _WORD, "required": _YES_NO}
+)
+
+_CHECK = _closed(
+    ["id", "rule", "severity", "says"],
+    {
+        **dict.fromkeys(("id", "rule", "table", "in", "says", "do", "from", "to"), _WORD),
+        "severity": {"enum": ["error", "warning"]},
+        "fields": _WORDS,
+        "least": {"type": "string", "pattern": "^-?[0-9]{1,9}$"},
+        "most": {"type": "string", "pattern": "^-?[0-9]{1,9}$"},
+    },
+)
+
+_CHANGE = _closed(["on", "what", "why"], dict.fromkeys(("on", "what", "why"), _WORD))
+
 SOURCE = _closed(
     [
         *("source", "agency", "title", "regime", "scheme", "key"),
@@ -153,19 +221,11 @@ SOURCE = _closed(
         "derived_from": _WORDS,
         "feeds_models": _YES_NO,
         "defaults": _closed([], _GATE),
-        "layouts": {
-            "type": "array",
-            "items": _closed(
-                ["id", "format"],
-                {
-                    "id": _WORD,
-                    "format": {"enum": ["csv", "xml", "none"]},
-                    "root": _WORD,
-                    "parent": _WORD,
-                    "row": _WORD,
-                },
-            ),
-        },
+        "layouts": {"type": "array", "items": _LAYOUT},
+        "tables": {"type": "array", "minItems": 1, "items": _TABLE},
+        "delivery": _DELIVERY,
+        "checks": {"type": "array", "items": _CHECK},
+        "changes": {"type": "array", "items": _CHANGE},
         "fields": {"type": "object", "additionalProperties": _FIELD},
         "yields": {"type": "array", "items": _YIELD},
     },

@@ -113,6 +113,8 @@ def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
     stated, superseded = _newest_states(_read(job["states"], pid_of, _STATES))
     # A source of which nothing may be used today is as silent as one that was never loaded.
     heard = {name for number, name in job["sources"].items() if admitted.get(int(number))}
+    # One that is late stops what depends on it; what it once said still holds for the rest.
+    heard -= set(job.get("late", []))
     scored, not_scored = _themes(tables, heard)
     return _Inputs(
         persons=persons,

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.domain.ids import from_day_number
 from engine.intake.contract import Contract
-from engine.intake.prepare import OPEN_END
+from engine.intake.gather import OPEN_END
 from policies.model import Field, Level, Source, State
 from policies.transforms import form_of, quarter
 from policies.view import View

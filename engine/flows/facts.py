@@ -15,7 +15,7 @@ from engine.domain.errors import PolicyRefused
 from engine.domain.ids import day_number
 from engine.flows.home import Home
 from engine.flows.states import closed_names
-from engine.intake.prepare import OPEN_END
+from engine.intake.gather import OPEN_END
 from engine.store.session import reading
 from engine.store.tables import AccessReview, Account
 
@@ -50,10 +50,10 @@ def _held(home: Home, records: Sequence[bytes]) -> tuple[set[str], bool]:
     order, kinds = home.published(), home.tables.kind_by_id()
     today = day_number(home.clock().date())
     codes, on_roll = set(), False
-    for row in home.warehouse.rows_of("events", order, names):
+    for row in home.warehouse.rows_of("events", order, names, home.live()):
         if row["kind"] in kinds:
             codes.add(kinds[row["kind"]].indicator(row.get("role", 0)))
-    for row in home.warehouse.rows_of("states", order, names):
+    for row in home.warehouse.rows_of("states", order, names, home.live()):
         kind = kinds.get(row["kind"])
         if kind is None or not row["start"] <= today <= row.get("end", OPEN_END):
             continue

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 import policies.load
@@ -28,6 +29,7 @@ from engine.settings import Settings
 from engine.store.session import make_engine, reading
 from engine.store.tables import AgreementStop, Delivery, LinkRun, PolicyPointer
 from engine.warehouse.files import Warehouse
+from engine.warehouse.live import Live, Sent, live_of
 from policies.model import Pack
 from scoring.tables import Tables
 
@@ -60,6 +62,7 @@ class Home:
     _rings: dict[str, Keyring] = field(default_factory=dict, repr=False)
     _packs: dict[str, Pack] = field(default_factory=dict, repr=False)
     _current: Pack | None = field(default=None, repr=False)
+    _live: tuple[tuple[str, ...], Live] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # The scoring process has a working folder of its own, so no path may be relative.
@@ -228,10 +231,47 @@ class Home:
             return list(session.exec(select(LinkRun.id).order_by(col(LinkRun.number))).all())
 
     def published(self) -> dict[str, int]:
-        """Return published deliveries and their place in time."""
+        """Return the deliveries that count and their place in time.
+
+        Paused, refused and withdrawn ones do not, and neither does what a later full extract of the
+        same source has replaced.
+        """
+        return {one.id: one.number for one in self._counting()}
+
+    def _counting(self) -> list[Any]:
+        shape: list[Any] = [
+            *(Delivery.id, Delivery.number, Delivery.source, Delivery.mode, Delivery.plain),
+            *(Delivery.window_first, Delivery.window_last),
+        ]
         with Session(reading(self.casework)) as session:
-            found = select(Delivery.id, Delivery.number).order_by(col(Delivery.number))
-            return dict(session.exec(found).all())
+            found = session.execute(
+                sa_select(*shape)
+                .where(col(Delivery.state) == "accepted")
+                .order_by(col(Delivery.number))
+            ).all()
+        full = {one.source: one.number for one in found if one.mode == "full"}
+        return [one for one in found if one.number >= full.get(one.source, 0)]
+
+    def live(self) -> Live:
+        """Return which rows of the published deliveries hold (see `engine.warehouse.live`)."""
+        counting = self._counting()
+        order = tuple(one.id for one in counting)
+        if self._live is None or self._live[0] != order:
+            sent = [
+                Sent(
+                    one.id,
+                    one.source,
+                    one.plain,
+                    None
+                    if one.window_first is None or one.window_last is None
+                    else (one.window_first, one.window_last),
+                )
+                for one in counting
+            ]
+            spoken = {one: self.warehouse.spoken(one) for one in order}
+            merges = {one: self.warehouse.merges(one) for one in order}
+            self._live = (order, live_of(sent, spoken, merges))
+        return self._live[1]
 
     def source_numbers(self) -> dict[str, int]:
         """Return the number of each source in the analysis lane, by order of its id."""

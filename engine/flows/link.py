@@ -62,6 +62,7 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         ring = home.keyring("link")
         flow.arrow("encodings")
         found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
+        found = _holding(home, found)
         model = load_model(shipped())
         chosen = linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model)
         usable = np.flatnonzero(enough_to_identify(found.words))
@@ -95,6 +96,22 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
+
+
+def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
+    """Leave out records of which no row holds any more, and those their agency merged into others."""
+    dead = home.live().dead
+    if not dead:
+        return found
+    names = home.domain("record").seal(home.domain("linkage").open(found.records))
+    kept = [row for row, name in enumerate(names) if name not in dead]
+    return EncodedRecords(
+        [found.records[row] for row in kept],
+        [found.agencies[row] for row in kept],
+        [found.sources[row] for row in kept],
+        [found.birth_months[row] for row in kept],
+        found.words[kept],
+    )
 
 
 def _summary(

@@ -222,7 +222,7 @@ def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
     kinds = home.tables.kind_by_id()
     last: dict[str, int] = {}
     for what, day in (("events", "day"), ("states", "start")):
-        for row in home.warehouse.rows_of(what, order, names):
+        for row in home.warehouse.rows_of(what, order, names, home.live()):
             code = kinds[row["kind"]].indicator(row.get("role", 0))
             if code:
                 last[code] = max(last.get(code, row[day]), row[day])

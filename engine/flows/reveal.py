@@ -280,7 +280,8 @@ def _open(home: Home, decided: Decided) -> Disclosure:
     domain = home.domain("record")
     sealed = dict(zip(allowed, domain.seal(allowed), strict=True))
     events, states = (
-        home.warehouse.rows_of(what, order, list(sealed.values())) for what in ("events", "states")
+        home.warehouse.rows_of(what, order, list(sealed.values()), home.live())
+        for what in ("events", "states")
     )
     held = [
         Held(

@@ -20,8 +20,9 @@ from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, day_number
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.lights import late_sources
+from engine.flows.stage import UNKNOWN_MONTH
 from engine.flows.states import closed_names, record_rows, uncertain_sources
-from engine.flows.submit import UNKNOWN_MONTH
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
 from engine.linkage.index import current_membership, read_encodings, records_of_source
@@ -103,14 +104,13 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
     numbers = home.source_numbers()
     with Session(reading(home.casework)) as session:
         loaded = {source for (source,) in session.execute(select(Delivery.source).distinct())}
-    warehouse = home.warehouse
     return {
         "run": flow.intent,
         "as_of": day_number(as_of),
         "tables": str(scoring.tables.shipped()),
         # Oldest first: of several deliveries about one state, the newest counts.
-        "events": [str(warehouse.events(delivery)) for delivery in order],
-        "states": [str(warehouse.states(delivery)) for delivery in order],
+        **_holding(home, order, out),
+        "late": sorted(late_sources(home)),
         "membership": str(out / "membership.parquet"),
         "persons": str(out / "persons.parquet"),
         "restricted": _restricted(home),
@@ -119,6 +119,23 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
         "tie_key": home.keyring("psn").derive("list-ties", 32).hex(),
         "out": str(out),
     }
+
+
+def _holding(home: Home, order: dict[str, int], out: Path) -> dict[str, list[str]]:
+    """Return the files of events and states; where some rows no longer hold, copies without them."""
+    live, warehouse = home.live(), home.warehouse
+    paths: dict[str, list[str]] = {"events": [], "states": []}
+    for delivery in order:
+        for what, path, day in (
+            ("events", warehouse.events(delivery), "day"),
+            ("states", warehouse.states(delivery), "start"),
+        ):
+            if not live.trivial and path.exists():
+                table = live.rows(delivery, pq.read_table(path), day)
+                path = out / f"{what}.{delivery}.parquet"  # noqa: PLW2901  # the copy stands for it
+                pq.write_table(table, path)
+            paths[what].append(str(path))
+    return paths
 
 
 def _write_people(home: Home, order: dict[str, int], out: Path) -> None:

@@ -24,6 +24,21 @@ record_key = Table(
     Column("delivery", String(40), nullable=False),
 )
 
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("delivery", String(40), primary_key=True),
+    Column("part", String(64), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("code", String(32), nullable=False),
+    Column("token", LargeBinary(32), nullable=False, index=True),
+    Column("kek_version", Integer, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""Rows that were set aside: permitted cells only, sealed, until a corrected row with their key comes."""
+
 
 def bound(record_id: bytes, version: int) -> bytes:
     """Associated data of a wrapped key and of a body: neither opens under another record."""

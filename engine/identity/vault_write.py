@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, delete, select
 
 from engine.domain.ids import Randomness
 from engine.identity.keys import Keyring
-from engine.identity.vault_tables import bound, record_key, sealed
+from engine.identity.vault_tables import bound, quarantine, record_key, sealed
 
 _CHUNK = 500
 
@@ -117,12 +117,88 @@ def _sealed_rows(
     return rows
 
 
+def set_aside(
+    engine: Engine,
+    ring: Keyring,
+    delivery: str,
+    source: str,
+    rows: Sequence[tuple[str, int, str, bytes, dict[str, str]]],
+    randomness: Randomness,
+) -> None:
+    """Seal rows that have errors, each under a key of its own.
+
+    Args:
+        engine: The vault's database.
+        ring: The ``vault`` keyring.
+        delivery: The delivery.
+        source: Its source.
+        rows: Table, physical line, code, keyed local key, and the permitted cells.
+        randomness: Source of keys and nonces.
+    """
+    quarantine.create(engine, checkfirst=True)  # A home from before it was there.
+    version = ring.current
+    wrapper = AESGCM(ring.derive("wrap", 32))
+    made = []
+    for part, line, code, token, cells in rows:
+        fresh = randomness(32 + 12 + 12)
+        key, key_nonce, body_nonce = fresh[:32], fresh[32:44], fresh[44:]
+        associated = bound(f"{delivery}|{part}|{line}".encode(), version)
+        made.append(
+            {
+                "delivery": delivery,
+                "part": part,
+                "line": line,
+                "source": source,
+                "code": code,
+                "token": token,
+                "kek_version": version,
+                "wrapped_key": key_nonce + wrapper.encrypt(key_nonce, key, associated),
+                "body": body_nonce
+                + AESGCM(key).encrypt(body_nonce, json.dumps(cells).encode(), associated),
+            }
+        )
+    if made:
+        with engine.begin() as connection:
+            connection.execute(quarantine.insert(), made)
+
+
+def settle(engine: Engine, source: str, delivery: str, tokens: Sequence[bytes]) -> int:
+    """Destroy rows of a source that were set aside and have come again; return how many."""
+    quarantine.create(engine, checkfirst=True)
+    settled = 0
+    with engine.begin() as connection:
+        for start in range(0, len(tokens), _CHUNK):
+            done = connection.execute(
+                delete(quarantine).where(
+                    quarantine.c.source == source,
+                    quarantine.c.delivery != delivery,
+                    quarantine.c.token.in_(list(tokens[start : start + _CHUNK])),
+                )
+            )
+            settled += done.rowcount
+    return settled
+
+
+def waiting(engine: Engine, delivery: str) -> list[tuple[str, int, str]]:
+    """Return table, line and code of the rows of a delivery that are still set aside."""
+    quarantine.create(engine, checkfirst=True)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(quarantine.c.part, quarantine.c.line, quarantine.c.code)
+            .where(quarantine.c.delivery == delivery)
+            .order_by(quarantine.c.part, quarantine.c.line)
+        )
+        return [(str(row.part), int(row.line), str(row.code)) for row in rows]
+
+
 def forget(engine: Engine, delivery: str) -> None:
     """Take back everything a delivery wrote; harmless when it wrote nothing.
 
     A local key that another delivery has used since keeps its record.
     """
+    quarantine.create(engine, checkfirst=True)
     with engine.begin() as connection:
+        connection.execute(delete(quarantine).where(quarantine.c.delivery == delivery))
         connection.execute(delete(sealed).where(sealed.c.delivery == delivery))
         connection.execute(
             delete(record_key).where(

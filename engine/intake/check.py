@@ -1,14 +1,17 @@
-"""Check and convert a column of strings. A finding names a row, a column and a code, never a value."""
+"""Check and convert one cell by the type of its field: the reference that whole columns are held to.
+
+A finding names a line, a column and a code, never a value.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 
-from engine.domain.records import FindingGroup, RowFinding
 from engine.intake.contract import FieldContract
 
 Value = str | None
@@ -50,55 +53,71 @@ CAUSES: dict[str, Cause] = {
     "FG-ROW-13": Cause("the row has another number of cells than the header", "Quote the cells."),
     "FG-ROW-14": Cause("a name holds characters that names do not have", "Check the encoding."),
     "FG-ROW-15": Cause("a date lies in the future", "Correct the date."),
+    "FG-ROW-16": Cause(
+        "a cell begins like a formula; it was not taken", "Send the value, not a formula."
+    ),
+    "FG-ROW-17": Cause(
+        "quotes in the row do not close where a cell ends", "Double every quote inside a cell."
+    ),
+    "FG-ROW-18": Cause(
+        "a date names no day; it is kept as the month or year it names", "Send the whole date."
+    ),
+    "FG-ROW-19": Cause(
+        "a national insurance number was never issued or has another shape; it is not used to link",
+        "Correct or empty the cell.",
+    ),
+    "FG-ROW-20": Cause(
+        "a property reference is not 1 to 12 digits; it is not used", "Correct or empty the cell."
+    ),
+    "FG-ROW-21": Cause("a number cannot be read", "Use digits and one point."),
+    "FG-ROW-22": Cause("a time of day cannot be read", "Use hours from 00 to 23, then minutes."),
 }
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"\+?[0-9() -]{7,20}")
-_POSTCODE = re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}")
+FORMULA = re.compile(r"[=@]|[+\-](?=[A-Za-z(=@])")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+PHONE = re.compile(r"\+?[0-9() -]{7,20}")
+POSTCODE = re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}")
+# Prefixes that HM Revenue and Customs never issued (B28).
+NINO = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]")
+NAME_MARKS = " '’`-.,/()"
 _UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 _DATE_PLACEHOLDERS = frozenset({date(1900, 1, 1), date(1901, 1, 1), date(1800, 1, 1)})
 _BOOLEANS = {"0": "no", "1": "yes", "false": "no", "true": "yes"}
+_LETTER = re.compile(r"[a-z]{1,2}\)\s*")
+_PRECISIONS = {"day": 10, "month": 7, "year": 4}
 
 Checker = Callable[[str, FieldContract, date], tuple[Value, str | None]]
 
+# A failed check digit weakens an identifier and never costs a child their row (peers.md 0, 5).
+_ALWAYS_WARNING = frozenset(
+    {"FG-ROW-04", "FG-ROW-05", "FG-ROW-07", "FG-ROW-11", "FG-ROW-14", "FG-ROW-18", "FG-ROW-19",
+     "FG-ROW-20"}
+)  # fmt: skip
 
-def check_column(
-    values: Sequence[str], rows: Sequence[int], spec: FieldContract, today: date
-) -> tuple[list[Value], list[RowFinding]]:
-    """Convert a column and collect everything that is wrong with it.
+
+def check_cell(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
+    """Convert one cell.
 
     Args:
-        values: Cells as read.
-        rows: Row number of each cell.
+        text: The cell without the white space around it.
         spec: The field's contract.
         today: Date of the delivery.
 
     Returns:
-        The values (None is "not known") and the findings. Findings of severity ``error`` close
-        their row; warnings never do.
+        The value (None is "not known") and the code of what is wrong, or None.
     """
-    checker = _CHECKERS[spec.type]
-    column = spec.columns[0] if spec.columns else spec.name
-    converted: list[Value] = []
-    findings: list[RowFinding] = []
-    for cell, row in zip(values, rows, strict=True):
-        text = cell.strip()
-        value, code = (None, None) if not text else checker(text, spec, today)
-        if text and text.casefold() in spec.placeholders:
-            value, code = None, "FG-ROW-11"
-        if value is None and spec.required and code is None:
-            code = "FG-ROW-01"
-        if code is not None:
-            findings.append(RowFinding(row, column, code, _severity(code, spec)))
-        converted.append(value)
-    return converted, findings
+    if not text:
+        return None, "FG-ROW-01" if spec.required else None
+    if text.lower() in spec.placeholders:
+        return None, "FG-ROW-11"
+    value, code = CHECKERS[spec.type](text, spec, today)
+    if value is None and spec.required and code is None:
+        code = "FG-ROW-01"
+    return value, code
 
 
-# A failed check digit weakens an identifier and never costs a child their row (peers.md 0, 5).
-_ALWAYS_WARNING = frozenset({"FG-ROW-04", "FG-ROW-05", "FG-ROW-07", "FG-ROW-11", "FG-ROW-14"})
-
-
-def _severity(code: str, spec: FieldContract) -> str:
+def severity_of(code: str, spec: FieldContract) -> str:
+    """Return ``error``, which closes the row, or ``warning``, which never does."""
     if code in _ALWAYS_WARNING and not (code == "FG-ROW-11" and spec.required):
         return "warning"
     if spec.required:
@@ -107,37 +126,76 @@ def _severity(code: str, spec: FieldContract) -> str:
 
 
 def _text(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    return text, None
+    return (None, "FG-ROW-16") if FORMULA.match(text) else (text, None)
 
 
 def _name(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    odd = any(not (char.isalpha() or char in " '’`-.,/()") for char in text)
-    return text, "FG-ROW-14" if odd and not text[-1:].isdigit() else None
+    if FORMULA.match(text):
+        return None, "FG-ROW-16"
+    odd = any(
+        not (char.isalpha() or char in NAME_MARKS or unicodedata.category(char)[0] == "M")
+        for char in text
+    )
+    return text, "FG-ROW-14" if odd and text[-1] not in "0123456789" else None
+
+
+# Where year, month and day stand in the two layouts that most files use; others are parsed slowly.
+_PLAIN_DATES = {
+    "%Y-%m-%d": (slice(0, 4), slice(5, 7), slice(8, 10), "-", 4, 7),
+    "%d/%m/%Y": (slice(6, 10), slice(3, 5), slice(0, 2), "/", 2, 5),
+}
+
+
+def _plain_date(
+    text: str, year: slice, month: slice, day: slice, mark: str, first: int, second: int
+) -> date | None:
+    parts = text[year], text[month], text[day]
+    if text[first] != mark or text[second] != mark or not all(map(str.isdigit, parts)):
+        return None
+    try:
+        return date(*map(int, parts))
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=100_000)
-def _parse_date(text: str, formats: tuple[str, ...]) -> date | None:
+def _parse_date(text: str, formats: tuple[str, ...]) -> tuple[date, str] | None:
+    """Return a day and how much of it was said: ``day``, ``month`` or ``year``."""
     for layout in formats:
+        plain = _PLAIN_DATES.get(layout)
+        if plain is not None and len(text) == 10 and text.isascii():
+            day = _plain_date(text, *plain)
+            if day is not None:
+                return day, "day"
         try:
-            return datetime.strptime(text, layout).date()  # noqa: DTZ007  # a day has no zone
+            day = datetime.strptime(text, layout).date()  # noqa: DTZ007  # a day has no zone
         except ValueError:
             continue
+        if "%d" in layout or "%j" in layout:
+            return day, "day"
+        return day, "month" if "%m" in layout or "%b" in layout or "%B" in layout else "year"
     return None
 
 
 def _date(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    value = _parse_date(text, spec.formats)
-    if value is None:
+    found = _parse_date(text, spec.formats)
+    if found is None:
         return None, "FG-ROW-02"
+    value, said = found
     if value in _DATE_PLACEHOLDERS:
         return None, "FG-ROW-11"
     if value > today and spec.part == "birth_date":
         return None, "FG-ROW-15"
-    return value.isoformat(), None
+    if _PRECISIONS[said] < _PRECISIONS[spec.precision]:
+        return None, "FG-ROW-02"
+    iso = value.isoformat()[: _PRECISIONS[said]]
+    return iso, None if said == "day" else "FG-ROW-18"
 
 
 def _code(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
     value = spec.codes.get(text.casefold())
+    if value is None and spec.lettered:
+        value = spec.codes.get(_LETTER.sub("", text.casefold(), count=1))
     return value, None if value is not None else "FG-ROW-06"
 
 
@@ -152,8 +210,18 @@ def _integer(text: str, spec: FieldContract, today: date) -> tuple[Value, str | 
     return (text, None) if text.isascii() and text.isdigit() else (None, "FG-ROW-12")
 
 
+def _decimal(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
+    good = re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", text)
+    return (text, None) if good else (None, "FG-ROW-21")
+
+
+def _time(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
+    good = re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", text)
+    return (text, None) if good else (None, "FG-ROW-22")
+
+
 def _postcode(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    good = _POSTCODE.fullmatch(text.upper())
+    good = POSTCODE.fullmatch(text.upper())
     return (text.upper(), None) if good else (None, "FG-ROW-08")
 
 
@@ -176,15 +244,25 @@ def _upn(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None
     return value, None if _UPN_LETTERS[total % 23] == value[0] else "FG-ROW-05"
 
 
+def _nino(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
+    value = text.upper().replace(" ", "")
+    return value, None if NINO.fullmatch(value) else "FG-ROW-19"
+
+
+def _uprn(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
+    good = re.fullmatch(r"[0-9]{1,12}", text)
+    return (text.lstrip("0") or None, None) if good else (None, "FG-ROW-20")
+
+
 def _email(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    return (text, None) if _EMAIL.fullmatch(text) else (None, "FG-ROW-09")
+    return (text, None) if EMAIL.fullmatch(text) else (None, "FG-ROW-09")
 
 
 def _phone(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    return (text, None) if _PHONE.fullmatch(text) else (None, "FG-ROW-10")
+    return (text, None) if PHONE.fullmatch(text) else (None, "FG-ROW-10")
 
 
-_CHECKERS: dict[str, Checker] = {
+CHECKERS: dict[str, Checker] = {
     "text": _text,
     "name": _name,
     "address": _text,
@@ -192,39 +270,14 @@ _CHECKERS: dict[str, Checker] = {
     "code": _code,
     "boolean": _boolean,
     "integer": _integer,
+    "decimal": _decimal,
+    "time": _time,
     "postcode": _postcode,
     "nhs_number": _nhs_number,
     "upn": _upn,
+    "nino": _nino,
+    "uprn": _uprn,
     "email": _email,
     "phone": _phone,
     "derived": _text,
 }
-
-_ROWS_KEPT = 1000
-
-
-class Findings:
-    """All findings of a delivery, grouped by cause as they come."""
-
-    def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, str], tuple[int, list[int]]] = {}
-
-    def add(self, findings: Sequence[RowFinding]) -> None:
-        """Take in more findings."""
-        for finding in findings:
-            key = (finding.severity, finding.code, finding.column)
-            count, rows = self._groups.setdefault(key, (0, []))
-            if len(rows) < _ROWS_KEPT:
-                rows.append(finding.row)
-            self._groups[key] = (count + 1, rows)
-
-    def groups(self) -> list[FindingGroup]:
-        """Return the groups: errors first, then by count."""
-        ordered = sorted(self._groups.items(), key=lambda item: (item[0][0], -item[1][0], item[0]))
-        return [
-            FindingGroup(
-                code, column, severity, CAUSES[code].sentence, CAUSES[code].next_step, count,
-                tuple(rows),
-            )
-            for (severity, code, column), (count, rows) in ordered
-        ]  # fmt: skip

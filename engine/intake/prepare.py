@@ -1,25 +1,39 @@
-"""From checked rows to what may be kept: admit, minimise, and turn content into events and states.
+"""From rows as they were sent to what may be kept: check, admit, minimise, gather.
 
-Nothing that has no open gateway leaves this module. What an event keeps of a row is its kind, role,
-dates and a keyed group; the cells themselves are dropped.
+Nothing that has no open gateway leaves this module. Rows pass in batches, column by column; what an
+event keeps of a row is its kind, role, dates and a keyed group, and the cells themselves are dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from engine.domain.errors import GatewayError, RowsRefused
-from engine.domain.ids import day_number, whole_years
-from engine.domain.records import Prepared, RowFinding
-from engine.intake.check import Findings, Value, check_column
-from engine.intake.contract import Contract, FieldContract, Yield
-from engine.intake.read import Batch, Opened
+from engine.domain.ids import whole_years
+from engine.domain.records import Prepared
+from engine.intake.check import severity_of
+from engine.intake.columns import CODES, Codes, ColumnCheck
+from engine.intake.contract import Contract, FieldContract
+from engine.intake.cross import CheckRun, Checks
+from engine.intake.derive import derived
+from engine.intake.findings import CHECK_CODE, Findings
+from engine.intake.gather import Gathered, Kept, gathered
+from engine.intake.grade import Grades
+from engine.intake.parts import Batch, Part
+from engine.intake.read import Opened
 from policies.admit import Admission, row_findings
 from policies.model import Pack
 
-OPEN_END = 2**31 - 1
+Mask = npt.NDArray[np.bool_]
+QUARANTINE = 20_000
+"""Rows of a delivery that are set aside with their permitted cells; more are counted only."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,8 @@ class Intake:
         roles: Role name to its number.
         today: Date of the delivery; also the recorded date where the contract names none.
         arrow: Called with the name of each arrow as it is passed, for spans and fault points.
+        history: Whether this is a back-load: what it tells is recorded as on its own day.
+        key: A random key of this delivery, for hashes of repaired values.
     """
 
     pack: Pack
@@ -42,6 +58,8 @@ class Intake:
     kinds: Mapping[str, int]
     roles: Mapping[str, int]
     arrow: Callable[[str], None]
+    history: bool = False
+    key: bytes = field(default=b"", repr=False)
 
 
 def require_open(intake: Intake) -> None:
@@ -57,8 +75,8 @@ def require_open(intake: Intake) -> None:
     reasons = list(
         dict.fromkeys(
             f"{reason.code} {reason.sentence}"
-            for field in answer.fields.values()
-            for reason in field.reasons
+            for field_answer in answer.fields.values()
+            for reason in field_answer.reasons
         )
     )
     raise GatewayError(
@@ -67,6 +85,34 @@ def require_open(intake: Intake) -> None:
         "Ask the information governance lead which agreement should cover it.",
         reasons,
     )
+
+
+@dataclass
+class Tally:
+    """What is counted while rows pass."""
+
+    findings: Findings = field(default_factory=Findings)
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    closed: dict[str, int] = field(default_factory=dict)
+    quarantined: list[tuple[str, int, str, str, dict[str, str]]] = field(
+        default_factory=list, repr=False
+    )
+    grades: Grades = field(default_factory=lambda: Grades(b""))
+    checks: list[CheckRun] = field(default_factory=list)
+    born: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def count(self, table: str, rows_in: int, kept: int) -> None:
+        """Add rows of a table."""
+        counts = self.tables.setdefault(table, {"in": 0, "kept": 0, "dropped": 0})
+        counts["in"] += rows_in
+        counts["kept"] += kept
+        counts["dropped"] += rows_in - kept
+
+    def drop(self, code: str, count: int) -> None:
+        """Count rows that did not go on, by their reason."""
+        if count:
+            self.dropped[code] = self.dropped.get(code, 0) + count
 
 
 def prepare(opened: Opened, intake: Intake) -> Prepared:
@@ -78,40 +124,244 @@ def prepare(opened: Opened, intake: Intake) -> Prepared:
             the findings are attached.
     """
     require_open(intake)
-    prepared = Prepared(
-        layout=opened.layout, encoding=opened.encoding, columns_unknown=opened.unknown
-    )
-    _describe_fields(prepared, intake)
-    findings = Findings()
-    records: dict[str, int] = {}
-    parts = [
-        spec.part
-        for spec in intake.contract.fields.values()
-        if spec.part and spec.name in intake.admission.admitted
-    ]
-    prepared.identities = {part: [] for part in dict.fromkeys(parts)}
-    for batch in opened.batches:
-        intake.arrow("check")
-        kept = _check_batch(batch, intake, findings, prepared)
-        intake.arrow("minimise")
-        _minimise(kept, intake, prepared)
-        _add_records(kept, intake, records, prepared)
-    prepared.local_keys = list(records)
-    prepared.findings = findings.groups()
-    if prepared.rows_in != prepared.rows_kept + sum(prepared.dropped.values()):
-        raise AssertionError("rows do not reconcile")
+    tally = Tally(grades=Grades(intake.key))
+    keeper = Gathered(intake.contract, intake.admission, intake)
+    for kept in minimised(opened, intake, tally):
+        keeper.add(kept)
+    late = _late(tally, intake.contract)
+    prepared = gathered(keeper, late, tally.born)
+    _describe(prepared, opened, intake, tally)
     _refuse_bad(prepared, intake)
     return prepared
 
 
-@dataclass
-class _Kept:
-    rows: list[int]
-    columns: dict[str, list[Value]]
+def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
+    """Yield rows whose cells were checked, and of which only what may be kept is left.
+
+    What is found on the way is counted in `tally`; memory does not grow with the file.
+    """
+    checks = Checks(intake.contract.checks, intake.today)
+    order = [one.id for one in intake.contract.tables]
+    parts = sorted(
+        opened.parts, key=lambda part: order.index(part.table) if part.table in order else 0
+    )
+    for part in parts:
+        columns: dict[str, ColumnCheck] = {}
+        for batch in part.batches:
+            intake.arrow("check")
+            kept = _checked(batch, part, intake, tally, checks, columns)
+            intake.arrow("minimise")
+            _minimise(kept, intake, tally)
+            yield kept
+    tally.checks = checks.finish()
 
 
-def _describe_fields(prepared: Prepared, intake: Intake) -> None:
+def _checked(
+    batch: Batch,
+    part: Part,
+    intake: Intake,
+    tally: Tally,
+    checks: Checks,
+    columns: dict[str, ColumnCheck],
+) -> Kept:
+    contract, lines = intake.contract, batch.lines
+    table = batch.table if len(contract.tables) > 1 else ""
+    for code, where in (("FG-ROW-13", batch.ragged), ("FG-ROW-17", batch.quoted)):
+        tally.findings.add(code, "(row)", "error", np.array(where, np.int64), table=table)
+        tally.drop(code, len(where))
+    tally.drop("blank", batch.blank)
+    raw_key = batch.columns.get(contract.key)
+    values: dict[str, pa.Array] = {}
+    first: Codes = np.zeros(len(lines), np.uint8)
+    for name, cells in batch.columns.items():
+        spec = part.fields[name]
+        check = columns.setdefault(name, ColumnCheck(spec, intake.today))
+        converted, codes = check(cells)
+        values[name] = converted
+        tally.grades.grade(spec, converted, codes)
+        header = part.headers.get(name, name)
+        if codes.any() or spec.type in ("nhs_number", "postcode", "upn", "uprn") or spec.lettered:
+            tally.grades.note_repairs(spec, header, lines, cells, converted, codes)
+        if codes.any():
+            _note(spec, header, table, lines, codes, raw_key, tally, first)
+    good = first == 0
+    for number in np.unique(first[~good]):
+        tally.drop(CODES[number], int((first == number).sum()))
+    rows_in = len(lines) + len(batch.ragged) + len(batch.quoted) + batch.blank
+    tally.count(batch.table, rows_in, int(good.sum()))
+    _set_aside(batch, first, raw_key, intake, tally)
+    if not good.all():
+        mask = pa.array(good)
+        values = {name: one.filter(mask) for name, one in values.items()}
+        lines = lines[good]
+    _derive(values, batch, intake.contract, good)
+    checks.feed(batch.table, lines, values)
+    return Kept(batch.table, lines, values)
+
+
+def _note(
+    spec: FieldContract,
+    header: str,
+    table: str,
+    lines: npt.NDArray[np.int64],
+    codes: Codes,
+    raw_key: pa.Array | None,
+    tally: Tally,
+    first: Codes,
+) -> None:
+    """Add a column's findings, and mark the rows that it closes first."""
+    for number in np.unique(codes[codes != 0]):
+        code = CODES[number]
+        places = np.flatnonzero(codes == number)
+        severity = severity_of(code, spec)
+        some = places[:1000]
+        keys = raw_key.take(pa.array(some)).to_pylist() if raw_key is not None else []
+        tally.findings.add(code, header, severity, lines[places], keys, table=table)
+        if severity == "error":
+            closed = places[first[places] == 0]
+            first[closed] = number
+
+
+def _set_aside(
+    batch: Batch, first: Codes, raw_key: pa.Array | None, intake: Intake, tally: Tally
+) -> None:
+    """Keep closed rows for whoever mends them: permitted cells only, and none that a row may close."""
+    places = np.flatnonzero(first)[: max(0, QUARANTINE - len(tally.quarantined))]
+    if not len(places):
+        return
+    answers = intake.admission.fields
+    names = [
+        name
+        for name in batch.columns
+        if name in answers and answers[name].admitted and not answers[name].row_bases
+    ]
+    taken = pa.array(places)
+    cells = {name: batch.columns[name].take(taken).to_pylist() for name in names}
+    keys = raw_key.take(taken).to_pylist() if raw_key is not None else [""] * len(places)
+    for number, place in enumerate(places):
+        row = {name: column[number] for name, column in cells.items() if column[number]}
+        code = CODES[first[place]]
+        line = int(batch.lines[place])
+        tally.quarantined.append((batch.table, line, code, keys[number] or "", row))
+
+
+def _derive(values: dict[str, pa.Array], batch: Batch, contract: Contract, good: Mask) -> None:
+    """Read flags from free text while it passes."""
+    for name, spec in contract.fields.items():
+        if spec.derive is not None and spec.derive.source in batch.columns:
+            texts = batch.columns[spec.derive.source]
+            values[name] = derived(
+                texts if good.all() else texts.filter(pa.array(good)), spec.derive
+            )
+
+
+def _minimise(kept: Kept, intake: Intake, tally: Tally) -> None:
+    """Drop columns without an open gateway, and cells that a condition of the row closes."""
+    contract, sending = intake.contract, intake.contract.sending
+    # What names a row, ends it or joins two is used up here; it is no content.
+    kept.note(contract, sending.row_key.get(kept.table, ()))
+    born = _born(kept, intake, tally)
+    for name in list(kept.columns):
+        answer = intake.admission.fields.get(name)
+        if answer is None or not answer.admitted:
+            del kept.columns[name]
+        elif answer.row_bases:
+            kept.columns[name] = _open_cells(kept.columns[name], name, born, intake, tally)
+
+
+def _born(kept: Kept, intake: Intake, tally: Tally) -> pa.Array:
+    """Return each row's birth date: its own, or what another table of the delivery says."""
+    own = next(
+        (kept.columns[name] for name, spec in intake.contract.fields.items()
+         if spec.part == "birth_date" and name in kept.columns),
+        None,
+    )  # fmt: skip
+    if len(intake.contract.tables) == 1:
+        return own if own is not None else pa.nulls(len(kept.lines), pa.string())
+    keys = kept.keys.to_pylist()
+    dates = own.to_pylist() if own is not None else [None] * len(keys)
+    for key, day in zip(keys, dates, strict=True):
+        if key and day:
+            tally.born[key] = day
+    return pa.array(
+        [day or tally.born.get(key or "") for key, day in zip(keys, dates, strict=True)],
+        pa.string(),
+    )
+
+
+def _open_cells(
+    values: pa.Array, name: str, born: pa.Array, intake: Intake, tally: Tally
+) -> pa.Array:
+    encoded = born.dictionary_encode()
+    closed: dict[int | None, bool] = {}
+
+    def is_closed(day: str | None) -> bool:
+        age = age_on(day, intake.today)
+        if age not in closed:
+            closed[age] = bool(
+                row_findings(
+                    intake.pack,
+                    intake.admission,
+                    name,
+                    {"age_years": age},
+                    host=intake.host,
+                    as_of=intake.today,
+                )
+            )
+        return closed[age]
+
+    by_day = np.array([is_closed(day) for day in encoded.dictionary.to_pylist()] or [False])
+    places = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    known = born.is_valid().to_numpy(zero_copy_only=False)
+    shut = np.where(known, by_day[places], is_closed(None) if not known.all() else False)
+    filled = values.is_valid().to_numpy(zero_copy_only=False)
+    count = int((shut & filled).sum())
+    if count:
+        tally.closed[name] = tally.closed.get(name, 0) + count
+    return pc.if_else(pa.array(shut), pa.scalar(None, pa.string()), values)
+
+
+def age_on(born: str | None, day: date) -> int | None:
+    """Return the age in whole years, or None for a birth date that is unknown or names no day."""
+    return whole_years(date.fromisoformat(born), day) if born and len(born) == 10 else None
+
+
+def _late(tally: Tally, contract: Contract) -> dict[str, set[int]]:
+    """Note what the checks over several rows found; return the lines that they close, by table."""
+    late: dict[str, set[int]] = {}
+    for run in tally.checks:
+        check = run.check
+        if run.status != "run" or not len(run.lines):
+            continue
+        names = ", ".join(
+            contract.fields[name].columns[0]
+            for name in check.fields
+            if name in contract.fields and contract.fields[name].columns
+        )
+        tally.findings.add(
+            CHECK_CODE, names or "(row)", check.severity, run.lines,
+            table=check.table if len(contract.tables) > 1 else "",
+            check=check.id, says=(check.says, check.do),
+        )  # fmt: skip
+        if check.severity == "error":
+            fresh = set(run.lines.tolist()) - late.get(check.table, set())
+            late.setdefault(check.table, set()).update(fresh)
+            tally.drop(check.id, len(fresh))
+            counts = tally.tables[check.table]
+            counts["kept"] -= len(fresh)
+            counts["dropped"] += len(fresh)
+    return late
+
+
+def _describe(
+    prepared: Prepared,
+    opened: Opened,
+    intake: Intake,
+    tally: Tally,
+) -> None:
     answer = intake.admission
+    prepared.layout, prepared.encoding = opened.layout, opened.encoding
+    prepared.columns_unknown = opened.unknown
     prepared.fields_kept = answer.admitted
     prepared.purposes = {name: list(answer.fields[name].purposes) for name in answer.admitted}
     for name in answer.refused:
@@ -119,223 +369,18 @@ def _describe_fields(prepared: Prepared, intake: Intake) -> None:
         prepared.fields_dropped[label] = [
             f"{reason.code} {reason.sentence}" for reason in answer.fields[name].reasons
         ]
-
-
-def _check_batch(batch: Batch, intake: Intake, findings: Findings, prepared: Prepared) -> _Kept:
-    found = [RowFinding(row, "(row)", "FG-ROW-13", "error") for row in batch.ragged]
-    columns: dict[str, list[Value]] = {}
-    for name, values in batch.columns.items():
-        spec = intake.contract.fields[name]
-        columns[name], more = check_column(values, batch.rows, spec, intake.today)
-        found.extend(more)
-    findings.add(found)
-    first_error: dict[int, str] = {}
-    for finding in found:
-        if finding.severity == "error":
-            first_error.setdefault(finding.row, finding.code)
-    keep = [row not in first_error for row in batch.rows]
-    prepared.rows_in += len(batch.rows) + len(batch.ragged) + batch.blank
-    prepared.rows_kept += sum(keep)
-    for code in first_error.values():
-        prepared.dropped[code] = prepared.dropped.get(code, 0) + 1
-    if batch.blank:
-        prepared.dropped["blank"] = prepared.dropped.get("blank", 0) + batch.blank
-    return _Kept(
-        [row for row, good in zip(batch.rows, keep, strict=True) if good],
-        {
-            name: [value for value, good in zip(values, keep, strict=True) if good]
-            for name, values in columns.items()
-        },
-    )
-
-
-def _minimise(kept: _Kept, intake: Intake, prepared: Prepared) -> None:
-    """Drop columns without an open gateway, and cells that a condition of the row closes."""
-    for name in intake.admission.refused:
-        kept.columns.pop(name, None)
-    born = kept.columns.get("birth_date") or [None] * len(kept.rows)
-    for name, answer in intake.admission.fields.items():
-        if not answer.row_bases or name not in kept.columns:
-            continue
-        closed: dict[int | None, bool] = {}
-        values = kept.columns[name]
-        for number, value in enumerate(values):
-            if value is None:
-                continue
-            age = _age(born[number], intake.today)
-            if age not in closed:
-                closed[age] = bool(
-                    row_findings(
-                        intake.pack,
-                        intake.admission,
-                        name,
-                        {"age_years": age},
-                        host=intake.host,
-                        as_of=intake.today,
-                    )
-                )
-            if closed[age]:
-                values[number] = None
-                prepared.cells_closed[name] = prepared.cells_closed.get(name, 0) + 1
-
-
-def _age(born: Value, today: date) -> int | None:
-    return whole_years(date.fromisoformat(born), today) if born else None
-
-
-def _add_records(kept: _Kept, intake: Intake, records: dict[str, int], prepared: Prepared) -> None:
-    keys = _local_keys(kept, intake.contract)
-    numbers = []
-    for key in keys:
-        if key not in records:
-            records[key] = len(records)
-            for column in prepared.identities.values():
-                column.append(None)
-        numbers.append(records[key])
-    for spec in intake.contract.fields.values():
-        if spec.part and spec.part in prepared.identities and spec.name in kept.columns:
-            column = prepared.identities[spec.part]
-            for number, value in zip(numbers, kept.columns[spec.name], strict=True):
-                if value is not None:
-                    column[number] = value  # The last row of a file about a person wins.
-    for rule in intake.contract.yields:
-        _apply_yield(rule, kept, numbers, intake, prepared)
-
-
-def _local_keys(kept: _Kept, contract: Contract) -> list[str]:
-    key = contract.fields[contract.key]
-    if key.type != "derived":
-        return [value or "" for value in kept.columns[key.name]]
-    # A list without ids of its own: the identity as sent stands in for a local key.
-    parts = [
-        kept.columns[spec.name]
-        for spec in contract.fields.values()
-        if spec.part in ("given_name", "surname", "birth_date") and spec.name in kept.columns
-    ]
-    return [
-        "\x1f".join((value or "").casefold() for value in row) for row in zip(*parts, strict=True)
-    ]
-
-
-def _apply_yield(
-    rule: Yield, kept: _Kept, numbers: Sequence[int], intake: Intake, prepared: Prepared
-) -> None:
-    """Turn rows into events, states or flags; a closed field yields nothing."""
-    if not rule.fields <= set(intake.admission.admitted):
-        prepared.not_yielded[rule.id] = prepared.not_yielded.get(rule.id, 0) + len(numbers)
-        return
-    made = 0
-    for place, number in enumerate(numbers):
-        if not _holds(rule, kept, place):
-            continue
-        if rule.kind == "event":
-            made += _event(rule, kept, place, number, intake, prepared)
-        elif rule.kind == "state":
-            made += _state(rule, kept, place, number, intake, prepared)
-        else:
-            value = _cell(kept, rule.spec["field"], place)
-            if value in ("yes", "no"):
-                flag = "y" if value == "yes" else "n"
-                prepared.flags.append((number, rule.spec["name"], flag))
-                made += 1
-    if made < len(numbers):
-        prepared.not_yielded[rule.id] = prepared.not_yielded.get(rule.id, 0) + len(numbers) - made
-
-
-def _cell(kept: _Kept, name: str | None, place: int) -> Value:
-    column = kept.columns.get(name or "")
-    return column[place] if column else None
-
-
-def _holds(rule: Yield, kept: _Kept, place: int) -> bool:
-    when = rule.when
-    if "in" in when:
-        return _cell(kept, when["field"], place) in when["in"]
-    if "ratio" in when:
-        part, whole = (_cell(kept, name, place) for name in when["ratio"])
-        if not part or not whole or int(whole) == 0:
-            return False
-        return int(part) * 1000 < int(whole) * int(when["below_thousandths"])
-    return True
-
-
-def _word(spec: str | Mapping[str, object], kept: _Kept, place: int) -> str | None:
-    if isinstance(spec, str):
-        return spec
-    mapping = spec["map"]
-    value = _cell(kept, str(spec["field"]), place)
-    return mapping.get(value or "") if isinstance(mapping, Mapping) else None
-
-
-def _day(text: Value) -> int | None:
-    return day_number(date.fromisoformat(text)) if text else None
-
-
-def _event(
-    rule: Yield,
-    kept: _Kept,
-    place: int,
-    number: int,
-    intake: Intake,
-    prepared: Prepared,
-) -> int:
-    kind = _word(rule.spec["kind"], kept, place)
-    role = _word(rule.spec["role"], kept, place)
-    day = _day(_cell(kept, rule.spec["day"], place))
-    if kind is None or role is None or day is None:
-        return 0
-    recorded = _day(_cell(kept, rule.spec.get("recorded"), place))
-    born = _cell(kept, "birth_date", place)
-    prepared.events.append(
-        (
-            number,
-            intake.kinds[kind],
-            intake.roles[role],
-            day,
-            day_number(intake.today) if recorded is None else recorded,
-            _cell(kept, rule.spec.get("group"), place) or "",
-            _age_band(born, day),
-            kept.rows[place],
-        )
-    )
-    return 1
-
-
-def _age_band(born: Value, day: int) -> int:
-    """Age band at the event's own date, so that a birthday changes nobody's role (T12)."""
-    if not born:
-        return 0
-    on = date.fromordinal(day + date(1970, 1, 1).toordinal())
-    return 1 if whole_years(date.fromisoformat(born), on) < 18 else 2
-
-
-def _state(
-    rule: Yield,
-    kept: _Kept,
-    place: int,
-    number: int,
-    intake: Intake,
-    prepared: Prepared,
-) -> int:
-    kind = _word(rule.spec["kind"], kept, place)
-    start = _day(_cell(kept, rule.spec["from"], place))
-    where = _cell(kept, rule.spec.get("place"), place)
-    if kind is None or start is None or ("place" in rule.spec and where is None):
-        return 0
-    end = _day(_cell(kept, rule.spec.get("to"), place))
-    recorded = _day(_cell(kept, rule.spec.get("recorded"), place))
-    prepared.states.append(
-        (
-            number,
-            intake.kinds[kind],
-            start,
-            OPEN_END if end is None else end,
-            day_number(intake.today) if recorded is None else recorded,
-            where or "",
-            kept.rows[place],
-        )
-    )
-    return 1
+    prepared.findings = tally.findings.groups()
+    prepared.tables = tally.tables
+    prepared.rows_in = sum(counts["in"] for counts in tally.tables.values())
+    prepared.rows_kept = sum(counts["kept"] for counts in tally.tables.values())
+    prepared.dropped = tally.dropped
+    prepared.cells_closed = tally.closed
+    prepared.quarantined = tally.quarantined
+    prepared.checks = [run.as_dict() for run in tally.checks]
+    prepared.quality = tally.grades.quality
+    prepared.repairs, prepared.repaired = tally.grades.repairs, tally.grades.repaired
+    if prepared.rows_in != prepared.rows_kept + sum(prepared.dropped.values()):
+        raise AssertionError("rows do not reconcile")
 
 
 def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
@@ -356,7 +401,7 @@ def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
         f"{intake.contract.source} allows, so nothing was taken",
         "Correct the rows below and send the whole file again.",
         [
-            f"{group.severity} {group.code} column {group.column}: {group.sentence} "
+            f"{group.severity} {group.check or group.code} column {group.column}: {group.sentence} "
             f"({group.count}; row {', '.join(map(str, group.rows[:20]))})"
             for group in prepared.findings
         ],
@@ -364,13 +409,12 @@ def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
 
 
 def used_fields(contract: Contract, present: Sequence[str]) -> list[str]:
-    """Return the fields of a delivery in contract order: those in the file, and derived keys."""
+    """Return the fields of a delivery in contract order: those in the file, and what is read from them."""
+    there = set(present)
     return [
         spec.name
         for spec in contract.fields.values()
-        if spec.name in present or _is_derived_key(spec, contract)
+        if spec.name in there
+        or (spec.type == "derived" and spec.name == contract.key)
+        or (spec.derive is not None and spec.derive.source in there)
     ]
-
-
-def _is_derived_key(spec: FieldContract, contract: Contract) -> bool:
-    return spec.type == "derived" and spec.name == contract.key

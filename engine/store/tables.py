@@ -34,7 +34,12 @@ class FlowCommit(SQLModel, table=True):
 
 
 class Delivery(SQLModel, table=True):
-    """An accepted delivery. The receipt is immutable; the raw bytes are kept nowhere."""
+    """A delivery. The receipt is immutable; the raw bytes are kept nowhere.
+
+    `state` says whether it counts: ``accepted`` does; ``paused`` waits for a person's release;
+    ``refused`` was not released; ``withdrawn`` was taken back, and with it everything it brought.
+    `plain` is false when later or earlier deliveries have to be read together with it.
+    """
 
     id: str = Field(primary_key=True, max_length=40)
     number: int = Field(index=True, unique=True)
@@ -44,7 +49,45 @@ class Delivery(SQLModel, table=True):
     policy_version: str = Field(max_length=64)
     accepted_at: datetime = _moment()
     receipt: dict[str, Any] = _json()
-    __table_args__ = (UniqueConstraint("agency", "source", "content_hash"),)
+    state: str = Field(default="accepted", max_length=12)
+    mode: str = Field(default="delta", max_length=8)
+    window_first: int | None = None
+    window_last: int | None = None
+    plain: bool = True
+    history: bool = False
+    decided_by: str | None = Field(default=None, max_length=64)
+    decided_at: datetime | None = _moment(nullable=True)
+    __table_args__ = (
+        UniqueConstraint("agency", "source", "content_hash"),
+        CheckConstraint("state in ('accepted', 'paused', 'refused', 'withdrawn')"),
+    )
+
+
+class DeliveryDetail(SQLModel, table=True):
+    """What only the sending agency is told of its delivery, sealed: its own key of each row found."""
+
+    delivery: str = Field(primary_key=True, max_length=40)
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
+
+
+class ApiClient(SQLModel, table=True):
+    """A system of an agency that may send; the table holds a hash of its secret."""
+
+    id: str = Field(primary_key=True, max_length=40)
+    agency: str = Field(max_length=64)
+    label: str = Field(max_length=80)
+    secret_hash: str = Field(max_length=64, repr=False)
+    made_at: datetime = _moment()
+    expires: str = Field(max_length=10)
+    active: bool = True
+
+
+class ApiToken(SQLModel, table=True):
+    """A short-lived token of an API client; the table holds a hash of it."""
+
+    token_hash: str = Field(primary_key=True, max_length=64)
+    client: str = Field(max_length=40)
+    expires_at: datetime = _moment()
 
 
 class LinkRun(SQLModel, table=True):

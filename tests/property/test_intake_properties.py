@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import gateways.load
 import policies.load
 from engine.domain.errors import FieldgateError
+from engine.domain.records import Prepared
 from engine.intake.contract import contract_of
 from engine.intake.prepare import Intake, prepare, used_fields
 from engine.intake.read import open_delivery
@@ -86,6 +87,15 @@ def test_the_order_of_rows_changes_no_record(rows) -> None:
     assert len(found.states) == 6
 
 
+def _plain(found: Prepared) -> dict[str, object]:
+    whole = {**vars(found), "events": found.events, "states": found.states}
+    return {
+        name: value.tolist() if hasattr(value, "tolist") else value
+        for name, value in whole.items()
+        if name not in ("event_rows", "state_rows")
+    }
+
+
 @given(
     st.sets(
         st.sampled_from([name for name in PERSON_COLUMNS if name not in ("PersonID", "RecordedOn")])
@@ -98,5 +108,5 @@ def test_minimising_again_changes_nothing_and_no_refused_field_survives(missing)
     csv.writer(text).writerows([header, [row[name] for name in header]])
     found = _run("council.persons", text.getvalue().encode())
     again = _run("council.persons", text.getvalue().encode())
-    assert vars(found) == vars(again)
+    assert _plain(found) == _plain(again)
     assert not set(found.fields_kept) & set(found.fields_dropped)

@@ -12,7 +12,7 @@ import gateways.load
 import policies.load
 from engine.domain.errors import ContractError, RowsRefused, SubmissionError
 from engine.domain.records import Prepared
-from engine.intake.check import CAUSES, check_column
+from engine.intake.check import CAUSES, check_cell, severity_of
 from engine.intake.contract import Contract, FieldContract, contract_of
 from engine.intake.prepare import Intake, prepare, used_fields
 from engine.intake.read import open_delivery
@@ -207,24 +207,22 @@ def _field(**changes: Any) -> FieldContract:
 def test_each_type_gives_its_value_or_its_code(
     kind: str, text: str, value: str | None, code: str | None
 ) -> None:
-    values, findings = check_column([text], [2], _field(type=kind), TODAY)
-    assert values == [value]
-    assert [finding.code for finding in findings] == ([code] if code else [])
-    assert all(finding.code in CAUSES for finding in findings)
+    assert check_cell(text, _field(type=kind), TODAY) == (value, code)
+    assert code is None or code in CAUSES
 
 
 def test_a_birth_date_to_come_is_not_believed() -> None:
-    values, findings = check_column(
-        ["2027-01-01"], [2], _field(type="date", part="birth_date"), TODAY
-    )
-    assert (values, findings[0].code) == ([None], "FG-ROW-15")
+    spec = _field(type="date", part="birth_date")
+    assert check_cell("2027-01-01", spec, TODAY) == (None, "FG-ROW-15")
 
 
 @pytest.mark.finding("B37")
 def test_a_failed_check_digit_is_a_warning_even_on_a_strict_field() -> None:
     for kind, text in (("nhs_number", "9990000019"), ("upn", "A850728973744")):
-        _, findings = check_column([text], [2], _field(type=kind, severity="error"), TODAY)
-        assert findings[0].severity == "warning"
+        spec = _field(type=kind, severity="error")
+        _, code = check_cell(text, spec, TODAY)
+        assert code
+        assert severity_of(code, spec) == "warning"
 
 
 @pytest.mark.parametrize("source", ["council.persons", "council.cin_census"])

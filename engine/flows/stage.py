@@ -1,0 +1,221 @@
+"""Write what may be kept of a delivery into its lanes; none of it counts before the commit."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.domain.ids import EPOCH
+from engine.domain.records import Prepared, Rows
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.identity import vault_write
+from engine.identity.normalise import normalise
+from engine.intake.contract import Contract
+from engine.intake.gather import NO_DAY
+from engine.linkage.encode import Encoder
+from engine.linkage.index import forget_delivery, write_encodings
+from engine.warehouse import live
+from engine.warehouse.files import event_table, merge_table, spoken_table, state_table
+
+UNKNOWN_MONTH = -(10**6)
+Ints = npt.NDArray[np.int64]
+
+
+def stage(flow: Flow, prepared: Prepared, contract: Contract, *, history: bool) -> list[bytes]:
+    """Write the lanes under the intent's id; return the record of each local key."""
+    home, delivery = flow.home, flow.intent
+    flow.arrow("vault")
+    ring = home.keyring("vault")
+    tokens = key_tokens(home, contract, prepared.local_keys)
+    records = vault_write.write(
+        home.vault, ring, delivery, tokens, dict(prepared.identities), home.randomness
+    )
+    aside = [
+        (table, line, code, token, cells)
+        for (table, line, code, _, cells), token in zip(
+            prepared.quarantined,
+            key_tokens(home, contract, [row[3] for row in prepared.quarantined]),
+            strict=True,
+        )
+    ]
+    if aside:
+        vault_write.set_aside(home.vault, ring, delivery, contract.source, aside, home.randomness)
+    flow.arrow("encode")
+    _linkage(flow, prepared, contract, records)
+    flow.arrow("warehouse")
+    _warehouse(flow, prepared, contract, records, history=history)
+    return records
+
+
+def key_tokens(home: Home, contract: Contract, keys: Sequence[str]) -> list[bytes]:
+    """Return the keyed token of each local key of a source."""
+    ring = home.keyring("vault")
+    return [vault_write.key_token(ring, contract.agency, contract.source, key) for key in keys]
+
+
+def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:
+    home, today = flow.home, flow.home.clock().date()
+    derived_key = contract.fields[contract.key].type == "derived"
+    clean = normalise(
+        dict(prepared.identities),
+        len(records),
+        today,
+        accept_test_range=home.is_demo,
+        local_scheme="" if derived_key else contract.scheme,
+    )
+    ring = home.keyring("link")
+    encoder = Encoder(ring.derive("encode", 32), ring.current)
+    write_encodings(
+        home.linkage,
+        flow.intent,
+        contract.agency,
+        contract.source,
+        ring.current,
+        clean.version,
+        home.domain("linkage").seal(records),
+        [_month(value) for value in clean.birth_date],
+        encoder.encode(clean, today),
+    )
+
+
+def _month(born: str | None) -> int:
+    """Months since January 1970, all that the lists need to know of a birth date."""
+    if not born:
+        return UNKNOWN_MONTH
+    day = date.fromisoformat(born)
+    return (day.year - EPOCH.year) * 12 + day.month - 1
+
+
+def token_maker(home: Home) -> Callable[..., int]:
+    """Return a maker of keyed 63-bit names: an incident number never reaches the warehouse."""
+    key = home.keyring("psn").derive("event-group", 32)
+
+    def token(*parts: object) -> int:
+        message = "\x1f".join(map(str, parts)).encode()
+        return int.from_bytes(hmac.digest(key, message, "sha256")[:8], "big") >> 1
+
+    return token
+
+
+def _warehouse(
+    flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes], *, history: bool
+) -> None:
+    home = flow.home
+    names = home.domain("record").seal(records)
+    number = home.source_numbers()[contract.source]
+    token = token_maker(home)
+    events, states = prepared.event_rows, prepared.state_rows
+    # A row's name is at least 1: 0 says that the contract names no rows.
+    rks = np.array(
+        [max(1, token("row", contract.source, text)) for text in prepared.row_keys] + [0], np.int64
+    )
+    merges = _merges(home, prepared, contract)
+    home.warehouse.write_delivery(
+        flow.intent,
+        event_table(
+            names, events.ints, _eids(events, names, contract, token), rks[events.ints["key"]],
+            number, history=history,
+        ),
+        state_table(
+            names, states.ints, _places(states, contract, token), rks[states.ints["key"]], number
+        ),
+        _spoken(prepared, names, rks),
+        merge_table(merges) if merges else None,
+    )  # fmt: skip
+
+
+def _merges(home: Home, prepared: Prepared, contract: Contract) -> list[tuple[bytes, bytes, bool]]:
+    """Return the merges of records that were both sent; of others there is nothing to join."""
+    keys = [key for old, new, _ in prepared.merges for key in (old, new)]
+    tokens = key_tokens(home, contract, keys)
+    known = vault_write.known_records(home.vault, tokens)
+    found = []
+    for place, (_, _, undone) in enumerate(prepared.merges):
+        old, new = (known.get(one) for one in tokens[2 * place : 2 * place + 2])
+        if old is not None and new is not None:
+            sealed = home.domain("record").seal([old, new])
+            found.append((sealed[0], sealed[1], undone))
+    return found
+
+
+def _spoken(prepared: Prepared, names: Sequence[bytes], rks: Ints) -> pa.Table:
+    rows, gone = prepared.spoken, np.array(prepared.gone, np.int64)
+    days = np.where(rows[:, 2] == NO_DAY, live.NO_DAY, rows[:, 2])
+    more = len(gone)
+    return spoken_table(
+        names,
+        np.concatenate([rows[:, 0], np.full(more, -1)]),
+        np.concatenate([rks[rows[:, 1]], rks[gone] if more else gone]),
+        np.concatenate([np.zeros(len(rows), np.int64), np.ones(more, np.int64)]),
+        np.concatenate([days, np.full(more, live.NO_DAY)]),
+    )
+
+
+def _eids(
+    rows: Rows, names: Sequence[bytes], contract: Contract, token: Callable[..., int]
+) -> Ints:
+    groups = {
+        text: token("group", contract.agency, contract.scheme, text)
+        for text in rows.text.unique().to_pylist()
+        if text
+    }
+    ints = zip(*(rows.ints[name].tolist() for name in ("record", "kind", "role", "day")),
+               strict=True)  # fmt: skip
+    return np.array(
+        [
+            groups[text] if text else token("single", names[record].hex(), kind, role, day)
+            for text, (record, kind, role, day) in zip(rows.text.to_pylist(), ints, strict=True)
+        ],
+        np.int64,
+    )
+
+
+def _places(rows: Rows, contract: Contract, token: Callable[..., int]) -> Ints:
+    known: dict[tuple[int, str], int] = {}
+    found = []
+    for kind, text in zip(rows.ints["kind"].tolist(), rows.text.to_pylist(), strict=True):
+        if not text:
+            found.append(0)
+            continue
+        if (kind, text) not in known:
+            known[kind, text] = token("place", contract.agency, kind, text)
+        found.append(known[kind, text])
+    return np.array(found, np.int64)
+
+
+def sealed_detail(home: Home, delivery: str, prepared: Prepared) -> bytes:
+    """Seal what only the sending agency is told: its own keys of rows found, and repairs by hash."""
+    detail: dict[str, Any] = {
+        "findings": [
+            {"code": one.code, "column": one.column, "check": one.check, "table": one.table,
+             "rows": list(zip(one.rows, one.keys or [""] * len(one.rows), strict=False))}
+            for one in prepared.findings
+        ],
+        "repaired": prepared.repaired,
+    }  # fmt: skip
+    nonce = home.randomness(12)
+    cipher = AESGCM(home.keyring("grant").derive("delivery-detail", 32))
+    return nonce + cipher.encrypt(nonce, json.dumps(detail).encode(), delivery.encode())
+
+
+def open_detail(home: Home, delivery: str, sealed: bytes) -> dict[str, Any]:
+    """Open what `sealed_detail` sealed."""
+    cipher = AESGCM(home.keyring("grant").derive("delivery-detail", 32))
+    found: dict[str, Any] = json.loads(cipher.decrypt(sealed[:12], sealed[12:], delivery.encode()))
+    return found
+
+
+def discard(home: Home, delivery: str) -> None:
+    """Take back what a delivery staged in every lane; harmless when it staged nothing."""
+    vault_write.forget(home.vault, delivery)
+    forget_delivery(home.linkage, delivery)
+    home.warehouse.discard_delivery(delivery)

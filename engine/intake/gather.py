@@ -1,0 +1,475 @@
+"""Rows become records, identities, events and states; rows that a later check closes leave no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.domain.ids import EPOCH, day_number, whole_years
+from engine.domain.records import EVENT_COLUMNS, STATE_COLUMNS, Ints, Prepared, Rows
+from engine.intake.contract import Contract, Yield
+from policies.admit import Admission
+
+OPEN_END = 2**31 - 1
+NO_DAY = -(2**31)
+_UNIT = "\x1f"
+
+
+class Setting(Protocol):
+    """What turning rows into events needs to know (a part of `engine.intake.prepare.Intake`)."""
+
+    @property
+    def today(self) -> date:
+        """Date of the delivery."""
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Kind name to its number."""
+
+    @property
+    def roles(self) -> Mapping[str, int]:
+        """Role name to its number."""
+
+    @property
+    def history(self) -> bool:
+        """Whether the delivery is a back-load."""
+
+
+@dataclass
+class Kept:
+    """Rows of a table after checking; after minimising, only what may be kept.
+
+    Attributes:
+        keys: Local key of each row.
+        row_keys: Text that names each row, where the contract names rows; else null.
+        deleted: Rows that the delivery says are deleted.
+        merges: (old key, new key, undone) of the rows of a table of merges.
+    """
+
+    table: str
+    lines: Ints
+    columns: dict[str, pa.Array] = field(repr=False)
+    keys: pa.Array = field(default=None, repr=False)
+    row_keys: pa.Array | None = field(default=None, repr=False)
+    deleted: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
+    merges: list[tuple[str, str, bool]] = field(default_factory=list, repr=False)
+
+    def note(self, contract: Contract, row_key: Sequence[str]) -> None:
+        """Take what names, ends or joins rows out of the columns, before they are minimised."""
+        self.keys = _local_keys(self.columns, contract, len(self.lines))
+        sending = contract.sending
+        if row_key and all(name in self.columns for name in row_key):
+            parts = [pc.fill_null(self.columns[name], "") for name in row_key]
+            # The table is part of the name: two tables may count their rows alike.
+            self.row_keys = pc.binary_join_element_wise(
+                pa.scalar(self.table), *parts, pa.scalar(_UNIT)
+            )
+        if sending.deleted_field in self.columns:
+            wanted = pa.array(sorted(sending.deleted_in), pa.string())
+            mask = pc.is_in(self.columns[sending.deleted_field], value_set=wanted)
+            self.deleted = np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
+        merges = sending.merges
+        if merges and self.table == merges["table"] and merges["into"] in self.columns:
+            into = self.columns[merges["into"]].to_pylist()
+            undone = self.columns.get(merges.get("undone", ""))
+            flags = undone.to_pylist() if undone is not None else [None] * len(into)
+            self.merges = [
+                (old, new, flag == "yes")
+                for old, new, flag in zip(self.keys.to_pylist(), into, flags, strict=True)
+                if old and new and old != new
+            ]
+
+
+def _local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int) -> pa.Array:
+    key = contract.fields[contract.key]
+    if key.type != "derived":
+        found = columns.get(key.name)
+        return found if found is not None else pa.array([""] * count, pa.string())
+    # A list without ids of its own: the identity as sent stands in for a local key.
+    parts = [
+        pc.fill_null(pc.utf8_lower(columns[spec.name]), "")
+        for spec in contract.fields.values()
+        if spec.part in ("given_name", "surname", "birth_date") and spec.name in columns
+    ]
+    return pc.binary_join_element_wise(*parts, pa.scalar(_UNIT))
+
+
+class Gathered:
+    """Everything that has passed so far, still by line, so that a late check can close a row."""
+
+    def __init__(self, contract: Contract, admission: Admission, setting: Setting) -> None:
+        self.contract, self.admission, self.setting = contract, admission, setting
+        self.records: dict[str, int] = {}
+        self.row_keys: dict[str, int] = {}
+        self.spoken: list[tuple[str, Ints, Ints, Ints, Ints]] = []
+        self.gone: list[tuple[str, Ints, Ints]] = []
+        self.parts: dict[str, list[tuple[str, Ints, Ints, pa.Array]]] = {
+            spec.part: []
+            for spec in contract.fields.values()
+            if spec.part and spec.name in admission.admitted
+        }
+        self.events: list[tuple[str, dict[str, Ints], pa.Array]] = []
+        self.states: list[tuple[str, dict[str, Ints], pa.Array]] = []
+        self.flags: list[tuple[str, Ints, Ints, str, Ints]] = []
+        self.merges: list[tuple[str, str, bool]] = []
+        self.not_yielded: dict[str, int] = {}
+
+    def add(self, kept: Kept) -> None:
+        """Take in a batch of minimised rows."""
+        merges = self.contract.sending.merges
+        if merges and kept.table == merges["table"]:
+            self.merges += kept.merges
+            return
+        table, rows = kept.table, kept
+        if kept.deleted is not None and kept.deleted.any():
+            gone = np.flatnonzero(kept.deleted)
+            self.gone.append((table, kept.lines[gone], self._key_numbers(kept, gone)))
+            rows = _some(kept, np.flatnonzero(~kept.deleted))
+        numbers = self._record_numbers(rows.keys)
+        keys = self._key_numbers(rows, None)
+        days = _days(rows.columns.get(self.contract.sending.window), len(rows.lines))
+        self.spoken.append((table, rows.lines, numbers, keys, days))
+        for spec in self.contract.fields.values():
+            if spec.part in self.parts and spec.name in rows.columns:
+                self.parts[spec.part].append((table, rows.lines, numbers, rows.columns[spec.name]))
+        fields = {name for name, spec in self.contract.fields.items() if spec.table in ("", table)}
+        for rule in self.contract.yields:
+            if rule.fields <= fields:
+                self._apply(rule, rows, numbers, keys)
+
+    def _record_numbers(self, keys: pa.Array) -> Ints:
+        encoded = keys.dictionary_encode()
+        known = self.records
+        places = np.array(
+            [known.setdefault(key or "", len(known)) for key in encoded.dictionary.to_pylist()]
+            or [0],
+            np.int64,
+        )
+        if keys.null_count:
+            empty = known.setdefault("", len(known))
+            found = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+            valid = keys.is_valid().to_numpy(zero_copy_only=False)
+            return np.where(valid, places[found], empty)
+        numbers: Ints = places[encoded.indices.to_numpy(zero_copy_only=False)]
+        return numbers
+
+    def _key_numbers(self, kept: Kept, places: Ints | None) -> Ints:
+        count = len(kept.lines) if places is None else len(places)
+        if kept.row_keys is None:
+            return np.full(count, -1, np.int64)
+        texts = kept.row_keys if places is None else kept.row_keys.take(pa.array(places))
+        known = self.row_keys
+        return np.array(
+            [known.setdefault(text, len(known)) for text in texts.to_pylist()], np.int64
+        )
+
+    def _apply(self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints) -> None:
+        """Turn rows into events, states or flags; a closed field yields nothing."""
+        count = len(kept.lines)
+        if not rule.fields <= set(self.admission.admitted):
+            self._missed(rule, count)
+            return
+        holds = _holds(rule, kept.columns, count)
+        if rule.kind == "event":
+            made = self._event(rule, kept, numbers, keys, holds)
+        elif rule.kind == "state":
+            made = self._state(rule, kept, numbers, keys, holds)
+        else:
+            made = self._flag(rule, kept, numbers, holds)
+        self._missed(rule, count - made)
+
+    def _missed(self, rule: Yield, count: int) -> None:
+        if count:
+            self.not_yielded[rule.id] = self.not_yielded.get(rule.id, 0) + count
+
+    def _event(
+        self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
+    ) -> int:
+        spec, count, columns = rule.spec, len(kept.lines), kept.columns
+        kind = _words(spec["kind"], columns, count, self.setting.kinds)
+        role = _words(spec["role"], columns, count, self.setting.roles)
+        day = _days(columns.get(spec["day"]), count)
+        holds = holds & (kind >= 0) & (role >= 0) & (day != NO_DAY)
+        born = next(
+            (columns[name] for name, one in self.contract.fields.items()
+             if one.part == "birth_date" and name in columns),
+            None,
+        )  # fmt: skip
+        ints = {
+            "record": numbers,
+            "kind": kind,
+            "role": role,
+            "day": day,
+            "recorded": self._recorded(spec.get("recorded"), columns, day),
+            "age_band": age_bands(born, day),
+            "row": kept.lines,
+            "key": keys,
+        }
+        text = _text(columns.get(spec.get("group", "")), count)
+        return _append(self.events, kept.table, ints, text, holds)
+
+    def _state(
+        self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
+    ) -> int:
+        spec, count, columns = rule.spec, len(kept.lines), kept.columns
+        kind = _words(spec["kind"], columns, count, self.setting.kinds)
+        start = _days(columns.get(spec["from"]), count)
+        end = _days(columns.get(spec.get("to", "")), count)
+        place = _text(columns.get(spec.get("place", "")), count)
+        holds = holds & (kind >= 0) & (start != NO_DAY)
+        if "place" in spec:
+            holds &= place.is_valid().to_numpy(zero_copy_only=False)
+        ints = {
+            "record": numbers,
+            "kind": kind,
+            "start": start,
+            "end": np.where(end == NO_DAY, OPEN_END, end),
+            "recorded": self._recorded(spec.get("recorded"), columns, start),
+            "row": kept.lines,
+            "key": keys,
+        }
+        return _append(self.states, kept.table, ints, place, holds)
+
+    def _recorded(self, name: str | None, columns: Mapping[str, pa.Array], day: Ints) -> Ints:
+        """When it was recorded: as stated; else today, or in a back-load the day itself."""
+        stated = _days(columns.get(name or ""), len(day))
+        today = np.full(len(day), day_number(self.setting.today), np.int64)
+        unstated = np.minimum(day, today) if self.setting.history else today
+        return np.where(stated == NO_DAY, unstated, stated)
+
+    def _flag(self, rule: Yield, kept: Kept, numbers: Ints, holds: npt.NDArray[np.bool_]) -> int:
+        column = _text(kept.columns.get(rule.spec["field"]), len(kept.lines))
+        stated = _by_distinct(column, lambda text: {"yes": 1, "no": 0}.get(text, -1), -1)
+        places = np.flatnonzero(holds & (stated >= 0))
+        if len(places):
+            self.flags.append(
+                (kept.table, kept.lines[places], numbers[places], rule.spec["name"], stated[places])
+            )
+        return len(places)
+
+
+def _some(kept: Kept, places: Ints) -> Kept:
+    taken = pa.array(places)
+    return Kept(
+        kept.table,
+        kept.lines[places],
+        {name: one.take(taken) for name, one in kept.columns.items()},
+        kept.keys.take(taken),
+        kept.row_keys.take(taken) if kept.row_keys is not None else None,
+    )
+
+
+def _append(
+    batches: list[tuple[str, dict[str, Ints], pa.Array]],
+    table: str,
+    ints: dict[str, Ints],
+    text: pa.Array,
+    holds: npt.NDArray[np.bool_],
+) -> int:
+    if holds.all():
+        batches.append((table, ints, text))
+        return len(holds)
+    chosen = np.flatnonzero(holds)
+    if len(chosen):
+        some = {name: one[chosen] for name, one in ints.items()}
+        batches.append((table, some, text.take(pa.array(chosen))))
+    return len(chosen)
+
+
+def _text(column: pa.Array | None, count: int) -> pa.Array:
+    return column if column is not None else pa.nulls(count, pa.string())
+
+
+def _by_distinct(column: pa.Array, of: Any, missing: int) -> Ints:
+    """Return a number for each cell, worked out once for every distinct cell."""
+    encoded = column.dictionary_encode()
+    found = np.array([of(text) for text in encoded.dictionary.to_pylist()] or [missing], np.int64)
+    places = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(valid, found[places], missing)
+
+
+def _days(column: pa.Array | None, count: int) -> Ints:
+    """Return days since 1970-01-01; a date that names no day is no day of an event."""
+    if column is None:
+        return np.full(count, NO_DAY, np.int64)
+    return _by_distinct(
+        column,
+        lambda text: day_number(date.fromisoformat(text)) if text and len(text) == 10 else NO_DAY,
+        NO_DAY,
+    )
+
+
+def _words(
+    spec: str | Mapping[str, Any],
+    columns: Mapping[str, pa.Array],
+    count: int,
+    numbers: Mapping[str, int],
+) -> Ints:
+    if isinstance(spec, str):
+        return np.full(count, numbers[spec], np.int64)
+    column = columns.get(spec["field"])
+    if column is None:
+        return np.full(count, -1, np.int64)
+    mapping = spec["map"]
+    return _by_distinct(column, lambda text: numbers.get(mapping.get(text, ""), -1), -1)
+
+
+def _holds(rule: Yield, columns: Mapping[str, pa.Array], count: int) -> npt.NDArray[np.bool_]:
+    when = rule.when
+    if "in" in when:
+        column = columns.get(when["field"])
+        if column is None:
+            return np.zeros(count, dtype=bool)
+        mask = pc.is_in(column, value_set=pa.array(list(when["in"]), pa.string()))
+        return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
+    if "ratio" in when:
+        part, whole = (columns.get(name) for name in when["ratio"])
+        if part is None or whole is None:
+            return np.zeros(count, dtype=bool)
+        limit = int(when["below_thousandths"])
+        return np.array(
+            [
+                bool(top and bottom) and int(bottom) > 0 and int(top) * 1000 < int(bottom) * limit
+                for top, bottom in zip(part.to_pylist(), whole.to_pylist(), strict=True)
+            ],
+            dtype=bool,
+        )
+    return np.ones(count, dtype=bool)
+
+
+def age_bands(born: pa.Array | None, day: Ints) -> Ints:
+    """Age band at the event's own date, so that a birthday changes nobody's role (T12).
+
+    Returns:
+        0 unknown, 1 under 18, 2 18 and over.
+    """
+    if born is None:
+        return np.zeros(len(day), np.int64)
+    adult_from = _by_distinct(born, _adult_day, NO_DAY)
+    bands = np.where(day < adult_from, 1, 2)
+    return np.where(adult_from == NO_DAY, 0, bands)
+
+
+def _adult_day(text: str) -> int:
+    """Return the first day on which somebody born then is 18."""
+    if len(text) != 10:
+        return NO_DAY
+    born = date.fromisoformat(text)
+    day = (
+        date(born.year + 18, 3, 1)
+        if (born.month, born.day) == (2, 29)
+        else born.replace(year=born.year + 18)
+    )
+    while whole_years(born, day) < 18:
+        day = date.fromordinal(day.toordinal() + 1)
+    while whole_years(born, date.fromordinal(day.toordinal() - 1)) >= 18:
+        day = date.fromordinal(day.toordinal() - 1)
+    return (day - EPOCH).days
+
+
+def gathered(keeper: Gathered, late: Mapping[str, set[int]], born: Mapping[str, str]) -> Prepared:
+    """Return what is left once the lines that a check closed are taken out.
+
+    Args:
+        keeper: Everything that passed.
+        late: Table to the lines that a check over several rows closed.
+        born: Local key to a birth date, as any table of the delivery says.
+    """
+
+    def stays(table: str, lines: Ints) -> npt.NDArray[np.bool_]:
+        closed = late.get(table)
+        if not closed:
+            return np.ones(len(lines), dtype=bool)
+        return ~np.isin(lines, np.fromiter(closed, np.int64))
+
+    spoken = [
+        np.stack([numbers, keys, days], axis=1)[stays(table, lines)]
+        for table, lines, numbers, keys, days in keeper.spoken
+    ]
+    pairs = np.concatenate(spoken) if spoken else np.zeros((0, 3), np.int64)
+    used = np.zeros(len(keeper.records), dtype=bool)
+    used[pairs[:, 0]] = True
+    renumbered = np.cumsum(used) - 1
+    all_keys = list(keeper.records)
+    prepared = Prepared(
+        local_keys=all_keys
+        if used.all()
+        else [key for key, there in zip(all_keys, used.tolist(), strict=True) if there],
+        row_keys=list(keeper.row_keys),
+        merges=keeper.merges,
+        not_yielded=keeper.not_yielded,
+    )
+    prepared.spoken = np.stack([renumbered[pairs[:, 0]], pairs[:, 1], pairs[:, 2]], axis=1)
+    count = len(prepared.local_keys)
+    for part, batches in keeper.parts.items():
+        prepared.identities[part] = _last_known(
+            [
+                (renumbered[numbers[good]], values.filter(pa.array(good)))
+                for table, lines, numbers, values in batches
+                for good in [stays(table, lines)]
+            ],
+            count,
+        )
+    prepared.event_rows = _rows(EVENT_COLUMNS, keeper.events, stays, renumbered)
+    prepared.state_rows = _rows(STATE_COLUMNS, keeper.states, stays, renumbered)
+    prepared.flags = [
+        (number, name, "y" if value else "n")
+        for table, lines, numbers, name, values in keeper.flags
+        for good in [stays(table, lines)]
+        for number, value in zip(
+            renumbered[numbers[good]].tolist(), values[good].tolist(), strict=True
+        )
+    ]
+    gone = [keys[stays(table, lines)] for table, lines, keys in keeper.gone]
+    prepared.gone = sorted({int(key) for keys in gone for key in keys if key >= 0})
+    _fill_bands(prepared, born)
+    return prepared
+
+
+def _rows(
+    columns: tuple[str, ...],
+    batches: Sequence[tuple[str, dict[str, Ints], pa.Array]],
+    stays: Any,
+    renumbered: Ints,
+) -> Rows:
+    made = Rows.of(columns, [(ints, text) for _, ints, text in batches])
+    if not len(made):
+        return made
+    good = np.concatenate([stays(table, ints["row"]) for table, ints, _ in batches])
+    if not good.all():
+        made = made.take(good)
+    made.ints["record"] = renumbered[made.ints["record"]]
+    return made
+
+
+def _last_known(batches: Sequence[tuple[Ints, pa.Array]], count: int) -> list[str | None]:
+    """Return each record's value: the last row of a file about a person wins, a gap never erases."""
+    if not batches:
+        return [None] * count
+    numbers = np.concatenate([one for one, _ in batches])
+    values = pa.concat_arrays([one for _, one in batches])
+    filled = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+    last = np.full(count, -1, np.int64)
+    last[numbers[filled]] = filled
+    places = pa.array(last, mask=last < 0)
+    found: list[str | None] = values.take(places).to_pylist()
+    return found
+
+
+def _fill_bands(prepared: Prepared, born: Mapping[str, str]) -> None:
+    """Where a row itself names no birth date, take what the delivery says elsewhere."""
+    rows = prepared.event_rows
+    if not born or not len(rows):
+        return
+    dates = pa.array([born.get(key) for key in prepared.local_keys], pa.string())
+    bands = age_bands(dates.take(pa.array(rows.ints["record"])), rows.ints["day"])
+    own = rows.ints["age_band"]
+    rows.ints["age_band"] = np.where(own == 0, bands, own)

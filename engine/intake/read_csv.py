@@ -1,0 +1,407 @@
+"""Read CSV: any delimiter, any of four encodings, quotes with line breaks inside, ragged rows.
+
+A block whose quotes are plain goes through Arrow's reader, which reads only the columns that are
+needed; everything else goes through Python's, record by record. Both give the same rows, which a
+property test holds.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from engine.domain.errors import SubmissionError
+from engine.intake.contract import Contract, Layout
+from engine.intake.lines import Block, blocks, encoding_of, utf8_chunks
+from engine.intake.parts import (
+    MAX_CELL,
+    MAX_COLUMNS,
+    MAX_HEADER,
+    Batch,
+    Columns,
+    Part,
+    match_header,
+    plain_name,
+    wrong_layout,
+)
+
+DELIMITERS = ",;|\t"
+BATCH_ROWS = 16_384
+csv.field_size_limit(MAX_CELL)
+
+
+def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None) -> Part:
+    """Open a CSV file under its contract.
+
+    Raises:
+        SubmissionError: ``FG-SUB-02`` bytes of no encoding or a quote that never closes,
+            ``FG-SUB-17`` a header without end.
+        ContractError: ``FG-SUB-03`` or ``FG-SUB-04``.
+    """
+    layouts = contract.layouts_of("csv")
+    encoding = encoding_of(stream)
+    chunks = _decoded(stream, encoding)
+    header_line, body, lines = _head(chunks)
+    delimiter = max(DELIMITERS, key=header_line.count)
+    names = _header(header_line, delimiter, contract)
+    columns = match_header(names, contract, layouts, table)
+    return Part(
+        name=plain_name(name.rsplit("/", 1)[-1]),
+        table=columns.table,
+        layout=f"{contract.source}/{columns.layout.id}",
+        encoding=encoding,
+        fields=columns.layout.of_table(columns.table),
+        headers=columns.headers,
+        present=tuple(columns.at),
+        unknown=columns.unknown,
+        batches=_batches(
+            itertools.chain([body] if body else [], chunks),
+            _Shape(delimiter, len(names), columns),
+            1 + lines,
+        ),
+    )
+
+
+def header_of(stream: BinaryIO) -> tuple[str, str, list[str]]:
+    """Return encoding, delimiter and column names of a file; for drafting a contract."""
+    encoding = encoding_of(stream)
+    header_line, _, _ = _head(_decoded(stream, encoding))
+    delimiter = max(DELIMITERS, key=header_line.count)
+    names = next(csv.reader([header_line], delimiter=delimiter), [])
+    return encoding, delimiter, [name.strip() for name in names]
+
+
+class _Shape:
+    """Delimiter, width and places of a file."""
+
+    def __init__(self, delimiter: str, width: int, columns: Columns) -> None:
+        self.delimiter, self.width, self.at = delimiter, width, columns.at
+        self.table, self.layout = columns.table, columns.layout
+        self.needed = sorted({place for places in columns.at.values() for place in places})
+        cell = rf'"(?:[^"]|"")*"|(?:[^"{re.escape(delimiter)}][^{re.escape(delimiter)}\r\n]*)?'
+        self.well_quoted = re.compile(rf"(?:{cell})(?:{re.escape(delimiter)}(?:{cell}))*\r?\n?")
+
+
+def _decoded(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
+    chunks = utf8_chunks(stream, encoding)
+    while True:
+        try:
+            chunk = next(chunks, None)
+        except UnicodeDecodeError:
+            raise SubmissionError(
+                "FG-SUB-02",
+                "the file holds bytes of no known encoding",
+                "Send the file as UTF-8.",
+            ) from None
+        if chunk is None:
+            return
+        if b"\x00" in chunk:
+            raise SubmissionError(
+                "FG-SUB-02",
+                "the file is neither CSV nor a format of the contract: it holds zero bytes",
+                "Save it as CSV (UTF-8) and send that.",
+            )
+        if chunk:
+            yield chunk
+
+
+def _head(chunks: Iterator[bytes]) -> tuple[str, bytes, int]:
+    """Return the header record, what was read beyond it, and the number of lines it took.
+
+    Raises:
+        SubmissionError: ``FG-SUB-17`` it never ends.
+    """
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        end = _record_end(head)
+        if end is not None:
+            break
+        if len(head) > MAX_HEADER:
+            raise SubmissionError(
+                "FG-SUB-17", "the header of the file never ends", "Send a file with a header row."
+            )
+    else:
+        end = len(head)
+    record = head[:end]
+    lines = max(1, record.count(b"\n") or record.count(b"\r"))
+    return record.decode("utf-8", errors="replace"), head[end:], lines
+
+
+def _record_end(head: bytes) -> int | None:
+    """Return where the first record of a text ends, or None when it does not."""
+    quoted = False
+    for match in re.finditer(rb'["\n\r]', head):
+        if match.group() == b'"':
+            quoted = not quoted
+        elif not quoted:
+            end = match.end()
+            return end + 1 if match.group() == b"\r" and head[end : end + 1] == b"\n" else end
+    return None
+
+
+def _header(line: str, delimiter: str, contract: Contract) -> list[str]:
+    try:
+        names = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        raise wrong_layout(contract, "the header row cannot be read") from None
+    names = [name.strip().lstrip("\ufeff") for name in names]
+    if not any(names):
+        raise wrong_layout(contract, "the header row is missing")
+    if len(names) > MAX_COLUMNS:
+        raise SubmissionError(
+            "FG-SUB-17",
+            f"the header names more than {MAX_COLUMNS} columns",
+            "Send the columns of the contract only.",
+        )
+    return names
+
+
+def _batches(chunks: Iterator[bytes], shape: _Shape, first: int) -> Iterator[Batch]:
+    stream = blocks(chunks, shape.delimiter, first)
+    begun = False
+    for block in stream:
+        if block.plain:
+            batch = _fast(block, shape)
+            yield _without_instructions(batch, shape.layout, begun=begun)
+            begun = True
+        else:
+            rest = itertools.chain([block.data], (one.data for one in stream))
+            for batch in _careful(rest, shape, block.first):
+                yield _without_instructions(batch, shape.layout, begun=begun)
+                begun = True
+
+
+def _without_instructions(batch: Batch, layout: Layout, *, begun: bool) -> Batch:
+    """Take out the line under the header that only explains the columns; it counts as a blank row."""
+    if begun or not layout.instructions or not len(batch.lines):
+        return batch
+    first = [column[0].as_py() for column in batch.columns.values()]
+    cells = [cell for cell in first if cell.strip()]
+    if not cells or not all(cell.startswith(layout.instructions) for cell in cells[:1]):
+        return batch
+    return Batch(
+        batch.table,
+        batch.lines[1:],
+        {name: column.slice(1) for name, column in batch.columns.items()},
+        batch.ragged,
+        batch.quoted,
+        batch.blank + 1,
+    )
+
+
+def _fast(block: Block, shape: _Shape) -> Batch:
+    odd: list[tuple[int, str]] = []
+
+    def keep(row: pyarrow.csv.InvalidRow) -> str:
+        odd.append((int(row.number) - 1, row.text))
+        return "skip"
+
+    names = [str(place) for place in range(shape.width)]
+    wanted = [str(place) for place in shape.needed]
+    # Without a needed column, one is read so that rows are counted.
+    include = wanted or names[:1]
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(block.data),
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=names, use_threads=False, block_size=len(block.data) + 64
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=shape.delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+            invalid_row_handler=keep,
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(include, pa.string()),
+            strings_can_be_null=False,
+            include_columns=include,
+        ),
+    )
+    lines = np.delete(block.lines, [number for number, _ in odd]) if odd else block.lines
+    if len(lines) != table.num_rows:
+        raise AssertionError("the two counts of a block's records differ")
+    cells = {int(name): _one_array(table.column(name)) for name in include}
+    read = _columns_of(cells, shape, table.num_rows)
+    return _sorted_out(lines, read, [(int(block.lines[n]), text) for n, text in odd], shape)
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
+
+
+def _columns_of(cells: dict[int, pa.Array], shape: _Shape, count: int) -> dict[str, pa.Array]:
+    found = {}
+    for name, places in shape.at.items():
+        if len(places) == 1:
+            found[name] = cells[places[0]]
+        else:
+            found[name] = _joined([cells[place] for place in places])
+    return found or {"": pa.array([""] * count, pa.string())}
+
+
+def _joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """Join the columns of an address into lines; empty ones leave no line."""
+    trimmed = [pc.utf8_trim_whitespace(part) for part in parts]
+    # Arrow's own way of skipping empty parts leaves out rows of which every part is empty.
+    joined = pc.binary_join_element_wise(*trimmed, "\x1f")
+    once = pc.utf8_trim(pc.replace_substring_regex(joined, "\x1f+", "\x1f"), "\x1f")
+    return pc.replace_substring(once, "\x1f", "\n")
+
+
+def _sorted_out(
+    lines: np.ndarray, read: dict[str, pa.Array], odd: Sequence[tuple[int, str]], shape: _Shape
+) -> Batch:
+    """Tell blank, ragged and full rows apart; a row that is only longer by empty cells is full."""
+    ragged: list[int] = []
+    blank = 0
+    late: list[tuple[int, list[str]]] = []
+    for line, text in odd:
+        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=shape.delimiter), [])
+        if not any(cell.strip() for cell in cells):
+            blank += 1
+        elif len(cells) > shape.width and not any(cell.strip() for cell in cells[shape.width :]):
+            late.append((line, cells))
+        else:
+            ragged.append(line)
+    if late:
+        lines, read = _with_late(lines, read, late, shape)
+    filled = _filled(read, len(lines))
+    if filled is not None:
+        blank += int(len(lines) - filled.sum())
+        mask = pa.array(filled)
+        lines, read = lines[filled], {name: one.filter(mask) for name, one in read.items()}
+    read.pop("", None)
+    return Batch(shape.table, lines, read, ragged, [], blank)
+
+
+def _with_late(
+    lines: np.ndarray,
+    read: dict[str, pa.Array],
+    late: Sequence[tuple[int, list[str]]],
+    shape: _Shape,
+) -> tuple[np.ndarray, dict[str, pa.Array]]:
+    more = _columns_of(
+        {
+            place: pa.array([cells[place] for _, cells in late], pa.string())
+            for place in shape.needed
+        },
+        shape,
+        len(late),
+    )
+    lines = np.concatenate([lines, np.array([line for line, _ in late], np.int64)])
+    order = np.argsort(lines, kind="stable")
+    taken = pa.array(order)
+    joined = {name: pa.concat_arrays([one, more[name]]).take(taken) for name, one in read.items()}
+    return lines[order], joined
+
+
+def _filled(read: dict[str, pa.Array], count: int) -> np.ndarray | None:
+    """Return which rows hold anything in a column that is read, or None when all do."""
+    left: np.ndarray = np.ones(count, dtype=bool)
+    for column in read.values():
+        empty = pc.equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
+        left &= empty
+        if not left.any():
+            return None
+    return ~left
+
+
+def _careful(chunks: Iterator[bytes], shape: _Shape, first: int) -> Iterator[Batch]:
+    """Read record by record, for files whose quotes or line ends are out of the ordinary."""
+    records = _records(chunks, shape, first)
+    while rows := list(itertools.islice(records, BATCH_ROWS)):
+        good: list[tuple[int, list[str]]] = []
+        ragged: list[int] = []
+        quoted: list[int] = []
+        blank = 0
+        for line, cells, well in rows:
+            extra = any(cell.strip() for cell in cells[shape.width :])
+            if not any(cell.strip() for cell in cells):
+                blank += 1
+            elif not well:
+                quoted.append(line)
+            elif len(cells) < shape.width or extra:
+                ragged.append(line)
+            else:
+                good.append((line, cells))
+        cells_at = {
+            place: pa.array([cells[place] for _, cells in good], pa.string())
+            for place in shape.needed
+        }
+        read = _columns_of(cells_at, shape, len(good))
+        lines = np.array([line for line, _ in good], np.int64)
+        batch = _sorted_out(lines, read, [], shape)
+        batch.ragged, batch.quoted, batch.blank = ragged, quoted, batch.blank + blank
+        yield batch
+
+
+def _records(
+    chunks: Iterator[bytes], shape: _Shape, first: int
+) -> Iterator[tuple[int, list[str], bool]]:
+    """Yield the line, the cells, and whether the quotes of each record close where a cell ends.
+
+    Raises:
+        SubmissionError: ``FG-SUB-02`` with the line on which a quote was opened that never closes.
+    """
+    fed: list[str] = []
+    ended = False
+
+    def feed() -> Iterator[str]:
+        nonlocal ended
+        for line in _text_lines(chunks):
+            fed.append(line)
+            yield line
+        ended = True
+
+    reader = csv.reader(feed(), delimiter=shape.delimiter)
+    line = first
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error:
+            raise _unclosed(line) from None
+        if cells is None:
+            return
+        well = shape.well_quoted.fullmatch("".join(fed)) is not None
+        # A record that wants more lines than there are was opened by a quote that never closes.
+        if not well and (len(fed) > 1 or ended):
+            raise _unclosed(line)
+        yield line, cells, well
+        line += len(fed)
+        fed.clear()
+
+
+def _unclosed(line: int) -> SubmissionError:
+    return SubmissionError(
+        "FG-SUB-02",
+        f"the file stops being CSV at row {line}: a quote is never closed, or a cell is endless",
+        "Correct the row in the system that makes the file and send it again.",
+    )
+
+
+def _text_lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Yield lines with their ends; a line end is a line feed, a carriage return, or both."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    rest = ""
+    for chunk in chunks:
+        lines = io.StringIO(rest + decoder.decode(chunk), newline="").readlines()
+        # The last may go on in the next chunk, and a carriage return may be followed by its line feed.
+        rest = lines.pop() if lines else ""
+        if len(rest) > 4 * MAX_CELL:
+            lines.append(rest)
+            rest = ""
+        yield from lines
+    yield from io.StringIO(rest + decoder.decode(b"", final=True), newline="").readlines()

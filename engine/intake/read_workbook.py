@@ -1,0 +1,241 @@
+"""Read workbooks and Parquet: values only, a sheet a table, dates as dates and ids as they look."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import python_calamine
+
+from engine.domain.errors import ContractError, SubmissionError
+from engine.intake.contract import Contract, FieldContract
+from engine.intake.package import check_workbook
+from engine.intake.parts import (
+    MAX_COLUMNS,
+    Batch,
+    Columns,
+    Part,
+    match_header,
+    plain_name,
+    wrong_layout,
+)
+
+BATCH_ROWS = 16_384
+HEADER_WITHIN = 12
+"""Rows at the top of a sheet among which the header is looked for; titles and notes stand above it."""
+
+
+def open_workbook(stream: BinaryIO, contract: Contract) -> list[Part]:
+    """Open a workbook: every sheet that is a table of the contract.
+
+    Raises:
+        SubmissionError: ``FG-SUB-02`` unreadable, ``FG-SUB-14`` too large, ``FG-SUB-16`` a formula.
+        ContractError: ``FG-SUB-03`` or ``FG-SUB-04``.
+    """
+    layouts = contract.layouts_of("xlsx")
+    check_workbook(stream)
+    try:
+        book = python_calamine.load_workbook(stream)
+        names = list(book.sheet_names)
+    except (python_calamine.CalamineError, ValueError, OSError):
+        raise _unreadable() from None
+    parts = []
+    errors: list[ContractError] = []
+    for sheet in names:
+        named = next((one.id for one in contract.tables if one.named(sheet)), None)
+        if named is None and any(one.sheets for one in contract.tables):
+            continue
+        try:
+            rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+        except (python_calamine.CalamineError, ValueError, OSError):
+            raise _unreadable() from None
+        found = _header(rows, contract, layouts, named)
+        if isinstance(found, ContractError):
+            errors.append(found)
+            continue
+        parts.append(_sheet_part(sheet, rows, *found, contract))
+    if not parts:
+        raise (
+            errors[0]
+            if errors
+            else wrong_layout(contract, "no sheet has a name that the contract knows")
+        )
+    return parts
+
+
+def _unreadable() -> SubmissionError:
+    return SubmissionError(
+        "FG-SUB-02", "the workbook cannot be read", "Save it again as .xlsx and send that."
+    )
+
+
+def _header(
+    rows: Sequence[Sequence[Any]], contract: Contract, layouts: Any, table: str | None
+) -> tuple[int, Columns] | ContractError:
+    """Return the row of the header and what it fits best, or why nothing fits."""
+    best: tuple[int, Columns] | None = None
+    first_error: ContractError | None = None
+    for number, row in enumerate(rows[:HEADER_WITHIN]):
+        names = [cell_text(cell).strip() for cell in row]
+        if not any(names):
+            continue
+        if len(names) > MAX_COLUMNS:
+            raise SubmissionError(
+                "FG-SUB-17",
+                f"the header names more than {MAX_COLUMNS} columns",
+                "Send the columns of the contract only.",
+            )
+        try:
+            columns = match_header(names, contract, layouts, table)
+        except ContractError as error:
+            first_error = first_error or error
+            continue
+        if best is None or columns.known > best[1].known:
+            best = (number, columns)
+    return best or first_error or wrong_layout(contract, "a sheet is empty")
+
+
+def _sheet_part(
+    sheet: str, rows: Sequence[Sequence[Any]], header: int, columns: Columns, contract: Contract
+) -> Part:
+    return Part(
+        name=plain_name(sheet),
+        table=columns.table,
+        layout=f"{contract.source}/{columns.layout.id}",
+        encoding="xlsx",
+        fields=with_iso(columns.layout.of_table(columns.table)),
+        headers=columns.headers,
+        present=tuple(columns.at),
+        unknown=columns.unknown,
+        batches=_sheet_batches(rows, header, columns),
+    )
+
+
+def with_iso(fields: dict[str, FieldContract]) -> dict[str, FieldContract]:
+    """Return fields whose dates may also be ISO: typed cells are dates and have no layout."""
+    return {
+        name: replace(spec, formats=tuple(dict.fromkeys([*spec.formats, "%Y-%m-%d"])))
+        if spec.type == "date"
+        else spec
+        for name, spec in fields.items()
+    }
+
+
+def _sheet_batches(rows: Sequence[Sequence[Any]], header: int, columns: Columns) -> Iterator[Batch]:
+    numbered = iter(enumerate(rows[header + 1 :], header + 2))
+    while chunk := list(itertools.islice(numbered, BATCH_ROWS)):
+        texts = [
+            (number, {
+                name: _joined(row, places) for name, places in columns.at.items()
+            })
+            for number, row in chunk
+        ]  # fmt: skip
+        filled = [(number, row) for number, row in texts if any(row.values())]
+        yield Batch(
+            columns.table,
+            np.array([number for number, _ in filled], np.int64),
+            {name: pa.array([row[name] for _, row in filled], pa.string()) for name in columns.at},
+            blank=len(chunk) - len(filled),
+        )
+
+
+def _joined(row: Sequence[Any], places: Sequence[int]) -> str:
+    parts = (cell_text(row[place]).strip() for place in places if place < len(row))
+    return "\n".join(part for part in parts if part)
+
+
+def cell_text(cell: Any) -> str:
+    """Return a typed cell as text: 12.0 is "12", a date is ISO, an empty cell is empty."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "1" if cell else "0"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if isinstance(cell, timedelta | time):
+        return str(cell)
+    return str(cell)
+
+
+def open_parquet(stream: BinaryIO, name: str, contract: Contract, table: str | None) -> Part:
+    """Open a Parquet file; columns that the contract does not name are not read.
+
+    Raises:
+        SubmissionError: ``FG-SUB-02`` unreadable.
+        ContractError: ``FG-SUB-03`` or ``FG-SUB-04``.
+    """
+    layouts = contract.layouts_of("parquet")
+    try:
+        file = pq.ParquetFile(stream)
+        names = list(file.schema_arrow.names)
+    except (pa.ArrowException, OSError, ValueError):
+        raise SubmissionError(
+            "FG-SUB-02", "the Parquet file cannot be read", "Write it again and send it."
+        ) from None
+    columns = match_header(names[: MAX_COLUMNS + 1], contract, layouts, table)
+    return Part(
+        name=plain_name(name.rsplit("/", 1)[-1]),
+        table=columns.table,
+        layout=f"{contract.source}/{columns.layout.id}",
+        encoding="parquet",
+        fields=with_iso(columns.layout.of_table(columns.table)),
+        headers=columns.headers,
+        present=tuple(columns.at),
+        unknown=columns.unknown,
+        batches=_parquet_batches(file, names, columns),
+    )
+
+
+def _parquet_batches(
+    file: pq.ParquetFile, names: Sequence[str], columns: Columns
+) -> Iterator[Batch]:
+    wanted = sorted({place for places in columns.at.values() for place in places})
+    line = 1
+    try:
+        for chunk in file.iter_batches(BATCH_ROWS, columns=[names[place] for place in wanted]):
+            cells = {
+                place: pa.array(
+                    [cell_text(value) for value in chunk.column(number).to_pylist()], pa.string()
+                )
+                for number, place in enumerate(wanted)
+            }
+            rows = chunk.num_rows
+            read = {
+                name: cells[places[0]]
+                if len(places) == 1
+                else pa.array(
+                    [
+                        "\n".join(filter(None, (cells[place][row].as_py() for place in places)))
+                        for row in range(rows)
+                    ],
+                    pa.string(),
+                )
+                for name, places in columns.at.items()
+            }
+            filled = np.array(
+                [any(one[row].as_py().strip() for one in read.values()) for row in range(rows)],
+                dtype=bool,
+            )
+            lines = np.arange(line, line + rows, dtype=np.int64)
+            line += rows
+            mask = pa.array(filled)
+            yield Batch(
+                columns.table,
+                lines[filled],
+                {name: one.filter(mask) for name, one in read.items()},
+                blank=int(rows - filled.sum()),
+            )
+    except (pa.ArrowException, OSError):
+        raise SubmissionError(
+            "FG-SUB-02", "the Parquet file is damaged", "Write it again and send it."
+        ) from None
