@@ -20,7 +20,7 @@ from engine.flows.intent import Flow
 from engine.identity import vault_write
 from engine.identity.normalise import normalise
 from engine.intake.contract import Contract
-from engine.intake.gather import NO_DAY
+from engine.intake.meaning import NO_DAY
 from engine.linkage.encode import Encoder
 from engine.linkage.index import forget_delivery, write_encodings
 from engine.warehouse import live

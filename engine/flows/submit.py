@@ -32,7 +32,7 @@ from engine.flows.pause import pauses_of
 from engine.flows.receipt import make_receipt, outcome_of
 from engine.identity import vault_write
 from engine.intake.contract import Contract
-from engine.intake.gather import NO_DAY
+from engine.intake.meaning import NO_DAY
 from engine.intake.package import members_of
 from engine.intake.prepare import Intake, prepare, used_fields
 from engine.intake.read import Opened, open_delivery

@@ -12,13 +12,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.domain.ids import EPOCH, day_number, whole_years
+from engine.domain.ids import day_number
 from engine.domain.records import EVENT_COLUMNS, STATE_COLUMNS, Ints, Prepared, Rows
 from engine.intake.contract import Contract, Yield
+from engine.intake.meaning import (
+    NO_DAY,
+    age_bands,
+    by_distinct,
+    days_of,
+    holding,
+    texts,
+    words_of,
+)
 from policies.admit import Admission
 
 OPEN_END = 2**31 - 1
-NO_DAY = -(2**31)
 _UNIT = "\x1f"
 
 
@@ -134,7 +142,7 @@ class Gathered:
             rows = _some(kept, np.flatnonzero(~kept.deleted))
         numbers = self._record_numbers(rows.keys)
         keys = self._key_numbers(rows, None)
-        days = _days(rows.columns.get(self.contract.sending.window), len(rows.lines))
+        days = days_of(rows.columns.get(self.contract.sending.window), len(rows.lines))
         self.spoken.append((table, rows.lines, numbers, keys, days))
         for spec in self.contract.fields.values():
             if spec.part in self.parts and spec.name in rows.columns:
@@ -176,7 +184,7 @@ class Gathered:
         if not rule.fields <= set(self.admission.admitted):
             self._missed(rule, count)
             return
-        holds = _holds(rule, kept.columns, count)
+        holds = holding(rule, kept.columns, count)
         if rule.kind == "event":
             made = self._event(rule, kept, numbers, keys, holds)
         elif rule.kind == "state":
@@ -193,9 +201,9 @@ class Gathered:
         self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
     ) -> int:
         spec, count, columns = rule.spec, len(kept.lines), kept.columns
-        kind = _words(spec["kind"], columns, count, self.setting.kinds)
-        role = _words(spec["role"], columns, count, self.setting.roles)
-        day = _days(columns.get(spec["day"]), count)
+        kind = words_of(spec["kind"], columns, count, self.setting.kinds)
+        role = words_of(spec["role"], columns, count, self.setting.roles)
+        day = days_of(columns.get(spec["day"]), count)
         holds = holds & (kind >= 0) & (role >= 0) & (day != NO_DAY)
         born = next(
             (columns[name] for name, one in self.contract.fields.items()
@@ -212,17 +220,17 @@ class Gathered:
             "row": kept.lines,
             "key": keys,
         }
-        text = _text(columns.get(spec.get("group", "")), count)
+        text = texts(columns.get(spec.get("group", "")), count)
         return _append(self.events, kept.table, ints, text, holds)
 
     def _state(
         self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
     ) -> int:
         spec, count, columns = rule.spec, len(kept.lines), kept.columns
-        kind = _words(spec["kind"], columns, count, self.setting.kinds)
-        start = _days(columns.get(spec["from"]), count)
-        end = _days(columns.get(spec.get("to", "")), count)
-        place = _text(columns.get(spec.get("place", "")), count)
+        kind = words_of(spec["kind"], columns, count, self.setting.kinds)
+        start = days_of(columns.get(spec["from"]), count)
+        end = days_of(columns.get(spec.get("to", "")), count)
+        place = texts(columns.get(spec.get("place", "")), count)
         holds = holds & (kind >= 0) & (start != NO_DAY)
         if "place" in spec:
             holds &= place.is_valid().to_numpy(zero_copy_only=False)
@@ -239,14 +247,14 @@ class Gathered:
 
     def _recorded(self, name: str | None, columns: Mapping[str, pa.Array], day: Ints) -> Ints:
         """When it was recorded: as stated; else today, or in a back-load the day itself."""
-        stated = _days(columns.get(name or ""), len(day))
+        stated = days_of(columns.get(name or ""), len(day))
         today = np.full(len(day), day_number(self.setting.today), np.int64)
         unstated = np.minimum(day, today) if self.setting.history else today
         return np.where(stated == NO_DAY, unstated, stated)
 
     def _flag(self, rule: Yield, kept: Kept, numbers: Ints, holds: npt.NDArray[np.bool_]) -> int:
-        column = _text(kept.columns.get(rule.spec["field"]), len(kept.lines))
-        stated = _by_distinct(column, lambda text: {"yes": 1, "no": 0}.get(text, -1), -1)
+        column = texts(kept.columns.get(rule.spec["field"]), len(kept.lines))
+        stated = by_distinct(column, lambda text: {"yes": 1, "no": 0}.get(text, -1), -1)
         places = np.flatnonzero(holds & (stated >= 0))
         if len(places):
             self.flags.append(
@@ -281,98 +289,6 @@ def _append(
         some = {name: one[chosen] for name, one in ints.items()}
         batches.append((table, some, text.take(pa.array(chosen))))
     return len(chosen)
-
-
-def _text(column: pa.Array | None, count: int) -> pa.Array:
-    return column if column is not None else pa.nulls(count, pa.string())
-
-
-def _by_distinct(column: pa.Array, of: Any, missing: int) -> Ints:
-    """Return a number for each cell, worked out once for every distinct cell."""
-    encoded = column.dictionary_encode()
-    found = np.array([of(text) for text in encoded.dictionary.to_pylist()] or [missing], np.int64)
-    places = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(valid, found[places], missing)
-
-
-def _days(column: pa.Array | None, count: int) -> Ints:
-    """Return days since 1970-01-01; a date that names no day is no day of an event."""
-    if column is None:
-        return np.full(count, NO_DAY, np.int64)
-    return _by_distinct(
-        column,
-        lambda text: day_number(date.fromisoformat(text)) if text and len(text) == 10 else NO_DAY,
-        NO_DAY,
-    )
-
-
-def _words(
-    spec: str | Mapping[str, Any],
-    columns: Mapping[str, pa.Array],
-    count: int,
-    numbers: Mapping[str, int],
-) -> Ints:
-    if isinstance(spec, str):
-        return np.full(count, numbers[spec], np.int64)
-    column = columns.get(spec["field"])
-    if column is None:
-        return np.full(count, -1, np.int64)
-    mapping = spec["map"]
-    return _by_distinct(column, lambda text: numbers.get(mapping.get(text, ""), -1), -1)
-
-
-def _holds(rule: Yield, columns: Mapping[str, pa.Array], count: int) -> npt.NDArray[np.bool_]:
-    when = rule.when
-    if "in" in when:
-        column = columns.get(when["field"])
-        if column is None:
-            return np.zeros(count, dtype=bool)
-        mask = pc.is_in(column, value_set=pa.array(list(when["in"]), pa.string()))
-        return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
-    if "ratio" in when:
-        part, whole = (columns.get(name) for name in when["ratio"])
-        if part is None or whole is None:
-            return np.zeros(count, dtype=bool)
-        limit = int(when["below_thousandths"])
-        return np.array(
-            [
-                bool(top and bottom) and int(bottom) > 0 and int(top) * 1000 < int(bottom) * limit
-                for top, bottom in zip(part.to_pylist(), whole.to_pylist(), strict=True)
-            ],
-            dtype=bool,
-        )
-    return np.ones(count, dtype=bool)
-
-
-def age_bands(born: pa.Array | None, day: Ints) -> Ints:
-    """Age band at the event's own date, so that a birthday changes nobody's role (T12).
-
-    Returns:
-        0 unknown, 1 under 18, 2 18 and over.
-    """
-    if born is None:
-        return np.zeros(len(day), np.int64)
-    adult_from = _by_distinct(born, _adult_day, NO_DAY)
-    bands = np.where(day < adult_from, 1, 2)
-    return np.where(adult_from == NO_DAY, 0, bands)
-
-
-def _adult_day(text: str) -> int:
-    """Return the first day on which somebody born then is 18."""
-    if len(text) != 10:
-        return NO_DAY
-    born = date.fromisoformat(text)
-    day = (
-        date(born.year + 18, 3, 1)
-        if (born.month, born.day) == (2, 29)
-        else born.replace(year=born.year + 18)
-    )
-    while whole_years(born, day) < 18:
-        day = date.fromordinal(day.toordinal() + 1)
-    while whole_years(born, date.fromordinal(day.toordinal() - 1)) >= 18:
-        day = date.fromordinal(day.toordinal() - 1)
-    return (day - EPOCH).days
 
 
 def gathered(keeper: Gathered, late: Mapping[str, set[int]], born: Mapping[str, str]) -> Prepared:
