@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli import casework, govern, law
+from engine.cli import casework, contract, deliveries, govern, law
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
 from engine.cli.policy_change import policy
@@ -22,6 +22,11 @@ app = typer.Typer(
 app.add_typer(casework.review, name="review")
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")
+app.command("submit")(deliveries.submit)
+app.command("watch")(deliveries.watch)
+app.add_typer(deliveries.deliveries, name="deliveries")
+app.add_typer(deliveries.client, name="client")
+app.add_typer(contract.contract, name="contract")
 app.add_typer(law.gateway, name="gateway")
 app.add_typer(law.agreement, name="agreement")
 app.add_typer(law.access, name="access")
@@ -80,50 +85,6 @@ def init(
             as_json,
             lambda: f"Made a {profile} home. Next: fieldgate submit --help",
         )
-
-
-@app.command()
-def submit(
-    file: Annotated[Path, typer.Argument(help="The delivery.")],
-    agency: Annotated[str, typer.Option(help="Agency that sends.")],
-    source: Annotated[str, typer.Option(help="Source it belongs to.")],
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Accept a delivery and print its receipt."""
-    with told(as_json):
-        from engine.flows.submit import submit as run
-
-        opened = open_home(home)
-        receipt = run(opened, file, agency=agency, source=source, actor=operator(opened))
-        opened.close()
-        emit(receipt, as_json, lambda: receipt_words(receipt))
-
-
-def receipt_words(receipt: dict[str, Any]) -> str:
-    """Return a receipt in words."""
-    rows = receipt["rows"]
-    lines = [
-        f"{receipt['source']}: {rows['in']} rows in, {rows['kept']} kept, "
-        f"{sum(rows['dropped'].values())} dropped; {receipt['records']} records, "
-        f"{receipt['events']} events, {receipt['states']} states."
-    ]
-    if receipt["duplicate"]:
-        lines.append("This file was accepted before; nothing changed.")
-    lines += [f"  dropped {count}: {reason}" for reason, count in rows["dropped"].items()]
-    lines += [
-        f"  not taken: {label} ({'; '.join(reasons)})"
-        for label, reasons in receipt["fields_dropped"].items()
-    ]
-    if receipt["columns_unknown"]:
-        lines.append(f"  columns not in the contract: {', '.join(receipt['columns_unknown'])}")
-    lines += [
-        f"  {group['severity']} {group['code']} {group['column']}: {group['sentence']} "
-        f"({group['count']}). {group['next_step']}"
-        for group in receipt["findings"]
-    ]
-    lines.append(f"Receipt {receipt['delivery']}, content {receipt['content_sha256'][:16]}")
-    return "\n".join(lines)
 
 
 @app.command()

@@ -25,6 +25,8 @@ from engine.identity.keys import (
     open_keyring,
 )
 from engine.identity.pseudonyms import Domain, domain, self_test
+from engine.intake.contract import contract_of
+from engine.intake.contract_lint import contract_problems
 from engine.settings import Settings
 from engine.store.session import make_engine, reading
 from engine.store.tables import AgreementStop, Delivery, LinkRun, PolicyPointer
@@ -290,7 +292,8 @@ def check_kinds(pack: Pack, tables: Tables) -> None:
     """Refuse a pack whose contracts yield kinds or roles that the scoring tables do not have.
 
     Raises:
-        ConfigError: ``FG-POL-07`` naming every source and yield.
+        ConfigError: ``FG-POL-07`` naming every source and yield, ``FG-CON-02`` a contract does not
+            hold together.
     """
     wrong = []
     for source in pack.sources.values():
@@ -299,6 +302,18 @@ def check_kinds(pack: Pack, tables: Tables) -> None:
             kinds, roles = (_words_of(spec.get(name)) for name in ("kind", "role"))
             if not (kinds <= set(tables.kinds) and roles <= set(tables.roles)):
                 wrong.append(f"{source.file} {rule['id']}")
+    problems = [
+        f"{source.id}: {problem}"
+        for source in pack.sources.values()
+        if source.agency != "engine"
+        for problem in contract_problems(contract_of(source))
+    ]
+    if problems:
+        raise ConfigError(
+            "FG-CON-02",
+            f"a contract does not hold together: {'; '.join(problems[:20])}",
+            "Mend it and try: fieldgate contract test SOURCE.",
+        )
     if wrong:
         raise ConfigError(
             "FG-POL-07",

@@ -78,6 +78,11 @@ DEMO_ACCOUNTS = (
     ("demo.police_ig", "Force information manager (demo)", "police", "police_ig",
      "crime_prevention"),
     ("demo.ig_officer", "Governance officer (demo)", "council", "ig_lead", "safeguard_child"),
+    ("demo.police_data", "Police data team (demo)", "police", "data_submitter", "safeguard_child"),
+    ("demo.schools_data", "Schools data team (demo)", "schools", "data_submitter",
+     "safeguard_child"),
+    ("demo.council_data", "Council data team (demo)", "council", "data_submitter",
+     "safeguard_child"),
 )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def _name(text: str, spec: FieldContract, today: date) -> tuple[Value, str | Non
 
 
 # Where year, month and day stand in the two layouts that most files use; others are parsed slowly.
-_PLAIN_DATES = {
+PLAIN_DATES = {
     "%Y-%m-%d": (slice(0, 4), slice(5, 7), slice(8, 10), "-", 4, 7),
     "%d/%m/%Y": (slice(6, 10), slice(3, 5), slice(0, 2), "/", 2, 5),
 }
@@ -162,7 +162,7 @@ def _plain_date(
 def _parse_date(text: str, formats: tuple[str, ...]) -> tuple[date, str] | None:
     """Return a day and how much of it was said: ``day``, ``month`` or ``year``."""
     for layout in formats:
-        plain = _PLAIN_DATES.get(layout)
+        plain = PLAIN_DATES.get(layout)
         if plain is not None and len(text) == 10 and text.isascii():
             day = _plain_date(text, *plain)
             if day is not None:

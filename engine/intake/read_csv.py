@@ -72,13 +72,19 @@ def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None)
     )
 
 
-def header_of(stream: BinaryIO) -> tuple[str, str, list[str]]:
-    """Return encoding, delimiter and column names of a file; for drafting a contract."""
+def sample_of(stream: BinaryIO, rows: int) -> list[list[str]]:
+    """Return the header and the first rows of a file as texts; for drafting a contract."""
     encoding = encoding_of(stream)
-    header_line, _, _ = _head(_decoded(stream, encoding))
+    chunks = _decoded(stream, encoding)
+    header_line, body, _ = _head(chunks)
     delimiter = max(DELIMITERS, key=header_line.count)
-    names = next(csv.reader([header_line], delimiter=delimiter), [])
-    return encoding, delimiter, [name.strip() for name in names]
+    names = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
+    lines = _text_lines(itertools.chain([body], chunks))
+    try:
+        found = list(itertools.islice(csv.reader(lines, delimiter=delimiter), rows))
+    except csv.Error:
+        raise _unclosed(2) from None
+    return [names, *found]
 
 
 class _Shape:

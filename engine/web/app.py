@@ -13,7 +13,8 @@ from engine.flows.home import Home
 from engine.web.assets import STATIC
 from engine.web.errors import LastBorder, add_error_pages
 from engine.web.headers import SecurityHeaders
-from engine.web.routes import api, casework, policy, sign_in, trail
+from engine.web.routes import api, casework, deliveries, policy, sign_in, trail
+from engine.web.upload import clear_spools
 from policies.shadow import RouteGate
 
 
@@ -48,6 +49,7 @@ def create_app(home: Home) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
+    clear_spools(home)
     app.state.home = home
     app.state.gate = RouteGate(home.pack)
     app.state.templates = make_templates()
@@ -58,6 +60,8 @@ def create_app(home: Home) -> FastAPI:
         app.include_router(module.router)
     app.include_router(policy.router)
     app.include_router(policy.api)
+    app.include_router(deliveries.router)
+    app.include_router(deliveries.api)
     add_error_pages(app)
 
     @app.get("/healthz", include_in_schema=False)

@@ -84,7 +84,8 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
         return []
     pack = get_home(request).pack
     pages = (("lists", "Review lists", "/lists"), ("reveal", "View information", "/reveal"),
-             ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"))  # fmt: skip
+             ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"),
+             ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [
         {"text": text, "href": href, "active": request.url.path.startswith(href)}
         for route, text, href in pages

@@ -12,7 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audit.errors import AuditFault
-from engine.domain.errors import AuditError, ConfigError, FieldgateError, PolicyRefused, told
+from engine.domain.errors import (
+    AuditError,
+    ConfigError,
+    ContractError,
+    FieldgateError,
+    GatewayError,
+    PolicyRefused,
+    RowsRefused,
+    SubmissionError,
+    told,
+)
 from engine.domain.ids import Actor
 from engine.flows.intent import record_denial
 from engine.flows.sign_in import signed_in
@@ -28,6 +38,8 @@ def status_of(error: FieldgateError) -> int:
         return 404  # Whether somebody exists is not told by another status.
     if isinstance(error, PolicyRefused):
         return 403
+    if isinstance(error, ContractError | SubmissionError | RowsRefused | GatewayError):
+        return 422  # The delivery is at fault, and its sender is told everything at once.
     return 503 if isinstance(error, AuditError | ConfigError) else 500
 
 

@@ -31,6 +31,7 @@ def first_page(request: Request, role: str) -> str:
         ("trail", "/trail"),
         ("reveal", "/reveal"),
         ("policy", "/policy"),
+        ("deliveries", "/deliveries"),
     ):
         if role in routes.get(route, frozenset()):
             return path

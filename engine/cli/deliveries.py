@@ -1,0 +1,397 @@
+"""``fieldgate submit | deliveries | client | watch``: what agencies send, and what became of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.context import HomeOption, JsonOption, day, open_home, operator
+from engine.cli.output import emit, say, table, told
+
+if TYPE_CHECKING:
+    from datetime import date
+
+deliveries = typer.Typer(help="Deliveries and what became of them.", no_args_is_help=True)
+client = typer.Typer(help="Systems of an agency that send by themselves.", no_args_is_help=True)
+
+NumberArgument = Annotated[int, typer.Argument(help="Number of the delivery.")]
+AgencyOption = Annotated[str, typer.Option(help="Agency that sends.")]
+
+
+def submit(
+    files: Annotated[list[Path], typer.Argument(help="The file, the files of a set, or a zip.")],
+    agency: AgencyOption,
+    source: Annotated[str, typer.Option(help="Source it belongs to.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read, check and judge; store nothing.")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="A back-load: recorded as on its own days, no news.")
+    ] = False,
+    replaces: Annotated[
+        int | None, typer.Option(help="Number of the delivery that this one corrects.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First day of the window that it replaces.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last day of the window that it replaces.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept a delivery and print its receipt."""
+    with told(as_json):
+        from engine.flows.incoming import Options
+        from engine.flows.submit import submit as run
+
+        opened = open_home(home)
+        with _progress("Reading") as tell:
+            receipt = run(
+                opened,
+                files if len(files) > 1 else files[0],
+                agency=agency,
+                source=source,
+                actor=operator(opened),
+                options=Options(
+                    history=history,
+                    window=_window(first, last),
+                    replaces=replaces,
+                    dry_run=dry_run,
+                    progress=tell,
+                ),
+            )
+        opened.close()
+        emit(receipt, as_json, lambda: receipt_words(receipt))
+
+
+def _window(first: str | None, last: str | None) -> tuple[date, date] | None:
+    from engine.domain.errors import ConfigError
+
+    if (first is None) != (last is None):
+        raise ConfigError("FG-CLI-04", "a window has two ends", "Give --from and --to together.")
+    if first is None or last is None:
+        return None
+    window = (day(first), day(last))
+    if window[0] > window[1]:
+        raise ConfigError("FG-CLI-04", "the window ends before it begins", "Swap the two days.")
+    return window
+
+
+@contextmanager
+def _progress(words: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on a terminal, and nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def receipt_words(receipt: dict[str, Any]) -> str:
+    """Return a receipt in words."""
+    rows = receipt["rows"]
+    lines = [
+        f"{receipt['source']}: {rows['in']} rows in, {rows['kept']} kept, "
+        f"{sum(rows['dropped'].values())} dropped; {receipt['records']} records, "
+        f"{receipt['events']} events, {receipt['states']} states. {receipt['state'].capitalize()}."
+    ]
+    if receipt["duplicate"]:
+        lines.append("This file was accepted before; nothing changed.")
+    lines += [f"  PAUSED: {why}" for why in receipt["paused_because"]]
+    if len(receipt["tables"]) > 1:
+        lines += [
+            f"  {name}: {one['in']} in, {one['kept']} kept"
+            for name, one in receipt["tables"].items()
+        ]
+    lines += [f"  dropped {count}: {reason}" for reason, count in rows["dropped"].items()]
+    lines += [
+        f"  not taken: {label} ({'; '.join(reasons)})"
+        for label, reasons in receipt["fields_dropped"].items()
+    ]
+    if receipt["columns_unknown"]:
+        lines.append(f"  columns not in the contract: {', '.join(receipt['columns_unknown'])}")
+    lines += [
+        f"  {group['severity']} {group['check'] or group['code']} {group['column']}: "
+        f"{group['sentence']} ({group['count']}). {group['next_step']}"
+        for group in receipt["findings"]
+    ]
+    lines += [
+        f"  check {one['id']} {one['status']}: {one['why']}"
+        for one in receipt["checks"]
+        if one["status"] != "run"
+    ]
+    lines += [f"  repair: {rule} ({count})" for rule, count in receipt["repairs"].items()]
+    lines.append(f"Receipt {receipt['delivery']}, content {receipt['content_sha256'][:16]}")
+    return "\n".join(lines)
+
+
+@deliveries.command("list")
+def list_command(
+    agency: Annotated[str, typer.Option(help="Only those of one agency.")] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List deliveries, the newest first, and those that wait for a release."""
+    with told(as_json):
+        from engine.flows.deliveries import deliveries as run
+
+        opened = open_home(home)
+        rows = run(opened, operator(opened), agency)
+        opened.close()
+        emit(
+            rows,
+            as_json,
+            lambda: table(
+                "Deliveries",
+                ("number", "agency", "source", "state", "light", "in", "kept", "errors", "warnings"),
+                [
+                    (one["number"], one["agency"], one["source"], one["state"], one["light"],
+                     one["rows_in"], one["rows_kept"], one["errors"], one["warnings"])
+                    for one in rows
+                ],
+            ),
+        )  # fmt: skip
+
+
+@deliveries.command("show")
+def show_command(
+    number: NumberArgument, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Show a receipt and what became of the delivery."""
+    with told(as_json):
+        from engine.flows.deliveries import EVERYBODYS, receipt_of
+
+        opened = open_home(home)
+        receipt = receipt_of(opened, operator(opened), number, EVERYBODYS, with_keys=False)
+        opened.close()
+        emit(receipt, as_json, lambda: receipt_words(receipt))
+
+
+@deliveries.command("findings")
+def findings_command(
+    number: NumberArgument,
+    agency: AgencyOption,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the sending agency every row found, with its own record keys."""
+    with told(as_json):
+        from engine.domain.export import csv_text
+        from engine.flows.deliveries import finding_rows, receipt_of
+
+        opened = open_home(home)
+        receipt = receipt_of(opened, operator(opened), number, agency, with_keys=True)
+        opened.close()
+        rows = finding_rows(receipt)
+        if out is not None:
+            out.write_text(csv_text(rows), encoding="utf-8")
+        emit(
+            [dict(zip(rows[0], row, strict=True)) for row in rows[1:]],
+            as_json,
+            lambda: f"{len(rows) - 1} rows written." if out else csv_text(rows).rstrip(),
+        )
+
+
+@deliveries.command("trend")
+def trend_command(
+    agency: Annotated[str, typer.Option(help="Only those of one agency.")] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how the findings of an agency change from delivery to delivery."""
+    with told(as_json):
+        from engine.flows.deliveries import trend
+
+        opened = open_home(home)
+        rows = trend(opened, operator(opened), agency)
+        opened.close()
+        emit(
+            rows,
+            as_json,
+            lambda: table(
+                "Findings by delivery",
+                ("number", "source", "rows", "cause", "found"),
+                [
+                    (one["number"], one["source"], one["rows_in"], cause, count)
+                    for one in rows
+                    for cause, count in one["findings"].items()
+                ],
+            ),
+        )
+
+
+@deliveries.command("lights")
+def lights_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show which sources come in time; a late one stops the lists that need it."""
+    with told(as_json):
+        from engine.flows.lights import source_lights
+
+        opened = open_home(home)
+        rows = source_lights(opened)
+        opened.close()
+        emit(
+            rows,
+            as_json,
+            lambda: table(
+                "Sources",
+                ("source", "agency", "light", "last", "every days", "days late"),
+                [
+                    (one["source"], one["agency"], one["light"], one["last"] or "never",
+                     one["every_days"] or "", one["days_late"] or "")
+                    for one in rows
+                ],
+            ),
+        )  # fmt: skip
+
+
+@deliveries.command("release")
+def release_command(
+    number: NumberArgument, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Let a paused delivery count, after you have looked at it."""
+    _decide(number, home, as_json, accept=True)
+
+
+@deliveries.command("refuse")
+def refuse_command(
+    number: NumberArgument, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Refuse a paused delivery and destroy what it brought."""
+    _decide(number, home, as_json, accept=False)
+
+
+def _decide(number: int, home: Path | None, as_json: bool, *, accept: bool) -> None:
+    with told(as_json):
+        from engine.flows.deliveries import release
+
+        opened = open_home(home)
+        result = release(opened, number, operator(opened), accept=accept)
+        opened.close()
+        emit(result, as_json, lambda: f"Delivery {number} is {result['state']}.")
+
+
+@deliveries.command("withdraw")
+def withdraw_command(
+    number: NumberArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a whole delivery back and destroy what it brought, as if it had never been sent."""
+    with told(as_json):
+        from engine.flows.deliveries import withdraw
+
+        opened = open_home(home)
+        result = withdraw(opened, number, operator(opened), dry_run=dry_run)
+        opened.close()
+        word = "would go" if dry_run else "gone"
+        emit(
+            result,
+            as_json,
+            lambda: (
+                f"Delivery {number}: {result['records']} records, {result['events']} events and "
+                f"{result['states']} states {word}. Next: {result['next']}"
+            ),
+        )
+
+
+@client.command("add")
+def add_command(
+    agency: AgencyOption,
+    label: Annotated[str, typer.Option(help="What the system is called.")],
+    expires: Annotated[str, typer.Option(help="Last day on which it may send.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a client; its secret is printed once and kept nowhere."""
+    with told(as_json):
+        from engine.flows.clients import add_client
+
+        opened = open_home(home)
+        made = add_client(opened, agency, label, day(expires), operator(opened))
+        opened.close()
+        emit(made, as_json, lambda: f"{made['client_id']}\n{made['client_secret']}")
+
+
+@client.command("list")
+def clients_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the clients."""
+    with told(as_json):
+        from engine.flows.clients import clients
+
+        opened = open_home(home)
+        rows = clients(opened)
+        opened.close()
+        header = ("client_id", "agency", "label", "expires", "active")
+        emit(
+            rows,
+            as_json,
+            lambda: table("Clients", header, [tuple(one[name] for name in header) for one in rows]),
+        )
+
+
+@client.command("close")
+def close_command(
+    name: Annotated[str, typer.Argument(help="Id of the client.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a client at once."""
+    with told(as_json):
+        from engine.flows.clients import close_client
+
+        opened = open_home(home)
+        close_client(opened, name, operator(opened))
+        opened.close()
+        emit({"client_id": name, "active": False}, as_json, lambda: f"{name} is closed.")
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Holds a folder for each source.")],
+    agency: AgencyOption,
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 10.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Take what is there and end; for a timer.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit what an agency puts into a folder; each answer stands in its folder receipts."""
+    with told(as_json):
+        from engine.domain.errors import ConfigError
+        from engine.flows.watch import Watcher
+
+        if not folder.is_dir():
+            raise ConfigError(
+                "FG-CLI-05", "there is no such folder", "Make it, with a folder a source."
+            )
+        opened = open_home(home)
+        watcher = Watcher(opened, folder, agency, operator(opened))
+        answers = watcher.look(say)
+        time.sleep(every if not once else min(every, 1.0))
+        answers += watcher.look(say)
+        while not once:
+            for one in answers:
+                emit(one, as_json, lambda one=one: _answer_words(one))  # type: ignore[misc]
+            time.sleep(every)
+            answers = watcher.look(say)
+        opened.close()
+        emit(answers, as_json, lambda: "\n".join(map(_answer_words, answers)) or "Nothing new.")
+
+
+def _answer_words(answer: dict[str, Any]) -> str:
+    if "code" in answer:
+        return f"{answer['source']}: not taken, {answer['code']}: {answer['message']}."
+    return receipt_words(answer)
