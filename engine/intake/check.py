@@ -80,7 +80,7 @@ POSTCODE = re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}")
 # Prefixes that HM Revenue and Customs never issued (B28).
 NINO = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]")
 NAME_MARKS = " '’`-.,/()"
-_UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
+UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 _DATE_PLACEHOLDERS = frozenset({date(1900, 1, 1), date(1901, 1, 1), date(1800, 1, 1)})
 _BOOLEANS = {"0": "no", "1": "yes", "false": "no", "true": "yes"}
 _LETTER = re.compile(r"[a-z]{1,2}\)\s*")
@@ -114,6 +114,26 @@ def check_cell(text: str, spec: FieldContract, today: date) -> tuple[Value, str 
     if value is None and spec.required and code is None:
         code = "FG-ROW-01"
     return value, code
+
+
+REPAIRED = frozenset({"nhs_number", "upn", "postcode", "nino", "uprn", "boolean"})
+"""Types whose cells may be read as something other than what stands there."""
+
+
+def repairs(spec: FieldContract) -> bool:
+    """Say whether a field's cells may be read as something else, which is then recorded."""
+    return spec.type in REPAIRED or spec.lettered
+
+
+def is_repair(text: str, value: Value, code: str | None, spec: FieldContract) -> bool:
+    """Say whether a cell was read as something other than what stands there."""
+    if value is None:
+        return False
+    if spec.type == "boolean":
+        return code == "FG-ROW-07"
+    if spec.type == "code":
+        return spec.lettered and _LETTER.match(text.casefold()) is not None
+    return spec.type in REPAIRED and value != text
 
 
 def severity_of(code: str, spec: FieldContract) -> str:
@@ -241,7 +261,7 @@ def _upn(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None
     if not re.fullmatch(r"[A-Z][0-9]{12}", value):
         return value, "FG-ROW-05"
     total = sum(int(digit) * weight for weight, digit in enumerate(value[1:], start=2))
-    return value, None if _UPN_LETTERS[total % 23] == value[0] else "FG-ROW-05"
+    return value, None if UPN_LETTERS[total % 23] == value[0] else "FG-ROW-05"
 
 
 def _nino(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:

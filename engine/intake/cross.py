@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from engine.domain.ids import whole_years
 from engine.intake.contract import CheckRule
+from engine.intake.parts import text_of
 
 Lines = npt.NDArray[np.int64]
 Columns = Mapping[str, pa.Array]
@@ -357,8 +358,9 @@ class Checks:
                 run.status, run.why = "skipped", f"{', '.join(missing)} is not in the file"
                 continue
             self._fed.add(place)
+            used = [name for name in needed if name] or list(columns)
             try:
-                rule.feed(table, lines, columns)
+                rule.feed(table, lines, {name: text_of(columns[name]) for name in used})
             except Exception as error:  # noqa: BLE001  # any crash is a check that failed
                 run.status, run.why = "failed", type(error).__name__
 

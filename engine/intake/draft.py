@@ -235,7 +235,7 @@ def _yaml(
         "fields:",
     ]
     for one in columns:
-        category = "TODO"
+        category = "choose_one"
         if one.part:
             category = "contact" if one.part in _CONTACT else "identity"
         lane = "identity" if one.part or one is key else "content"
@@ -273,7 +273,7 @@ def _notes(columns: Sequence[Column], key: Column) -> list[str]:
     several = [plain_name(one.header) for one in columns if len(one.formats) > 1]
     if several:
         notes.append(f"More than one date layout stands in {', '.join(several)}.")
-    notes.append("Write a category for every TODO, and yields for what should become events.")
+    notes.append("Write a category for every choose_one, and yields for what should become events.")
     return notes
 
 

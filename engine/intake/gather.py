@@ -24,6 +24,7 @@ from engine.intake.meaning import (
     texts,
     words_of,
 )
+from engine.intake.parts import text_of
 from policies.admit import Admission
 
 OPEN_END = 2**31 - 1
@@ -74,14 +75,14 @@ class Kept:
         self.keys = _local_keys(self.columns, contract, len(self.lines))
         sending = contract.sending
         if row_key and all(name in self.columns for name in row_key):
-            parts = [pc.fill_null(self.columns[name], "") for name in row_key]
+            parts = [pc.fill_null(text_of(self.columns[name]), "") for name in row_key]
             # The table is part of the name: two tables may count their rows alike.
             self.row_keys = pc.binary_join_element_wise(
                 pa.scalar(self.table), *parts, pa.scalar(_UNIT)
             )
         if sending.deleted_field in self.columns:
             wanted = pa.array(sorted(sending.deleted_in), pa.string())
-            mask = pc.is_in(self.columns[sending.deleted_field], value_set=wanted)
+            mask = pc.is_in(text_of(self.columns[sending.deleted_field]), value_set=wanted)
             self.deleted = np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
         merges = sending.merges
         if merges and self.table == merges["table"] and merges["into"] in self.columns:
@@ -102,7 +103,7 @@ def _local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int)
         return found if found is not None else pa.array([""] * count, pa.string())
     # A list without ids of its own: the identity as sent stands in for a local key.
     parts = [
-        pc.fill_null(pc.utf8_lower(columns[spec.name]), "")
+        pc.fill_null(pc.utf8_lower(text_of(columns[spec.name])), "")
         for spec in contract.fields.values()
         if spec.part in ("given_name", "surname", "birth_date") and spec.name in columns
     ]
@@ -146,7 +147,8 @@ class Gathered:
         self.spoken.append((table, rows.lines, numbers, keys, days))
         for spec in self.contract.fields.values():
             if spec.part in self.parts and spec.name in rows.columns:
-                self.parts[spec.part].append((table, rows.lines, numbers, rows.columns[spec.name]))
+                column = text_of(rows.columns[spec.name])
+                self.parts[spec.part].append((table, rows.lines, numbers, column))
         fields = {name for name, spec in self.contract.fields.items() if spec.table in ("", table)}
         for rule in self.contract.yields:
             if rule.fields <= fields:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from engine.intake.columns import CODES
 from engine.intake.contract import FieldContract
+from engine.intake.parts import text_of
 
 GRADED = frozenset({"nhs_number", "upn", "nino", "uprn", "postcode", "birth_date"})
 REPAIRS_KEPT = 1000
@@ -25,7 +26,6 @@ _REPAIRS = {
     "boolean": "true or false was read as 1 or 0",
 }
 _LETTERED = "a letter before a code was taken off"
-_READ_ALL_THE_SAME = CODES.index("FG-ROW-07")
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Grades:
         weak = np.zeros(len(codes), dtype=bool)
         if name == "birth_date":
             # Whoever does not know the day writes the first of January; a date without a day is no day.
-            vague = pc.match_substring_regex(values, "-01-01$|^[0-9]{4}(-[0-9]{2})?$")
+            vague = pc.match_substring_regex(text_of(values), "-01-01$|^[0-9]{4}(-[0-9]{2})?$")
             weak = np.asarray(pc.fill_null(vague, pa.scalar(value=False)), dtype=bool)
         missing = ~present & (~wrong | (codes == CODES.index("FG-ROW-01")))
         unusable = wrong & ~missing & ~weak
@@ -69,29 +69,17 @@ class Grades:
         lines: npt.NDArray[np.int64],
         cells: pa.Array,
         values: pa.Array,
-        codes: npt.NDArray[np.uint8],
+        changed: npt.NDArray[np.bool_],
     ) -> None:
         """Record which cells were read as something other than what stands there."""
-        rule = _REPAIRS.get(spec.type, _LETTERED if spec.lettered else "")
-        if not rule:
-            return
-        trimmed = pc.utf8_trim_whitespace(cells)
-        if spec.type == "boolean":
-            changed = codes == _READ_ALL_THE_SAME
-        elif spec.type == "code":
-            letter = pc.match_substring_regex(trimmed, r"(?i)^[a-z]{1,2}\)")
-            changed = np.asarray(letter.to_numpy(zero_copy_only=False), dtype=bool)
-            changed &= codes == 0
-        else:
-            differs = pc.fill_null(pc.not_equal(trimmed, values), pa.scalar(value=False))
-            changed = np.asarray(differs.to_numpy(zero_copy_only=False), dtype=bool)
+        rule = _REPAIRS.get(spec.type, _LETTERED)
         places = np.flatnonzero(changed)
         if not len(places):
             return
         before = self.repairs.get(rule, 0)
         self.repairs[rule] = before + len(places)
         for place in places[: max(0, REPAIRS_KEPT - before)]:
-            old, new = trimmed[int(place)].as_py(), values[int(place)].as_py()
+            old, new = cells[int(place)].as_py().strip(), values[int(place)].as_py()
             self.repaired.append(
                 (rule, int(lines[place]), column, self._hash(old), self._hash(new))
             )

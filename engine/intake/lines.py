@@ -15,8 +15,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-BLOCK = 6 << 20
-MAX_RECORD = 32 << 20
+BLOCK = 16 << 20
+MAX_RECORD = 48 << 20
 _QUOTE, _NEWLINE, _RETURN = 0x22, 0x0A, 0x0D
 
 

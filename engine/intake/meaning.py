@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from engine.domain.ids import EPOCH, day_number, whole_years
 from engine.domain.records import Ints
 from engine.intake.contract import Yield
+from engine.intake.parts import text_of
 
 NO_DAY = -(2**31)
 """A day that is not known."""
@@ -21,7 +22,7 @@ NO_DAY = -(2**31)
 
 def texts(column: pa.Array | None, count: int) -> pa.Array:
     """Return a column, or one of nothing known when the file has none."""
-    return column if column is not None else pa.nulls(count, pa.string())
+    return text_of(column) if column is not None else pa.nulls(count, pa.string())
 
 
 def by_distinct(column: pa.Array, of: Any, missing: int) -> Ints:
@@ -74,7 +75,7 @@ def holding(rule: Yield, columns: Mapping[str, pa.Array], count: int) -> npt.NDA
         column = columns.get(when["field"])
         if column is None:
             return np.zeros(count, dtype=bool)
-        mask = pc.is_in(column, value_set=pa.array(list(when["in"]), pa.string()))
+        mask = pc.is_in(text_of(column), value_set=pa.array(list(when["in"]), pa.string()))
         return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
     if "ratio" in when:
         part, whole = (columns.get(name) for name in when["ratio"])

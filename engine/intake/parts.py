@@ -25,7 +25,8 @@ class Batch:
     Attributes:
         table: The table they belong to.
         lines: Physical line (CSV, XML) or row (workbook, Parquet) of each row.
-        columns: Field name to one text per row; empty text is an empty cell.
+        columns: Field name to one text per row, plain or by distinct values; empty text is an empty
+            cell.
         ragged: Lines whose number of cells does not fit the header.
         quoted: Lines whose quotes do not close where a cell ends.
         blank: Number of rows that hold nothing.
@@ -62,6 +63,11 @@ class Part:
     unknown: tuple[str, ...]
     batches: Iterator[Batch] = field(repr=False)
     skipped: int = 0
+
+
+def text_of(column: pa.Array) -> pa.Array:
+    """Return a column as texts; columns travel by their distinct values until somebody needs more."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def plain_name(name: str) -> str:

@@ -26,7 +26,7 @@ from engine.intake.derive import derived
 from engine.intake.findings import CHECK_CODE, Findings
 from engine.intake.gather import Gathered, Kept, gathered
 from engine.intake.grade import Grades
-from engine.intake.parts import Batch, Part
+from engine.intake.parts import Batch, Part, text_of
 from engine.intake.read import Opened
 from policies.admit import Admission, row_findings
 from policies.model import Pack
@@ -176,12 +176,12 @@ def _checked(
     for name, cells in batch.columns.items():
         spec = part.fields[name]
         check = columns.setdefault(name, ColumnCheck(spec, intake.today))
-        converted, codes = check(cells)
+        converted, codes, changed = check(cells)
         values[name] = converted
         tally.grades.grade(spec, converted, codes)
         header = part.headers.get(name, name)
-        if codes.any() or spec.type in ("nhs_number", "postcode", "upn", "uprn") or spec.lettered:
-            tally.grades.note_repairs(spec, header, lines, cells, converted, codes)
+        if changed is not None and changed.any():
+            tally.grades.note_repairs(spec, header, lines, cells, converted, changed)
         if codes.any():
             _note(spec, header, table, lines, codes, raw_key, tally, first)
     good = first == 0
@@ -210,7 +210,7 @@ def _note(
     first: Codes,
 ) -> None:
     """Add a column's findings, and mark the rows that it closes first."""
-    for number in np.unique(codes[codes != 0]):
+    for number in np.flatnonzero(np.bincount(codes, minlength=1)[1:]) + 1:
         code = CODES[number]
         places = np.flatnonzero(codes == number)
         severity = severity_of(code, spec)
@@ -249,7 +249,7 @@ def _derive(values: dict[str, pa.Array], batch: Batch, contract: Contract, good:
     """Read flags from free text while it passes."""
     for name, spec in contract.fields.items():
         if spec.derive is not None and spec.derive.source in batch.columns:
-            texts = batch.columns[spec.derive.source]
+            texts = text_of(batch.columns[spec.derive.source])
             values[name] = derived(
                 texts if good.all() else texts.filter(pa.array(good)), spec.derive
             )
@@ -318,7 +318,7 @@ def _open_cells(
     count = int((shut & filled).sum())
     if count:
         tally.closed[name] = tally.closed.get(name, 0) + count
-    return pc.if_else(pa.array(shut), pa.scalar(None, pa.string()), values)
+    return pc.if_else(pa.array(shut), pa.scalar(None, pa.string()), text_of(values))
 
 
 def age_on(born: str | None, day: date) -> int | None:

@@ -32,6 +32,7 @@ from engine.intake.parts import (
     Part,
     match_header,
     plain_name,
+    text_of,
     wrong_layout,
 )
 
@@ -217,6 +218,7 @@ def _fast(block: Block, shape: _Shape) -> Batch:
     wanted = [str(place) for place in shape.needed]
     # Without a needed column, one is read so that rows are counted.
     include = wanted or names[:1]
+    joined = {str(place) for places in shape.at.values() if len(places) > 1 for place in places}
     table = pyarrow.csv.read_csv(
         io.BytesIO(block.data),
         read_options=pyarrow.csv.ReadOptions(
@@ -229,7 +231,8 @@ def _fast(block: Block, shape: _Shape) -> Batch:
             invalid_row_handler=keep,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(include, pa.string()),
+            # By distinct values: what stands there a thousand times is looked at once.
+            column_types={name: pa.string() if name in joined else _BY_VALUE for name in include},
             strings_can_be_null=False,
             include_columns=include,
         ),
@@ -242,10 +245,15 @@ def _fast(block: Block, shape: _Shape) -> Batch:
     return _sorted_out(lines, read, [(int(block.lines[n]), text) for n, text in odd], shape)
 
 
+_BY_VALUE = pa.dictionary(pa.int32(), pa.string())
+
+
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
+    if not column.num_chunks:
+        return pa.array([], pa.string())
+    return pa.concat_arrays([text_of(chunk) for chunk in column.chunks])
 
 
 def _columns_of(cells: dict[int, pa.Array], shape: _Shape, count: int) -> dict[str, pa.Array]:
@@ -310,7 +318,9 @@ def _with_late(
     lines = np.concatenate([lines, np.array([line for line, _ in late], np.int64)])
     order = np.argsort(lines, kind="stable")
     taken = pa.array(order)
-    joined = {name: pa.concat_arrays([one, more[name]]).take(taken) for name, one in read.items()}
+    joined = {
+        name: pa.concat_arrays([text_of(one), more[name]]).take(taken) for name, one in read.items()
+    }
     return lines[order], joined
 
 
@@ -318,11 +328,22 @@ def _filled(read: dict[str, pa.Array], count: int) -> np.ndarray | None:
     """Return which rows hold anything in a column that is read, or None when all do."""
     left: np.ndarray = np.ones(count, dtype=bool)
     for column in read.values():
-        empty = pc.equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
-        left &= empty
+        left &= _empty(column)
         if not left.any():
             return None
     return ~left
+
+
+def _empty(column: pa.Array) -> np.ndarray:
+    if not pa.types.is_dictionary(column.type):
+        blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+        return np.asarray(blank.to_numpy(zero_copy_only=False), dtype=bool)
+    blank = pc.equal(pc.utf8_trim_whitespace(column.dictionary), "")
+    by_value = np.asarray(blank.to_numpy(zero_copy_only=False), dtype=bool)
+    if not by_value.any():
+        return np.zeros(len(column), dtype=bool)
+    found: np.ndarray = by_value[column.indices.to_numpy(zero_copy_only=False)]
+    return found
 
 
 def _careful(chunks: Iterator[bytes], shape: _Shape, first: int) -> Iterator[Batch]:

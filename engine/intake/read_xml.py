@@ -7,7 +7,8 @@ another table's element inside it is that table's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,8 +20,8 @@ from engine.intake.contract import Contract, Layout
 from engine.intake.parts import MAX_CELL, MAX_COLUMNS, Batch, Part, plain_name, wrong_layout
 
 BATCH_ROWS = 4096
-MAX_INSIDE = 50_000
-"""Elements that one person may hold; more is no extract."""
+MAX_INSIDE = 32 << 20
+"""Bytes that may stand between the ends of two persons; more is no extract."""
 
 
 def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
@@ -33,13 +34,12 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
     """
     layouts = contract.layouts_of("xml")
     roots = {layout.root for layout in layouts}
-    events = _events(stream)
-    first = next(events, None)
-    if first is None or _local(first.tag) not in roots:
+    root = _root(stream)
+    if root not in roots:
         raise wrong_layout(contract, f"its root element is not {' or '.join(sorted(roots))}")
-    chosen = [one for one in layouts if one.root == _local(first.tag)]
+    chosen = [one for one in layouts if one.root == root]
     reader = _Reader(contract, chosen)
-    batches = reader.batches(events)
+    batches = reader.batches(_people(stream, reader.parents))
     # The first rows decide whether the file is of this layout at all.
     ahead = next(batches, None)
     if ahead is None:
@@ -68,27 +68,20 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
     )
 
 
-def _events(stream: BinaryIO) -> Iterator[etree._Element]:
-    """Yield the root when it begins and then every element that ends."""
+_SAFE: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "recover": False,
+}
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what the parser says of a broken file into an error that repeats nothing of it."""
     try:
-        context = etree.iterparse(
-            stream,
-            events=("start", "end"),
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            huge_tree=False,
-            recover=False,
-        )
-        _, root = next(context)
-        if root.getroottree().docinfo.doctype:
-            raise SubmissionError(
-                "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
-            )
-        yield root
-        for event, element in context:
-            if event == "end":
-                yield element
+        yield
     except etree.XMLSyntaxError as error:
         raise SubmissionError(
             "FG-SUB-02",
@@ -101,39 +94,79 @@ def _events(stream: BinaryIO) -> Iterator[etree._Element]:
         ) from None
 
 
+def _root(stream: BinaryIO) -> str:
+    """Return the name of the root element; the stream stands at its start afterwards.
+
+    Raises:
+        SubmissionError: ``FG-SUB-02`` no XML, ``FG-SUB-05`` a document type.
+    """
+    with _readable():
+        _, root = next(etree.iterparse(_Bounded(stream), events=("start",), **_SAFE))
+        if root.getroottree().docinfo.doctype:
+            raise SubmissionError(
+                "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
+            )
+        name = _local(root.tag)
+    stream.seek(0)
+    return name
+
+
+def _people(stream: BinaryIO, parents: set[str]) -> Iterator[etree._Element]:
+    """Yield each person's element when it ends; what is not a person is passed over in C."""
+    bounded = _Bounded(stream)
+    with _readable():
+        found = etree.iterparse(
+            bounded, events=("end",), tag=[f"{{*}}{name}" for name in parents], **_SAFE
+        )
+        for _, element in found:
+            yield element
+            bounded.since = 0
+            element.clear()
+            _drop_before(element)
+
+
+class _Bounded:
+    """A stream that stops a parser which has read far without any person coming to an end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.since = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on; raises ``FG-SUB-18`` beyond the bound."""
+        data = self._stream.read(size)
+        self.since += len(data)
+        if self.since > MAX_INSIDE:
+            raise SubmissionError(
+                "FG-SUB-18", "one person's element never ends", "Send the extract again."
+            )
+        return data
+
+
 class _Reader:
     """Turns persons into rows of the contract's tables."""
 
     def __init__(self, contract: Contract, layouts: list[Layout]) -> None:
         self._contract = contract
         self._layouts = layouts
-        self._parents = {one.parent for one in layouts}
+        self.parents = {one.parent for one in layouts}
         self.layout: Layout | None = None
         self.unknown: dict[str, None] = {}
         self.headers: dict[str, str] = {}
         self._rows: dict[str, str] = {}
-        self._elements: dict[str, list[tuple[str, str]]] = {}
+        self._elements: dict[str, list[str]] = {}
         self._fields: dict[str, tuple[str, ...]] = {}
+        self._known: dict[object, tuple[str | None, tuple[str, ...]]] = {}
 
-    def batches(self, elements: Iterator[etree._Element]) -> Iterator[Batch]:
+    def batches(self, people: Iterator[etree._Element]) -> Iterator[Batch]:
+        """Yield the rows of the persons, a table at a time."""
         held: dict[str, list[tuple[int, dict[str, str]]]] = {}
-        count = inside = 0
-        for element in elements:
-            inside += 1
-            if inside > MAX_INSIDE:
-                raise SubmissionError(
-                    "FG-SUB-18", "one person's element never ends", "Send the extract again."
-                )
-            if _local(element.tag) not in self._parents:
-                continue
-            inside = 0
+        count = 0
+        for element in people:
             if self.layout is None:
                 self._choose(element)
             for table, line, row in self._person(element):
                 held.setdefault(table, []).append((line, row))
                 count += 1
-            element.clear()
-            _drop_before(element)
             if count >= BATCH_ROWS:
                 yield from self._made(held)
                 held, count = {}, 0
@@ -156,71 +189,77 @@ class _Reader:
                 self._rows[row] = table.id
         for name, spec in self.layout.fields.items():
             for alias in spec.columns:
-                self._elements.setdefault(alias, []).append((spec.table, name))
+                self._elements.setdefault(alias, []).append(name)
 
-    def _person(self, person: etree._Element) -> Iterator[tuple[str, int, dict[str, str]]]:
-        """Yield the rows of a person, in the order of the file."""
+    def _person(self, person: etree._Element) -> list[tuple[str, int, dict[str, str]]]:
+        """Return the rows of a person, in the order of the file."""
         found: list[tuple[str, int, dict[str, str]]] = []
-        self._walk(person, {}, found)
-        if len(self._contract.tables) == 1 and not found:
+        own = self._walk(person, self._meaning(person.tag)[0], {}, found)
+        if not found and len(self._contract.tables) == 1:
             # A person without any row of the only table is a row all the same: nobody is lost.
-            own: dict[str, str] = {}
-            self._leaves(person, own)
             found.append((self._contract.tables[0].id, _line(person), own))
-        return iter(found)
+        return found
 
     def _walk(
         self,
         element: etree._Element,
-        around: Mapping[str, str],
+        table: str | None,
+        around: dict[str, str],
         found: list[tuple[str, int, dict[str, str]]],
-    ) -> None:
-        table = self._rows.get(_local(element.tag))
+    ) -> dict[str, str]:
         own: dict[str, str] = {}
-        nested: list[etree._Element] = []
+        nested: list[tuple[etree._Element, str]] = []
         if table is not None and not len(element):
-            self._take(element, own)
+            self._take(element, self._elements.get(_local(element.tag), ()), own)
         self._gather(element, own, nested)
-        here = {**around, **own}
+        here = {**around, **own} if around else own
         if table is not None:
-            wanted = self._fields[table]
-            row = {name: here[name] for name in wanted if name in here}
-            found.append((table, _line(element), row))
-        for one in nested:
-            self._walk(one, here, found)
+            found.append(
+                (table, _line(element),
+                 {name: here[name] for name in self._fields[table] if name in here})
+            )  # fmt: skip
+        for one, its in nested:
+            self._walk(one, its, here, found)
+        return here
 
     def _gather(
-        self, element: etree._Element, own: dict[str, str], nested: list[etree._Element]
+        self,
+        element: etree._Element,
+        own: dict[str, str],
+        nested: list[tuple[etree._Element, str]],
     ) -> None:
-        for child in element.iterchildren(etree.Element):  # Comments are no elements.
-            if _local(child.tag) in self._rows:
-                nested.append(child)
+        """Take the values under an element; what makes a row of its own is put aside."""
+        known = self._known
+        for child in element:
+            tag = child.tag
+            table, fields = known.get(tag) or self._meaning(tag)
+            if table is not None:
+                nested.append((child, table))
             elif len(child):
                 self._gather(child, own, nested)
-            else:
-                self._take(child, own)
+            elif fields:
+                self._take(child, fields, own)
+            elif len(self.unknown) < MAX_COLUMNS and not callable(tag):
+                self.unknown.setdefault(_local(tag))
 
-    def _leaves(self, element: etree._Element, own: dict[str, str]) -> None:
-        for leaf in element.iter(etree.Element):
-            if not len(leaf):
-                self._take(leaf, own)
+    def _meaning(self, tag: object) -> tuple[str | None, tuple[str, ...]]:
+        """Return the table that an element makes a row of, and the fields that it fills."""
+        name = _local(tag) if isinstance(tag, str) else ""  # Comments are no elements.
+        fields = tuple(self._elements.get(name, ()))
+        for one in fields:
+            self.headers.setdefault(one, name)
+        self._known[tag] = found = (self._rows.get(name) if name else None, fields)
+        return found
 
-    def _take(self, leaf: etree._Element, own: dict[str, str]) -> None:
-        name = _local(leaf.tag)
-        targets = self._elements.get(name)
-        if targets is None:
-            if len(self.unknown) < MAX_COLUMNS:
-                self.unknown.setdefault(name)
-            return
+    def _take(self, leaf: etree._Element, fields: Sequence[str], own: dict[str, str]) -> None:
         text = (leaf.text or "").strip()
         if len(text) > MAX_CELL:
             raise SubmissionError(
                 "FG-SUB-02", f"the value at line {_line(leaf)} is endless", "Send it again."
             )
-        for _, field_name in targets:
+        for name in fields:
             # Of several values the first counts; a table of its own keeps them all.
-            own.setdefault(field_name, text)
-            self.headers.setdefault(field_name, name)
+            own.setdefault(name, text)
 
     def _made(self, held: Mapping[str, list[tuple[int, dict[str, str]]]]) -> Iterator[Batch]:
         for table, rows in held.items():

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
-from engine.flows.create import UNFINISHED, create_home
-from engine.flows.home import Home
+from engine.flows.create import create_home
+from engine.flows.home import UNFINISHED, Home
 from engine.flows.setup import first_policy
 from engine.flows.submit import submit
 from engine.identity.vault_tables import record_key
