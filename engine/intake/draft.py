@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import python_calamine
 
 from engine.domain.errors import ContractError
+from engine.intake.csv_head import sample_of
 from engine.intake.parts import plain_name
 from engine.intake.read import format_of
-from engine.intake.read_csv import sample_of
 from engine.intake.read_workbook import cell_text
 
 SAMPLE = 2000

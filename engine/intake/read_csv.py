@@ -7,7 +7,6 @@ property test holds.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import itertools
@@ -22,11 +21,11 @@ import pyarrow.csv
 
 from engine.domain.errors import SubmissionError
 from engine.intake.contract import Contract, Layout
-from engine.intake.lines import Block, blocks, encoding_of, utf8_chunks
+from engine.intake.csv_head import DELIMITERS, decoded, head_of, text_lines, unclosed
+from engine.intake.lines import Block, blocks, encoding_of
 from engine.intake.parts import (
     MAX_CELL,
     MAX_COLUMNS,
-    MAX_HEADER,
     Batch,
     Columns,
     Part,
@@ -36,7 +35,6 @@ from engine.intake.parts import (
     wrong_layout,
 )
 
-DELIMITERS = ",;|\t"
 BATCH_ROWS = 16_384
 csv.field_size_limit(MAX_CELL)
 
@@ -51,8 +49,8 @@ def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None)
     """
     layouts = contract.layouts_of("csv")
     encoding = encoding_of(stream)
-    chunks = _decoded(stream, encoding)
-    header_line, body, lines = _head(chunks)
+    chunks = decoded(stream, encoding)
+    header_line, body, lines = head_of(chunks)
     delimiter = max(DELIMITERS, key=header_line.count)
     names = _header(header_line, delimiter, contract)
     columns = match_header(names, contract, layouts, table)
@@ -73,21 +71,6 @@ def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None)
     )
 
 
-def sample_of(stream: BinaryIO, rows: int) -> list[list[str]]:
-    """Return the header and the first rows of a file as texts; for drafting a contract."""
-    encoding = encoding_of(stream)
-    chunks = _decoded(stream, encoding)
-    header_line, body, _ = _head(chunks)
-    delimiter = max(DELIMITERS, key=header_line.count)
-    names = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
-    lines = _text_lines(itertools.chain([body], chunks))
-    try:
-        found = list(itertools.islice(csv.reader(lines, delimiter=delimiter), rows))
-    except csv.Error:
-        raise _unclosed(2) from None
-    return [names, *found]
-
-
 class _Shape:
     """Delimiter, width and places of a file."""
 
@@ -97,64 +80,6 @@ class _Shape:
         self.needed = sorted({place for places in columns.at.values() for place in places})
         cell = rf'"(?:[^"]|"")*"|(?:[^"{re.escape(delimiter)}][^{re.escape(delimiter)}\r\n]*)?'
         self.well_quoted = re.compile(rf"(?:{cell})(?:{re.escape(delimiter)}(?:{cell}))*\r?\n?")
-
-
-def _decoded(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
-    chunks = utf8_chunks(stream, encoding)
-    while True:
-        try:
-            chunk = next(chunks, None)
-        except UnicodeDecodeError:
-            raise SubmissionError(
-                "FG-SUB-02",
-                "the file holds bytes of no known encoding",
-                "Send the file as UTF-8.",
-            ) from None
-        if chunk is None:
-            return
-        if b"\x00" in chunk:
-            raise SubmissionError(
-                "FG-SUB-02",
-                "the file is neither CSV nor a format of the contract: it holds zero bytes",
-                "Save it as CSV (UTF-8) and send that.",
-            )
-        if chunk:
-            yield chunk
-
-
-def _head(chunks: Iterator[bytes]) -> tuple[str, bytes, int]:
-    """Return the header record, what was read beyond it, and the number of lines it took.
-
-    Raises:
-        SubmissionError: ``FG-SUB-17`` it never ends.
-    """
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        end = _record_end(head)
-        if end is not None:
-            break
-        if len(head) > MAX_HEADER:
-            raise SubmissionError(
-                "FG-SUB-17", "the header of the file never ends", "Send a file with a header row."
-            )
-    else:
-        end = len(head)
-    record = head[:end]
-    lines = max(1, record.count(b"\n") or record.count(b"\r"))
-    return record.decode("utf-8", errors="replace"), head[end:], lines
-
-
-def _record_end(head: bytes) -> int | None:
-    """Return where the first record of a text ends, or None when it does not."""
-    quoted = False
-    for match in re.finditer(rb'["\n\r]', head):
-        if match.group() == b'"':
-            quoted = not quoted
-        elif not quoted:
-            end = match.end()
-            return end + 1 if match.group() == b"\r" and head[end : end + 1] == b"\n" else end
-    return None
 
 
 def _header(line: str, delimiter: str, contract: Contract) -> list[str]:
@@ -388,7 +313,7 @@ def _records(
 
     def feed() -> Iterator[str]:
         nonlocal ended
-        for line in _text_lines(chunks):
+        for line in text_lines(chunks):
             fed.append(line)
             yield line
         ended = True
@@ -399,36 +324,13 @@ def _records(
         try:
             cells = next(reader, None)
         except csv.Error:
-            raise _unclosed(line) from None
+            raise unclosed(line) from None
         if cells is None:
             return
         well = shape.well_quoted.fullmatch("".join(fed)) is not None
         # A record that wants more lines than there are was opened by a quote that never closes.
         if not well and (len(fed) > 1 or ended):
-            raise _unclosed(line)
+            raise unclosed(line)
         yield line, cells, well
         line += len(fed)
         fed.clear()
-
-
-def _unclosed(line: int) -> SubmissionError:
-    return SubmissionError(
-        "FG-SUB-02",
-        f"the file stops being CSV at row {line}: a quote is never closed, or a cell is endless",
-        "Correct the row in the system that makes the file and send it again.",
-    )
-
-
-def _text_lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Yield lines with their ends; a line end is a line feed, a carriage return, or both."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    rest = ""
-    for chunk in chunks:
-        lines = io.StringIO(rest + decoder.decode(chunk), newline="").readlines()
-        # The last may go on in the next chunk, and a carriage return may be followed by its line feed.
-        rest = lines.pop() if lines else ""
-        if len(rest) > 4 * MAX_CELL:
-            lines.append(rest)
-            rest = ""
-        yield from lines
-    yield from io.StringIO(rest + decoder.decode(b"", final=True), newline="").readlines()
