@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import uvicorn
 
 from engine.flows.lists import review_lists
 from engine.web.app import create_app
-from tests.builders.partnership import REASON, Partnership
+from tests.builders.partnership import REASON, Partnership, person_row, persons_file
 
 pytestmark = pytest.mark.deep
 
@@ -127,6 +128,28 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
     for path in ("/trail", "/trail?use=integrity", "/policy"):
         page.goto(path)
         _clean(page, Axe())
+
+
+def test_an_agency_sends_a_file_and_reads_what_is_wrong(
+    page: Any, tmp_path: Path, partnership: Partnership
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    file = persons_file(tmp_path / "people.csv", person_row(PersonID="NEW1", Postcode="nowhere"))
+    _sign_in(page, "demo.council_data")
+    page.goto("/deliveries/new")
+    page.select_option("#source", "council.persons")
+    page.set_input_files("#file", str(file))
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("heading", name="What is wrong").wait_for()
+    receipt = page.url
+    for width in (375, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/deliveries", "/deliveries/new", receipt):
+            page.goto(path)
+            _clean(page, Axe())
+    page.get_by_text("Rows of Postcode").locator("..").click()
+    assert page.get_by_text("row 2, record NEW1").is_visible()
 
 
 def _clean(page: Any, axe: Any) -> None:

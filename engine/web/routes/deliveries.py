@@ -86,6 +86,8 @@ def _trend_table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for source in sorted({one["source"] for one in rows}):
         mine = [one for one in rows if one["source"] == source][-6:]
         causes = sorted({cause for one in mine for cause in one["findings"]})
+        if not causes:
+            continue
         found.append(
             {
                 "source": source,
