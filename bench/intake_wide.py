@@ -23,8 +23,9 @@ import policies.load
 from bench.measure import PEER, Claim
 from engine.intake.contract import Contract, contract_of
 from engine.intake.package import Member
-from engine.intake.prepare import Intake, Tally, minimised, used_fields
+from engine.intake.prepare import Intake, minimised, used_fields
 from engine.intake.read import open_delivery
+from engine.intake.tally import Tally
 from policies.admit import admit
 from policies.model import Pack
 from scoring.tables import load_tables, shipped

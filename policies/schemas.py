@@ -167,6 +167,17 @@ _LAYOUT = _closed(
         "codes": {"type": "object", "additionalProperties": _MAP},
         "formats": {"type": "object", "additionalProperties": _WORDS},
         "rows": _MAP,
+        # Values that stand before the first person, such as the day a return is made for.
+        "header": {
+            "type": "array",
+            "items": _closed(
+                ["id", "element", "matches", "severity", "says"],
+                {
+                    **dict.fromkeys(("id", "element", "matches", "says", "do"), _WORD),
+                    "severity": {"enum": ["error", "warning"]},
+                },
+            ),
+        },
         # A second line that explains the columns; known by how its first cell begins.
         "instructions": _WORD,
     },

@@ -93,6 +93,7 @@ class Layout:
 
     Attributes:
         rows: Table to the XML element that makes its rows.
+        header: Checks of values that stand before the first person of an XML file.
         instructions: How the first cell of a line begins that only explains the columns.
         first, last: First and last day on which it is sent, as ISO dates; empty for open.
     """
@@ -104,6 +105,7 @@ class Layout:
     rows: Mapping[str, str]
     fields: Mapping[str, FieldContract]
     instructions: str = ""
+    header: tuple[Mapping[str, str], ...] = ()
     first: str = ""
     last: str = ""
 
@@ -300,6 +302,7 @@ def _layouts(
             {**(base.rows if base else rows), **item.get("rows", {})},
             own,
             item.get("instructions", base.instructions if base else ""),
+            tuple(item.get("header", base.header if base else ())),
             item.get("from", ""),
             item.get("to", ""),
         )

@@ -332,7 +332,7 @@ class Checks:
 
     def __init__(self, checks: Iterable[CheckRule], today: date) -> None:
         self._runs: list[tuple[CheckRun, Rule | None]] = []
-        self._fed: set[int] = set()
+        self._fed: set[tuple[int, str]] = set()
         for check in checks:
             run = CheckRun(check)
             rule: Rule | None = None
@@ -357,7 +357,7 @@ class Checks:
             if missing:
                 run.status, run.why = "skipped", f"{', '.join(missing)} is not in the file"
                 continue
-            self._fed.add(place)
+            self._fed.add((place, table))
             used = [name for name in needed if name] or list(columns)
             try:
                 rule.feed(table, lines, {name: text_of(columns[name]) for name in used})
@@ -369,8 +369,10 @@ class Checks:
         for place, (run, rule) in enumerate(self._runs):
             if run.status != "run" or rule is None:
                 continue
-            if place not in self._fed:
-                run.status, run.why = "skipped", f"no row of {run.check.table} came"
+            wanted = [run.check.table, run.check.spec.get("in", "")]
+            absent = [name for name in wanted if name and (place, name) not in self._fed]
+            if absent:
+                run.status, run.why = "skipped", f"no row of {', '.join(absent)} came"
                 continue
             try:
                 run.lines = rule.finish()

@@ -183,7 +183,7 @@ class Gathered:
     def _apply(self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints) -> None:
         """Turn rows into events, states or flags; a closed field yields nothing."""
         count = len(kept.lines)
-        if not rule.fields <= set(self.admission.admitted):
+        if not self._open(rule):
             self._missed(rule, count)
             return
         holds = holding(rule, kept.columns, count)
@@ -194,6 +194,16 @@ class Gathered:
         else:
             made = self._flag(rule, kept, numbers, holds)
         self._missed(rule, count - made)
+
+    def _open(self, rule: Yield) -> bool:
+        """Say whether every field that a yield reads may be kept.
+
+        A day of recording, an end or a group that the file does not have is not known; one that it has
+        and that is closed stops the yield.
+        """
+        optional = {rule.spec.get(name) for name in ("recorded", "to", "group")}
+        missing = rule.fields - set(self.admission.admitted)
+        return all(name in optional and name not in self.admission.fields for name in missing)
 
     def _missed(self, rule: Yield, count: int) -> None:
         if count:

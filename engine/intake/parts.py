@@ -50,7 +50,7 @@ class Part:
         headers: Field to the column's name as the agency wrote it.
         present: Fields of which a column stands in it.
         unknown: Columns that the contract does not name.
-        skipped: Lines that only explain the columns.
+        notes: What is wrong with the file as a whole, as checks of its header.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Part:
     present: tuple[str, ...]
     unknown: tuple[str, ...]
     batches: Iterator[Batch] = field(repr=False)
-    skipped: int = 0
+    notes: list[Mapping[str, str]] = field(default_factory=list)
 
 
 def text_of(column: pa.Array) -> pa.Array:

@@ -21,13 +21,14 @@ from engine.domain.records import Prepared
 from engine.intake.check import severity_of
 from engine.intake.columns import CODES, Codes, ColumnCheck
 from engine.intake.contract import Contract, FieldContract
-from engine.intake.cross import CheckRun, Checks
+from engine.intake.cross import Checks
 from engine.intake.derive import derived
-from engine.intake.findings import CHECK_CODE, Findings
+from engine.intake.findings import CHECK_CODE
 from engine.intake.gather import Gathered, Kept, gathered
 from engine.intake.grade import Grades
 from engine.intake.parts import Batch, Part, text_of
 from engine.intake.read import Opened
+from engine.intake.tally import Tally
 from policies.admit import Admission, row_findings
 from policies.model import Pack
 
@@ -87,34 +88,6 @@ def require_open(intake: Intake) -> None:
     )
 
 
-@dataclass
-class Tally:
-    """What is counted while rows pass."""
-
-    findings: Findings = field(default_factory=Findings)
-    tables: dict[str, dict[str, int]] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
-    closed: dict[str, int] = field(default_factory=dict)
-    quarantined: list[tuple[str, int, str, str, dict[str, str]]] = field(
-        default_factory=list, repr=False
-    )
-    grades: Grades = field(default_factory=lambda: Grades(b""))
-    checks: list[CheckRun] = field(default_factory=list)
-    born: dict[str, str] = field(default_factory=dict, repr=False)
-
-    def count(self, table: str, rows_in: int, kept: int) -> None:
-        """Add rows of a table."""
-        counts = self.tables.setdefault(table, {"in": 0, "kept": 0, "dropped": 0})
-        counts["in"] += rows_in
-        counts["kept"] += kept
-        counts["dropped"] += rows_in - kept
-
-    def drop(self, code: str, count: int) -> None:
-        """Count rows that did not go on, by their reason."""
-        if count:
-            self.dropped[code] = self.dropped.get(code, 0) + count
-
-
 def prepare(opened: Opened, intake: Intake) -> Prepared:
     """Read every batch and return what may be kept.
 
@@ -146,6 +119,11 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
         opened.parts, key=lambda part: order.index(part.table) if part.table in order else 0
     )
     for part in parts:
+        for note in part.notes:
+            tally.findings.add(
+                CHECK_CODE, note["element"], "warning", np.array([1]), check=note["id"],
+                says=(note["says"], note.get("do", "Correct it in the source system.")),
+            )  # fmt: skip
         columns: dict[str, ColumnCheck] = {}
         for batch in part.batches:
             intake.arrow("check")

@@ -7,6 +7,7 @@ another table's element inside it is that table's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -34,7 +35,7 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
     """
     layouts = contract.layouts_of("xml")
     roots = {layout.root for layout in layouts}
-    root = _root(stream)
+    root, header = _head(stream, {layout.parent for layout in layouts})
     if root not in roots:
         raise wrong_layout(contract, f"its root element is not {' or '.join(sorted(roots))}")
     chosen = [one for one in layouts if one.root == root]
@@ -46,6 +47,7 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
         parents = " or ".join(sorted({one.parent for one in chosen}))
         raise wrong_layout(contract, f"no {parents} element stands in it")
     layout = reader.layout or chosen[-1]
+    notes = _header_notes(layout, header)
 
     def chained() -> Iterator[Batch]:
         yield ahead
@@ -65,7 +67,29 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
         present=tuple(spec.name for spec in layout.fields.values() if spec.columns),
         unknown=tuple(plain_name(one) for one in reader.unknown),
         batches=chained(),
+        notes=notes,
     )
+
+
+def _header_notes(layout: Layout, header: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """Return the header checks that warn; one that is an error refuses the file.
+
+    Raises:
+        SubmissionError: ``FG-SUB-26``.
+    """
+    wrong = [
+        check
+        for check in layout.header
+        if not re.search(check["matches"], header.get(check["element"], ""))
+    ]
+    for check in wrong:
+        if check["severity"] == "error":
+            raise SubmissionError(
+                "FG-SUB-26",
+                f"the header of the file is wrong: {check['says']}",
+                check.get("do", "Correct it in the system that makes the file and send it again."),
+            )
+    return wrong
 
 
 _SAFE: dict[str, Any] = {
@@ -94,21 +118,30 @@ def _readable() -> Iterator[None]:
         ) from None
 
 
-def _root(stream: BinaryIO) -> str:
-    """Return the name of the root element; the stream stands at its start afterwards.
+def _head(stream: BinaryIO, parents: set[str]) -> tuple[str, dict[str, str]]:
+    """Return the name of the root and the values before the first person.
+
+    The stream stands at its start afterwards.
 
     Raises:
         SubmissionError: ``FG-SUB-02`` no XML, ``FG-SUB-05`` a document type.
     """
     with _readable():
-        _, root = next(etree.iterparse(_Bounded(stream), events=("start",), **_SAFE))
+        events = etree.iterparse(_Bounded(stream), events=("start", "end"), **_SAFE)
+        _, root = next(events)
         if root.getroottree().docinfo.doctype:
             raise SubmissionError(
                 "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
             )
         name = _local(root.tag)
+        header: dict[str, str] = {}
+        for event, element in events:
+            if event == "start" and _local(element.tag) in parents:
+                break
+            if event == "end" and not len(element) and len(header) < MAX_COLUMNS:
+                header.setdefault(_local(element.tag), (element.text or "").strip()[:100])
     stream.seek(0)
-    return name
+    return name, header
 
 
 def _people(stream: BinaryIO, parents: set[str]) -> Iterator[etree._Element]:

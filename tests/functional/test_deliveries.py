@@ -1,0 +1,360 @@
+"""Extracts as systems make them: in full, by window, as changes; corrected, paused, withdrawn."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import Session, select
+
+from audit.canonical import parse
+from audit.log import read_events
+from engine.domain.errors import ConfigError, ContractError, PolicyRefused
+from engine.flows.deliveries import (
+    deliveries,
+    finding_rows,
+    receipt_of,
+    release,
+    trend,
+    withdraw,
+)
+from engine.flows.home import Home
+from engine.flows.incoming import Options
+from engine.flows.lights import late_sources, source_lights
+from engine.flows.link import link
+from engine.flows.score import score
+from engine.flows.submit import submit
+from engine.flows.watch import Watcher
+from engine.store.tables import DeliveryDetail, LinkRun
+from tests.builders.deliveries import COLUMNS, content, send, visit, visits_home
+from tests.builders.partnership import (
+    OPERATOR,
+    TODAY,
+    Clock,
+    make_partnership,
+    person_row,
+    persons_file,
+    write_csv,
+)
+
+FIRST = [
+    visit("P1", "V1"),
+    visit("P1", "V2", day="2026-10-02"),
+    visit("P2", "V3", "ASB"),
+    visit("P3", "V4"),
+    visit("P4", "V5"),
+    visit("P4", "V6", "ASB", "2026-10-05"),
+]
+
+
+def test_deletions_a_merge_and_a_changed_outcome_give_what_a_fresh_load_gives(
+    tmp_path: Path,
+) -> None:
+    """Three deletions, one merge, and one suspect whom no further action concerns."""
+    corrected = [visit("P1", "V2", "NFA", "2026-10-02"), visit("P1", "V6", "ASB", "2026-10-05")]
+    ended: dict[str, Any] = {}
+    for name in ("changed", "fresh"):
+        folder = tmp_path / name
+        folder.mkdir()
+        home = visits_home(folder / "home")
+        if name == "changed":
+            send(home, folder, "visits-1", FIRST)
+            gone = [visit("P1", "V1", state="D"), visit("P2", "V3", state="D"),
+                    visit("P4", "V5", state="D")]  # fmt: skip
+            send(home, folder, "visits-2", [*gone, visit("P3", "V4", state="D"),
+                                            visit("P1", "V2", "NFA", "2026-10-02")])  # fmt: skip
+            send(home, folder, "merges-1", [["P4", "P1", "N"]])
+        else:
+            send(home, folder, "visits-1", corrected)
+        ended[name] = content(home)
+        if name == "changed":
+            # P2 and P3 have no row left, and P4 is P1: one person stays.
+            assert link(home, OPERATOR)["records"] == 1
+        home.close()
+    assert ended["changed"] == ended["fresh"]
+    assert len(ended["fresh"]) == 1
+
+
+def test_a_merge_that_is_undone_leaves_no_trace(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    send(home, tmp_path, "merges-1", [["P4", "P1", "N"]])
+    assert len(content(home)) == len(before) - 1
+    send(home, tmp_path, "merges-2", [["P4", "P1", "Y"]])
+    assert content(home) == before
+    home.close()
+
+
+def test_a_full_extract_replaces_and_a_back_load_adds(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="full")
+    send(home, tmp_path, "visits-1", FIRST)
+    send(home, tmp_path, "visits-2", [visit("P1", "V2", day="2026-10-02")])
+    only = content(home)
+    assert [len(rows) for rows in only.values()] == [1]
+    old = [visit("P1", "V0", day="2024-03-01")]
+    old[0][7] = ""  # Nobody knows when it was recorded.
+    send(home, tmp_path, "visits-3", old, options=Options(history=True))
+    ((first, second),) = content(home).values()
+    day = (date(2024, 3, 1) - date(1970, 1, 1)).days
+    # Recorded as on its own day, so that it does not look like news.
+    assert first[2:4] == (day, day)
+    assert len(only) == 1
+    assert second in next(iter(only.values()))
+    home.close()
+
+
+def test_a_window_replaces_what_lies_in_it_and_nothing_else(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="window")
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    window = Options(window=(date(2026, 10, 1), date(2026, 10, 3)))
+    send(home, tmp_path, "visits-2", [visit("P1", "V9", "ASB", "2026-10-02")], options=window)
+    after = content(home)
+    days = sorted(row[2] for rows in after.values() for row in rows)
+    start = (date(2026, 10, 1) - date(1970, 1, 1)).days
+    assert days == [start + 1, start + 4]
+    assert set(after) < set(before)
+    home.close()
+
+
+def test_withdrawing_and_correcting_undo_a_delivery_exactly(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    second = [visit("P5", "V7"), visit("P1", "V1", "NFA"), visit("P2", "V3", state="D")]
+    made = send(home, tmp_path, "visits-2", second)
+    changed = content(home)
+    assert changed != before
+    told = withdraw(home, made["number"], OPERATOR, dry_run=True)
+    assert (told["withdrawn"], content(home)) == (False, changed)
+    withdraw(home, made["number"], OPERATOR)
+    assert content(home) == before
+    assert not home.warehouse.events(made["delivery"]).exists()
+    with pytest.raises(PolicyRefused, match="FG-SUB-22"):
+        withdraw(home, made["number"], OPERATOR)
+    # The same bytes may come again, and a correction takes their place in one moment.
+    again = send(home, tmp_path, "visits-2", second)
+    assert (again["duplicate"], content(home)) == (False, changed)
+    better = [visit("P5", "V7", "ASB")]
+    send(home, tmp_path, "visits-3", better, options=Options(replaces=again["number"]))
+    states = {one["number"]: one["state"] for one in deliveries(home, OPERATOR)}
+    assert states == {1: "accepted", 2: "withdrawn", 3: "withdrawn", 4: "accepted"}
+    with pytest.raises(ConfigError, match="FG-SUB-21"):
+        send(home, tmp_path, "visits-4", FIRST[:2], options=Options(replaces=2))
+    home.close()
+
+
+def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_path: Path) -> None:
+    made = make_partnership(tmp_path)
+    home = made.home
+    clean = score(home, TODAY, OPERATOR)
+    extra = persons_file(tmp_path / "more.csv", person_row(PersonID="LAX", Forename="Zelda"))
+    number = submit(home, extra, agency="council", source="council.persons", actor=OPERATOR)[
+        "number"
+    ]
+    link(home, OPERATOR)
+    assert score(home, TODAY, OPERATOR)["persons"] == clean["persons"] + 1
+    withdraw(home, number, OPERATOR)
+    link(home, OPERATOR)
+    after = score(home, TODAY, OPERATOR)
+    assert (after["persons"], after["digest"]) == (clean["persons"], clean["digest"])
+    home.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "extra", "rows", "why"),
+    [
+        ("full", ', deletions_max: "0.50"', [visit("P1", "V1")], "would vanish"),
+        ("delta", ', deletions_max: "0.50"',
+         [visit(p, v, state="D") for p, v in (("P1", "V1"), ("P1", "V2"), ("P2", "V3"), ("P3", "V4"))]
+         + [visit("P5", "V8")], "would vanish"),
+        ("delta", ', rows_change: "0.50"', [visit("P5", "V8")], "rows after"),
+        ("delta", ', rows_min: "2"', [visit("P5", "V8")], "fewer"),
+        ("delta", ', rows_max: "6"', [visit("P5", f"W{n}") for n in range(7)], "more"),
+    ],
+)  # fmt: skip
+def test_a_volume_out_of_the_ordinary_waits_for_a_person(
+    tmp_path: Path, mode: str, extra: str, rows: list[list[str]], why: str
+) -> None:
+    home = visits_home(tmp_path / "home", mode=mode, extra=extra)
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    made = send(home, tmp_path, "visits-2", rows)
+    assert (made["state"], made["light"]) == ("paused", "amber")
+    assert why in made["paused_because"][0]
+    assert content(home) == before
+    release(home, made["number"], OPERATOR, accept=True)
+    assert content(home) != before
+    with pytest.raises(PolicyRefused, match="FG-SUB-22"):
+        release(home, made["number"], OPERATOR, accept=True)
+    home.close()
+
+
+def test_a_refused_delivery_is_destroyed_and_may_come_again(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", extra=', rows_min: "2"')
+    made = send(home, tmp_path, "visits-1", [visit("P1", "V1")])
+    release(home, made["number"], OPERATOR, accept=False)
+    assert content(home) == {}
+    assert not home.warehouse.spoken(made["delivery"]).exists()
+    with Session(home.casework) as session:
+        assert session.get(DeliveryDetail, made["delivery"]) is None
+    assert send(home, tmp_path, "visits-1", [visit("P1", "V1")])["state"] == "paused"
+    home.close()
+
+
+def test_a_dry_run_says_everything_and_keeps_nothing(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    told = send(home, tmp_path, "visits-1", FIRST, options=Options(dry_run=True))
+    assert (told["state"], told["rows"]["kept"], told["events"]) == ("dry run", 6, 6)
+    assert deliveries(home, OPERATOR) == []
+    assert content(home) == {}
+    home.close()
+
+
+CHECKS = """checks:
+  - {id: vis.once, rule: unique, table: visits, fields: [visit_id], severity: error, says: a visit stands twice}
+  - {id: vis.order, rule: not_after, table: visits, fields: [seen_on, recorded_on], severity: warning, says: a visit was recorded before it was made}
+  - {id: vis.future, rule: not_future, table: visits, fields: [seen_on], severity: warning, says: a visit has not come yet}
+  - {id: mer.known, rule: required_with, table: merges, fields: [person_id, into], severity: warning, says: nobody is named}"""
+
+
+def test_rows_set_aside_come_back_corrected_and_checks_are_told_apart(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", checks=CHECKS)
+    bad = visit("P2", "V3", "WRONG")
+    rows = [visit("P1", "V1"), bad, visit("P3", "V4"), visit("P4", "V4"),
+            visit("P5", "V9", day="2027-01-01"), visit("P1", "V10")]  # fmt: skip
+    made = send(home, tmp_path, "visits-1", rows)
+    assert made["rows"] == {"in": 6, "kept": 3, "dropped": {"FG-ROW-06": 1, "vis.once": 2}}
+    statuses = {one["id"]: one["status"] for one in made["checks"]}
+    assert statuses == {"vis.once": "run", "vis.order": "run", "vis.future": "run",
+                        "mer.known": "skipped"}  # fmt: skip
+    assert made["light"] == "green"
+    lines = {(one["check"] or one["code"]): one["rows"] for one in made["findings"]}
+    assert lines == {"FG-ROW-06": [3], "vis.once": [4, 5], "vis.future": [6]}
+    # The two rows that a check closed leave neither a record nor an event.
+    assert (made["records"], made["events"]) == (2, 3)
+    assert made["rows_set_aside"] == 1
+    shown = receipt_of(home, OPERATOR, made["number"], "council", with_keys=True)
+    assert [one["code"] for one in shown["set_aside"]] == ["FG-ROW-06"]
+    again = send(home, tmp_path, "visits-2", [visit("P2", "V3", "ASB")])
+    assert again["rows"]["kept"] == 1
+    assert receipt_of(home, OPERATOR, made["number"], "council", with_keys=True)["set_aside"] == []
+    home.close()
+
+
+def test_the_agency_sees_its_own_keys_and_nobody_else_does(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    made = send(
+        home, tmp_path, "visits-1", [visit("QUOKKA-77", "V1"), visit("QUOKKA-77", "V2", "WRONG")]
+    )
+    assert "QUOKKA-77" not in json.dumps(made)
+    own = receipt_of(home, OPERATOR, made["number"], "council", with_keys=True)
+    assert [one["row_keys"] for one in own["findings"]] == [[{"row": 3, "key": "QUOKKA-77"}]]
+    assert finding_rows(own)[1][5:7] == ["3", "QUOKKA-77"]
+    other = receipt_of(home, OPERATOR, made["number"], "", with_keys=True)
+    assert "QUOKKA-77" not in json.dumps(other)
+    with pytest.raises(PolicyRefused, match="FG-SUB-23"):
+        receipt_of(home, OPERATOR, made["number"], "police", with_keys=True)
+    raw = b"".join(path.read_bytes() for path in home.path.rglob("*") if path.is_file())
+    assert b"QUOKKA-77" not in raw
+    events = json.dumps([parse(body).get("flow") for _, body in read_events(home.path / "audit")])
+    assert events.count("receipt") >= 6
+    home.close()
+
+
+def test_the_trend_shows_each_cause_delivery_by_delivery(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    for number, wrong in enumerate((2, 1, 0), 1):
+        rows = [visit("P1", f"V{number}{n}", "WRONG") for n in range(wrong)]
+        send(
+            home,
+            tmp_path,
+            f"visits-{number}",
+            [*rows, *(visit("P2", f"W{number}{n}") for n in range(3))],
+        )
+    counts = [
+        one["findings"].get("FG-ROW-06 Outcome", 0) for one in trend(home, OPERATOR, "council")
+    ]
+    assert counts == [2, 1, 0]
+    assert trend(home, OPERATOR, "police") == []
+    home.close()
+
+
+def test_a_missed_week_is_amber_and_stops_the_lists_that_need_the_source(tmp_path: Path) -> None:
+    made = make_partnership(tmp_path)
+    home = made.home
+    promised = [one for one in source_lights(home) if one["every_days"] and one["last"]]
+    if not promised:
+        pytest.fail("no source of the city promises a rhythm, so nothing can be late")
+    assert late_sources(home) == frozenset()
+    fresh = score(home, TODAY, OPERATOR)
+    assert isinstance(home.clock, Clock)
+    one = promised[0]
+    home.clock.now += timedelta(days=one["every_days"] + 40)
+    assert one["source"] in late_sources(home)
+    lights = {row["source"]: row["light"] for row in source_lights(home)}
+    assert lights[one["source"]] == "amber"
+    late = score(home, TODAY, OPERATOR)
+    assert set(late["themes_scored"]) < set(fresh["themes_scored"])
+    assert any(one["source"] in why for why in late["themes_not_scored"].values())
+    home.close()
+
+
+def test_a_watched_folder_takes_a_file_once_it_is_still(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    place = folder / "council.persons"
+    place.mkdir(parents=True)
+    watcher = Watcher(home, folder, "council", OPERATOR)
+    file = persons_file(place / "Quokka.csv", person_row())
+    assert watcher.look() == []
+    (answer,) = watcher.look()
+    assert answer["state"] == "accepted"
+    assert watcher.look() == []
+    assert file.exists()
+    (receipt,) = (folder / "receipts").iterdir()
+    assert "Quokka" not in receipt.name
+    (place / "empty.csv").write_bytes(b"")
+    watcher.look()
+    (refused,) = watcher.look()
+    assert refused["code"] == "FG-SUB-01"
+    # Another process finds the same bytes again and nothing changes.
+    other = Watcher(home, folder, "council", OPERATOR)
+    other.look()
+    assert [one.get("duplicate") for one in other.look() if "duplicate" in one] == [True]
+
+
+def test_a_set_of_files_is_one_delivery_in_any_order_and_packing(tmp_path: Path) -> None:
+    import zipfile
+
+    visits = write_csv(tmp_path / "visits.csv", COLUMNS, FIRST)
+    merges = write_csv(tmp_path / "merges.csv", ("PersonID", "Into", "Undone"), [["P4", "P1", "N"]])
+    packed = tmp_path / "all.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(merges, "2026/merges.csv")
+        archive.write(visits, "2026/visits.csv")
+    contents = []
+    for number, files in enumerate(([visits, merges], [merges, visits], packed)):
+        home = visits_home(tmp_path / f"home{number}")
+        receipt = submit(home, files, agency="council", source="council.visits", actor=OPERATOR)
+        assert receipt["tables"] == {
+            "merges": {"in": 1, "kept": 1, "dropped": 0},
+            "visits": {"in": 6, "kept": 6, "dropped": 0},
+        }
+        contents.append(content(home))
+        with Session(home.casework) as session:
+            assert session.exec(select(LinkRun)).all() == []
+        home.close()
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_a_file_that_is_no_table_of_the_source_is_named(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    one = write_csv(tmp_path / "visits.csv", COLUMNS, FIRST)
+    other = write_csv(tmp_path / "holiday.csv", ("A",), [["1"]])
+    with pytest.raises(ContractError, match="FG-SUB-20"):
+        submit(home, [one, other], agency="council", source="council.visits", actor=OPERATOR)
+    home.close()
