@@ -6,11 +6,12 @@ HOME_DIR ?= demo-home
 SERVE ?= 1
 SIZE ?= town
 PORT ?=
+FUZZ_SECONDS ?= 60
 PORT_OPTION := $(if $(PORT),--port $(PORT),)
 VENDOR := engine/web/static/vendor/manifest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep check bench assets lock clean
+.PHONY: help demo serve test test-deep check bench fuzz assets lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /  /' | sort
@@ -53,6 +54,10 @@ check: $(VENV)/.dev ## Format, lint, types and import contracts
 
 bench: $(VENV)/.dev ## Measure every speed claim against its floor or peer, in one run
 	$(BIN)/python -m bench
+
+fuzz: $(VENV)/.dev ## Feed reading with bytes that coverage leads to, FUZZ_SECONDS=60
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	$(BIN)/python -m tests.fuzz.fuzz_intake -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0
 
 lock: ## Resolve the lock files again (needs uv)
 	bash scripts/lock.sh

@@ -136,6 +136,14 @@ def is_repair(text: str, value: Value, code: str | None, spec: FieldContract) ->
     return spec.type in REPAIRED and value != text
 
 
+_CAPITALS = str.maketrans({chr(n): chr(n - 32) for n in range(97, 123)})
+
+
+def capitals(text: str) -> str:
+    """Return a text with the letters a to z as capitals; no other letter stands in an identifier."""
+    return text.translate(_CAPITALS)
+
+
 def severity_of(code: str, spec: FieldContract) -> str:
     """Return ``error``, which closes the row, or ``warning``, which never does."""
     if code in _ALWAYS_WARNING and not (code == "FG-ROW-11" and spec.required):
@@ -241,8 +249,8 @@ def _time(text: str, spec: FieldContract, today: date) -> tuple[Value, str | Non
 
 
 def _postcode(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    good = POSTCODE.fullmatch(text.upper())
-    return (text.upper(), None) if good else (None, "FG-ROW-08")
+    good = POSTCODE.fullmatch(capitals(text))
+    return (capitals(text), None) if good else (None, "FG-ROW-08")
 
 
 def _nhs_number(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
@@ -257,7 +265,7 @@ def _nhs_number(text: str, spec: FieldContract, today: date) -> tuple[Value, str
 
 
 def _upn(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    value = text.upper()
+    value = capitals(text)
     if not re.fullmatch(r"[A-Z][0-9]{12}", value):
         return value, "FG-ROW-05"
     total = sum(int(digit) * weight for weight, digit in enumerate(value[1:], start=2))
@@ -265,7 +273,7 @@ def _upn(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None
 
 
 def _nino(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
-    value = text.upper().replace(" ", "")
+    value = capitals(text).replace(" ", "")
     return value, None if NINO.fullmatch(value) else "FG-ROW-19"
 
 

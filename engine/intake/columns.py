@@ -210,7 +210,7 @@ def _integers(trimmed: pa.Array) -> tuple[pa.Array, Codes]:
 
 
 def _postcodes(trimmed: pa.Array) -> tuple[pa.Array, Codes]:
-    upper = pc.utf8_upper(trimmed)
+    upper = pc.ascii_upper(trimmed)
     good = pc.match_substring_regex(upper, _POSTCODE)
     return pc.if_else(good, upper, _NONE), _flagged(pc.invert(good), "FG-ROW-08")
 
@@ -235,7 +235,7 @@ def _nhs_numbers(trimmed: pa.Array) -> tuple[pa.Array, Codes]:
 
 
 def _upns(trimmed: pa.Array) -> tuple[pa.Array, Codes]:
-    upper = pc.utf8_upper(trimmed)
+    upper = pc.ascii_upper(trimmed)
     shaped = pc.match_substring_regex(upper, "^[A-Z][0-9]{12}$")
     safe = pc.if_else(shaped, upper, pa.scalar("A000000000000"))
     rest = pc.utf8_slice_codeunits(safe, 1).cast(pa.int64()).to_numpy(zero_copy_only=False)

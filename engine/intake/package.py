@@ -7,8 +7,11 @@ an archive that grows beyond its word is stopped while it grows.
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -20,6 +23,11 @@ MAX_MEMBERS = 200
 MAX_RATIO = 250
 MAX_UNPACKED = 8 << 30
 MAX_WORKBOOK = 512 << 20
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(ValueError, NotImplementedError, RuntimeError, KeyError, IndexError, OverflowError),
+)
+"""What reading a damaged archive raises."""
 _SAFE_NAME = re.compile(r"[^\x00-\x1f\\:]+")
 
 
@@ -72,7 +80,7 @@ def is_workbook(stream: BinaryIO) -> bool:
     try:
         with zipfile.ZipFile(stream) as archive:
             names = set(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except _BROKEN:
         _unreadable()
     finally:
         stream.seek(0)
@@ -83,7 +91,7 @@ def _unpacked(stream: BinaryIO) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(stream)
         infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except _BROKEN:
         _unreadable()
     _check_archive(infos)
     for info in infos:
@@ -142,7 +150,10 @@ def _too_much() -> NoReturn:
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
     def opened() -> BinaryIO:
-        counted: Any = _Counted(archive.open(info), info.file_size)
+        try:
+            counted: Any = _Counted(archive.open(info), info.file_size)
+        except _BROKEN:
+            _unreadable()
         return io.BufferedReader(counted)
 
     return opened
@@ -169,7 +180,7 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._stream.read(len(buffer))
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError):
+        except _BROKEN:
             _unreadable()
         if self._stream.tell() > self._size:
             _too_much()
@@ -187,21 +198,31 @@ def check_workbook(stream: BinaryIO) -> None:
         SubmissionError: ``FG-SUB-14`` too large, ``FG-SUB-16`` a formula cell.
     """
     stream.seek(0)
-    with zipfile.ZipFile(stream) as archive:
-        infos = archive.infolist()
-        total = sum(info.file_size for info in infos)
-        if total > MAX_WORKBOOK or len(infos) > 10 * MAX_MEMBERS:
-            _too_much()
-        for info in infos:
-            if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml"):
-                with archive.open(info) as sheet:
-                    if _holds_formula(sheet, info.file_size):
-                        raise SubmissionError(
-                            "FG-SUB-16",
-                            "a cell of the workbook is a formula",
-                            "Copy the sheet and paste it as values; send that.",
-                        )
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            formula = _any_formula(archive)
+    except _BROKEN:
+        _unreadable()
+    if formula:
+        raise SubmissionError(
+            "FG-SUB-16",
+            "a cell of the workbook is a formula",
+            "Copy the sheet and paste it as values; send that.",
+        )
     stream.seek(0)
+
+
+def _any_formula(archive: zipfile.ZipFile) -> bool:
+    infos = archive.infolist()
+    total = sum(info.file_size for info in infos)
+    if total > MAX_WORKBOOK or len(infos) > 10 * MAX_MEMBERS:
+        _too_much()
+    for info in infos:
+        if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml"):
+            with archive.open(info) as sheet:
+                if _holds_formula(sheet, info.file_size):
+                    return True
+    return False
 
 
 def _holds_formula(sheet: Any, size: int) -> bool:

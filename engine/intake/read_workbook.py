@@ -27,6 +27,7 @@ from engine.intake.parts import (
 )
 
 BATCH_ROWS = 16_384
+_BROKEN = (python_calamine.CalamineError, ValueError, OSError, OverflowError)
 HEADER_WITHIN = 12
 """Rows at the top of a sheet among which the header is looked for; titles and notes stand above it."""
 
@@ -43,7 +44,7 @@ def open_workbook(stream: BinaryIO, contract: Contract) -> list[Part]:
     try:
         book = python_calamine.load_workbook(stream)
         names = list(book.sheet_names)
-    except (python_calamine.CalamineError, ValueError, OSError):
+    except _BROKEN:
         raise _unreadable() from None
     parts = []
     errors: list[ContractError] = []
@@ -53,7 +54,7 @@ def open_workbook(stream: BinaryIO, contract: Contract) -> list[Part]:
             continue
         try:
             rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
-        except (python_calamine.CalamineError, ValueError, OSError):
+        except _BROKEN:
             raise _unreadable() from None
         found = _header(rows, contract, layouts, named)
         if isinstance(found, ContractError):
