@@ -1,28 +1,30 @@
-"""Read XML element by element: entities, document types and the network are off, memory is flat.
+"""Read XML as a stream of beginnings and ends: document types are refused, nothing is fetched.
 
 A layout names the element of a person (`parent`) and, for each table, the element that makes a row. A
 row takes the values of its own element and of what surrounds it, up to the person; what belongs to
-another table's element inside it is that table's.
+another table's element inside it is that table's. The tree of a file is never built, so that memory
+and time do not grow with what is not needed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, BinaryIO
+from xml.parsers import expat
 
 import numpy as np
 import pyarrow as pa
-from lxml import etree
 
 from engine.domain.errors import SubmissionError
 from engine.intake.contract import Contract, Layout
 from engine.intake.parts import MAX_CELL, MAX_COLUMNS, Batch, Part, plain_name, wrong_layout
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 16_384
+CHUNK = 256 << 10
 MAX_INSIDE = 32 << 20
 """Bytes that may stand between the ends of two persons; more is no extract."""
+Row = tuple[str, int, list[dict[str, str]]]
 
 
 def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
@@ -30,27 +32,34 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
 
     Raises:
         SubmissionError: ``FG-SUB-02`` no XML, ``FG-SUB-05`` a document type, ``FG-SUB-18`` a person
-            that never ends.
+            that never ends, ``FG-SUB-26`` a header that the contract calls wrong.
         ContractError: ``FG-SUB-03`` or ``FG-SUB-04``.
     """
     layouts = contract.layouts_of("xml")
-    roots = {layout.root for layout in layouts}
-    root, header = _head(stream, {layout.parent for layout in layouts})
-    if root not in roots:
-        raise wrong_layout(contract, f"its root element is not {' or '.join(sorted(roots))}")
-    chosen = [one for one in layouts if one.root == root]
-    reader = _Reader(contract, chosen)
-    batches = reader.batches(_people(stream, reader.parents))
-    # The first rows decide whether the file is of this layout at all.
-    ahead = next(batches, None)
-    if ahead is None:
+    head = _Head({one.root for one in layouts}, {one.parent for one in layouts})
+    head.read(stream)
+    if head.root not in head.roots:
+        names = " or ".join(sorted(head.roots))
+        raise wrong_layout(contract, f"its root element is not {names}")
+    chosen = [one for one in layouts if one.root == head.root]
+    if not head.inside:
         parents = " or ".join(sorted({one.parent for one in chosen}))
         raise wrong_layout(contract, f"no {parents} element stands in it")
-    layout = reader.layout or chosen[-1]
-    notes = _header_notes(layout, header)
+    layout = _best(chosen, head.inside)
+    notes = _header_notes(layout, head.values)
+    people = _People(contract, layout)
+    headers = {
+        spec.name: next((one for one in spec.columns if one in head.inside), spec.columns[0])
+        for spec in layout.fields.values()
+        if spec.columns
+    }
+    batches = people.batches(stream)
+    # The first rows are read now, so that what no contract names there is known at once.
+    ahead = next(batches, None)
 
     def chained() -> Iterator[Batch]:
-        yield ahead
+        if ahead is not None:
+            yield ahead
         yield from batches
 
     return Part(
@@ -59,16 +68,21 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
         layout=f"{contract.source}/{layout.id}",
         encoding="xml",
         fields=layout.fields,
-        headers={
-            spec.name: reader.headers.get(spec.name, spec.columns[0])
-            for spec in layout.fields.values()
-            if spec.columns
-        },
-        present=tuple(spec.name for spec in layout.fields.values() if spec.columns),
-        unknown=tuple(plain_name(one) for one in reader.unknown),
+        headers=headers,
+        present=tuple(headers),
+        unknown=tuple(plain_name(one) for one in people.unknown),
         batches=chained(),
         notes=notes,
     )
+
+
+def _best(layouts: Sequence[Layout], names: set[str]) -> Layout:
+    """Return the layout that knows most of the elements of the first person; the last of equals."""
+    known = [
+        len(names & {alias for spec in one.fields.values() for alias in spec.columns})
+        for one in layouts
+    ]
+    return [one for one, n in zip(layouts, known, strict=True) if n == max(known)][-1]
 
 
 def _header_notes(layout: Layout, header: Mapping[str, str]) -> list[Mapping[str, str]]:
@@ -92,21 +106,32 @@ def _header_notes(layout: Layout, header: Mapping[str, str]) -> list[Mapping[str
     return wrong
 
 
-_SAFE: dict[str, Any] = {
-    "resolve_entities": False,
-    "no_network": True,
-    "load_dtd": False,
-    "huge_tree": False,
-    "recover": False,
-}
+def _local(tag: str) -> str:
+    return tag.rpartition(":")[2]
 
 
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Turn what the parser says of a broken file into an error that repeats nothing of it."""
+def _no_doctype(*_: object) -> None:
+    raise SubmissionError(
+        "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
+    )
+
+
+def _parser(start: Any, end: Any, data: Any) -> Any:
+    """Return a parser without document types, and so without entities of the file's own."""
+    made = expat.ParserCreate()
+    made.buffer_text = True
+    made.StartDoctypeDeclHandler = _no_doctype
+    made.StartElementHandler = start
+    made.EndElementHandler = end
+    made.CharacterDataHandler = data
+    return made
+
+
+def _feed(parser: Any, data: bytes, *, last: bool) -> None:
+    """Feed a parser; what it says of a broken file repeats nothing of it."""
     try:
-        yield
-    except etree.XMLSyntaxError as error:
+        parser.Parse(data, last)
+    except expat.ExpatError as error:
         raise SubmissionError(
             "FG-SUB-02",
             f"the file stops being XML at line {error.lineno}",
@@ -118,208 +143,192 @@ def _readable() -> Iterator[None]:
         ) from None
 
 
-def _head(stream: BinaryIO, parents: set[str]) -> tuple[str, dict[str, str]]:
-    """Return the name of the root and the values before the first person.
+def _never_ends() -> SubmissionError:
+    return SubmissionError(
+        "FG-SUB-18", "one person's element never ends", "Send the extract again."
+    )
 
-    The stream stands at its start afterwards.
 
-    Raises:
-        SubmissionError: ``FG-SUB-02`` no XML, ``FG-SUB-05`` a document type.
-    """
-    with _readable():
-        events = etree.iterparse(_Bounded(stream), events=("start", "end"), **_SAFE)
-        _, root = next(events)
-        if root.getroottree().docinfo.doctype:
-            raise SubmissionError(
-                "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
+class _Found(Exception):
+    """The head has been read; the rest of the file is for the rows."""
+
+
+class _Head:
+    """The name of the root, the values before the first person, and the names inside the first."""
+
+    def __init__(self, roots: set[str], parents: set[str]) -> None:
+        self.roots, self._parents = roots, parents
+        self.root = ""
+        self.values: dict[str, str] = {}
+        self.inside: set[str] = set()
+        self._person = self._leaf = ""
+        self._text: list[str] = []
+
+    def read(self, stream: BinaryIO) -> None:
+        """Read as far as the end of the first person; the stream stands at its start afterwards."""
+        parser = _parser(self._start, self._end, self._text.append)
+        seen = 0
+        try:
+            while data := stream.read(CHUNK):
+                seen += len(data)
+                if seen > MAX_INSIDE:
+                    raise _never_ends()
+                _feed(parser, data, last=False)
+            _feed(parser, b"", last=True)
+        except _Found:
+            pass
+        stream.seek(0)
+
+    def _start(self, tag: str, _: object) -> None:
+        name = _local(tag)
+        self._text.clear()
+        self._leaf = name
+        if not self.root:
+            self.root = name
+            if name not in self.roots:
+                raise _Found
+        if self._person:
+            self.inside.add(name)
+        elif name in self._parents:
+            self._person = name
+            self.inside.add(name)
+
+    def _end(self, tag: str) -> None:
+        name = _local(tag)
+        if self._person:
+            if name == self._person:
+                raise _Found
+        elif name == self._leaf and len(self.values) < MAX_COLUMNS:
+            self.values.setdefault(name, "".join(self._text).strip()[:100])
+        self._leaf = ""
+
+
+class _People:
+    """Turns persons into rows of the contract's tables as their elements end."""
+
+    def __init__(self, contract: Contract, layout: Layout) -> None:
+        self._only = contract.tables[0].id if len(contract.tables) == 1 else ""
+        self._parent = layout.parent
+        self._fields = {
+            table.id: tuple(
+                name for name, spec in layout.of_table(table.id).items() if spec.columns
             )
-        name = _local(root.tag)
-        header: dict[str, str] = {}
-        for event, element in events:
-            if event == "start" and _local(element.tag) in parents:
-                break
-            if event == "end" and not len(element) and len(header) < MAX_COLUMNS:
-                header.setdefault(_local(element.tag), (element.text or "").strip()[:100])
-    stream.seek(0)
-    return name, header
-
-
-def _people(stream: BinaryIO, parents: set[str]) -> Iterator[etree._Element]:
-    """Yield each person's element when it ends; what is not a person is passed over in C."""
-    bounded = _Bounded(stream)
-    with _readable():
-        found = etree.iterparse(
-            bounded, events=("end",), tag=[f"{{*}}{name}" for name in parents], **_SAFE
-        )
-        for _, element in found:
-            yield element
-            bounded.since = 0
-            element.clear()
-            _drop_before(element)
-
-
-class _Bounded:
-    """A stream that stops a parser which has read far without any person coming to an end."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self.since = stream, 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Read on; raises ``FG-SUB-18`` beyond the bound."""
-        data = self._stream.read(size)
-        self.since += len(data)
-        if self.since > MAX_INSIDE:
-            raise SubmissionError(
-                "FG-SUB-18", "one person's element never ends", "Send the extract again."
-            )
-        return data
-
-
-class _Reader:
-    """Turns persons into rows of the contract's tables."""
-
-    def __init__(self, contract: Contract, layouts: list[Layout]) -> None:
-        self._contract = contract
-        self._layouts = layouts
-        self.parents = {one.parent for one in layouts}
-        self.layout: Layout | None = None
-        self.unknown: dict[str, None] = {}
-        self.headers: dict[str, str] = {}
-        self._rows: dict[str, str] = {}
+            for table in contract.tables
+        }
+        self._row_of = {row: table for table, row in layout.rows.items() if row}
         self._elements: dict[str, list[str]] = {}
-        self._fields: dict[str, tuple[str, ...]] = {}
-        self._known: dict[object, tuple[str | None, tuple[str, ...]]] = {}
-
-    def batches(self, people: Iterator[etree._Element]) -> Iterator[Batch]:
-        """Yield the rows of the persons, a table at a time."""
-        held: dict[str, list[tuple[int, dict[str, str]]]] = {}
-        count = 0
-        for element in people:
-            if self.layout is None:
-                self._choose(element)
-            for table, line, row in self._person(element):
-                held.setdefault(table, []).append((line, row))
-                count += 1
-            if count >= BATCH_ROWS:
-                yield from self._made(held)
-                held, count = {}, 0
-        yield from self._made(held)
-
-    def _choose(self, person: etree._Element) -> None:
-        """Take the layout that knows most of the elements of the first person; the last of equals."""
-        names = {_local(one.tag) for one in person.iter(etree.Element)}
-        known = [
-            len(names & {alias for spec in one.fields.values() for alias in spec.columns})
-            for one in self._layouts
-        ]
-        best = max(known)
-        self.layout = [one for one, n in zip(self._layouts, known, strict=True) if n == best][-1]
-        for table in self._contract.tables:
-            self._fields[table.id] = tuple(
-                name for name, spec in self.layout.of_table(table.id).items() if spec.columns
-            )
-            if row := self.layout.rows.get(table.id):
-                self._rows[row] = table.id
-        for name, spec in self.layout.fields.items():
+        for name, spec in layout.fields.items():
             for alias in spec.columns:
                 self._elements.setdefault(alias, []).append(name)
+        self._known: dict[str, tuple[str, tuple[str, ...], str]] = {}
+        self.unknown: dict[str, None] = {}
+        self._held: dict[str, list[tuple[int, dict[str, str]]]] = {}
+        self._count = 0
+        self._ended = False
+        # The open person: values by open row element, the rows begun, and the leaf that is open.
+        self._scopes: list[dict[str, str]] = []
+        self._tags: list[str] = []
+        self._begun: list[Row] = []
+        self._leaf = False
+        self._text: list[str] = []
+        self._parser: Any = None
 
-    def _person(self, person: etree._Element) -> list[tuple[str, int, dict[str, str]]]:
-        """Return the rows of a person, in the order of the file."""
-        found: list[tuple[str, int, dict[str, str]]] = []
-        own = self._walk(person, self._meaning(person.tag)[0], {}, found)
-        if not found and len(self._contract.tables) == 1:
+    def batches(self, stream: BinaryIO) -> Iterator[Batch]:
+        """Yield the rows of the persons, a table at a time."""
+        self._parser = _parser(self._start, self._end, self._data)
+        since = 0
+        while data := stream.read(CHUNK):
+            _feed(self._parser, data, last=False)
+            since = 0 if self._ended else since + len(data)
+            self._ended = False
+            if since > MAX_INSIDE:
+                raise _never_ends()
+            if self._count >= BATCH_ROWS:
+                yield from self._made()
+        _feed(self._parser, b"", last=True)
+        yield from self._made()
+
+    def _meaning(self, tag: str) -> tuple[str, tuple[str, ...], str]:
+        """Return the table that an element makes a row of, the fields it fills, and its plain name."""
+        name = _local(tag)
+        found = (self._row_of.get(name, ""), tuple(self._elements.get(name, ())), name)
+        self._known[tag] = found
+        return found
+
+    def _start(self, tag: str, _: object) -> None:
+        self._leaf = True
+        scopes = self._scopes
+        table, _fields, name = self._known.get(tag) or self._meaning(tag)
+        if scopes:
+            if not table:
+                return
+            scope: dict[str, str] = {}
+            scopes.append(scope)
+            self._tags.append(tag)
+            self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
+        elif name == self._parent:
+            scopes.append({})
+            self._tags.append(tag)
+            if table or self._only:
+                self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
+
+    def _data(self, text: str) -> None:
+        if self._leaf and self._scopes:
+            self._text.append(text)
+
+    def _end(self, tag: str) -> None:
+        scopes, text = self._scopes, self._text
+        if scopes and self._leaf:
+            _table, fields, name = self._known[tag]
+            if fields:
+                value = "".join(text).strip()
+                if len(value) > MAX_CELL:
+                    raise SubmissionError(
+                        "FG-SUB-02",
+                        f"the value at line {self._parser.CurrentLineNumber} is endless",
+                        "Send it again.",
+                    )
+                own = scopes[-1]
+                for one in fields:
+                    # Of several values the first counts; a table of its own keeps them all.
+                    own.setdefault(one, value)
+            elif not _table and len(self.unknown) < MAX_COLUMNS:
+                self.unknown.setdefault(name)
+        if text:
+            text.clear()
+        self._leaf = False
+        if scopes and tag == self._tags[-1]:
+            self._tags.pop()
+            scopes.pop()
+            if not scopes:
+                self._person_ended()
+
+    def _person_ended(self) -> None:
+        """Make the rows of a person, now that every value that surrounds them is known."""
+        self._ended = True
+        held = self._held
+        rows = [one for one in self._begun if one[0]]
+        if not rows and self._only:
             # A person without any row of the only table is a row all the same: nobody is lost.
-            found.append((self._contract.tables[0].id, _line(person), own))
-        return found
+            rows = [(self._only, *self._begun[0][1:])]
+        for table, line, chain in rows:
+            row: dict[str, str] = {}
+            for scope in chain:
+                row.update(scope)
+            held.setdefault(table, []).append((line, row))
+        self._count += len(rows)
+        self._begun.clear()
 
-    def _walk(
-        self,
-        element: etree._Element,
-        table: str | None,
-        around: dict[str, str],
-        found: list[tuple[str, int, dict[str, str]]],
-    ) -> dict[str, str]:
-        own: dict[str, str] = {}
-        nested: list[tuple[etree._Element, str]] = []
-        if table is not None and not len(element):
-            self._take(element, self._elements.get(_local(element.tag), ()), own)
-        self._gather(element, own, nested)
-        here = {**around, **own} if around else own
-        if table is not None:
-            found.append(
-                (table, _line(element),
-                 {name: here[name] for name in self._fields[table] if name in here})
-            )  # fmt: skip
-        for one, its in nested:
-            self._walk(one, its, here, found)
-        return here
-
-    def _gather(
-        self,
-        element: etree._Element,
-        own: dict[str, str],
-        nested: list[tuple[etree._Element, str]],
-    ) -> None:
-        """Take the values under an element; what makes a row of its own is put aside."""
-        known = self._known
-        for child in element:
-            tag = child.tag
-            table, fields = known.get(tag) or self._meaning(tag)
-            if table is not None:
-                nested.append((child, table))
-            elif len(child):
-                self._gather(child, own, nested)
-            elif fields:
-                self._take(child, fields, own)
-            elif len(self.unknown) < MAX_COLUMNS and not callable(tag):
-                self.unknown.setdefault(_local(tag))
-
-    def _meaning(self, tag: object) -> tuple[str | None, tuple[str, ...]]:
-        """Return the table that an element makes a row of, and the fields that it fills."""
-        name = _local(tag) if isinstance(tag, str) else ""  # Comments are no elements.
-        fields = tuple(self._elements.get(name, ()))
-        for one in fields:
-            self.headers.setdefault(one, name)
-        self._known[tag] = found = (self._rows.get(name) if name else None, fields)
-        return found
-
-    def _take(self, leaf: etree._Element, fields: Sequence[str], own: dict[str, str]) -> None:
-        text = (leaf.text or "").strip()
-        if len(text) > MAX_CELL:
-            raise SubmissionError(
-                "FG-SUB-02", f"the value at line {_line(leaf)} is endless", "Send it again."
-            )
-        for name in fields:
-            # Of several values the first counts; a table of its own keeps them all.
-            own.setdefault(name, text)
-
-    def _made(self, held: Mapping[str, list[tuple[int, dict[str, str]]]]) -> Iterator[Batch]:
+    def _made(self) -> Iterator[Batch]:
+        held, self._held, self._count = self._held, {}, 0
         for table, rows in held.items():
             names = self._fields[table]
-            filled = [(line, row) for line, row in rows if any(row.values())]
-            columns = {
-                name: pa.array([row.get(name, "") for _, row in filled], pa.string())
-                for name in names
-            }
-            yield Batch(
-                table,
-                np.array([line for line, _ in filled], np.int64),
-                columns,
-                blank=len(rows) - len(filled),
-            )
-
-
-def _drop_before(element: Any) -> None:
-    """Let go of what stands before an element, so that memory does not grow with the file."""
-    parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]
-
-
-def _line(element: Any) -> int:
-    return int(element.sourceline or 0)
-
-
-def _local(tag: object) -> str:
-    return str(tag).rpartition("}")[2]
+            columns = {name: [row.get(name, "") for _, row in rows] for name in names}
+            filled = [any(cells) for cells in zip(*columns.values(), strict=True)]
+            lines = np.array([line for line, _ in rows], np.int64)
+            made = {name: pa.array(cells, pa.string()) for name, cells in columns.items()}
+            if not all(filled):
+                mask = pa.array(filled)
+                made = {name: one.filter(mask) for name, one in made.items()}
+                lines = lines[np.array(filled)]
+            yield Batch(table, lines, made, blank=len(rows) - len(lines))
