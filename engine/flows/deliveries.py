@@ -11,6 +11,7 @@ from engine.domain.ids import Actor
 from engine.flows import stage as lanes
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.stated import apply_delivery
 from engine.flows.submit import withdraw_row
 from engine.identity import vault_write
 from engine.store.session import reading
@@ -198,6 +199,7 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
             if accept:
                 found.state, found.decided_by = "accepted", actor.user
                 found.decided_at = home.clock()
+                apply_delivery(session, flow, found.id)
             else:
                 withdraw_row(session, found.id, flow)
                 found.state = "refused"

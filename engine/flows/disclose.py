@@ -139,6 +139,8 @@ def identity_value(spec: Field, value: str, level: Level) -> str | None:
     """
     if level < Level.BANDED:
         return None
+    if level is Level.CLEAR and spec.part == "birth_date" and len(value) < 10:
+        return f"{value} (no day was given)"
     if level is Level.CLEAR and spec.part == "birth_date":
         return plain_date(date.fromisoformat(value))
     if level is Level.CLEAR and spec.part == "sex":

@@ -30,6 +30,7 @@ from engine.flows.incoming import (
 from engine.flows.intent import Flow
 from engine.flows.pause import pauses_of
 from engine.flows.receipt import make_receipt, outcome_of
+from engine.flows.stated import apply_flags, stated_flags, take_back
 from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
@@ -37,7 +38,7 @@ from engine.intake.package import members_of
 from engine.intake.prepare import Intake, prepare, used_fields
 from engine.intake.read import Opened, open_delivery
 from engine.store.session import reading
-from engine.store.tables import Delivery, DeliveryDetail, RecordFlag
+from engine.store.tables import Delivery, DeliveryDetail, StatedFlag
 from engine.telemetry import span
 from policies import admit
 
@@ -126,7 +127,7 @@ def _submit(
             flow, prepared, contract, content_hash, history=options.history, pauses=pauses
         )
         delivery = _delivery(flow, receipt, prepared, contract, options)
-        flags = _flags(flow, prepared, records)
+        flags = stated_flags(flow, prepared, records)
         detail = DeliveryDetail(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
         )
@@ -269,31 +270,11 @@ def _delivery(
     )
 
 
-def _flags(flow: Flow, prepared: Prepared, records: list[bytes]) -> list[RecordFlag]:
-    """Flags that the source itself states of its records, for the trusted casework tables."""
-    domain, now = flow.home.domain("record"), flow.home.clock()
-    stated: dict[tuple[int, str], str] = {}
-    for number, name, value in prepared.flags:
-        # Two rows about one person that differ: the marker wins.
-        stated[number, name] = "y" if "y" in (value, stated.get((number, name))) else "n"
-    names = domain.seal([records[number] for number, _ in stated])
-    return [
-        RecordFlag(
-            record=domain.text(sealed),
-            flag=name,
-            value=value,
-            set_by="source",
-            set_at=now,
-        )
-        for sealed, ((_, name), value) in zip(names, stated.items(), strict=True)
-    ]
-
-
 def _publish(
     session: Session,
     flow: Flow,
     delivery: Delivery,
-    flags: list[RecordFlag],
+    flags: list[StatedFlag],
     detail: DeliveryDetail,
     replaced: str | None,
 ) -> None:
@@ -312,11 +293,9 @@ def _publish(
     delivery.number = last + 1
     session.add(delivery)
     session.add(detail)
-    for flag in flags:
-        known = session.get(RecordFlag, (flag.record, flag.flag))
-        # What staff set stays: a source that says otherwise does not undo it.
-        if known is None or known.set_by == "source":
-            session.merge(flag)
+    session.add_all(flags)
+    if delivery.state == "accepted":
+        apply_flags(session, flow, flags)
 
 
 def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
@@ -338,6 +317,7 @@ def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
     detail = session.get(DeliveryDetail, delivery)
     if detail is not None:
         session.delete(detail)
+    take_back(session, flow, delivery)
     return found
 
 

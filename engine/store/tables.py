@@ -70,6 +70,15 @@ class DeliveryDetail(SQLModel, table=True):
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
 
 
+class StatedFlag(SQLModel, table=True):
+    """What a delivery says of a record's flag, kept so that a withdrawn word leaves the one before."""
+
+    delivery: str = Field(primary_key=True, max_length=40)
+    record: str = Field(primary_key=True, max_length=80, index=True)
+    flag: str = Field(primary_key=True, max_length=32)
+    value: str = Field(max_length=1)
+
+
 class ApiClient(SQLModel, table=True):
     """A system of an agency that may send; the table holds a hash of its secret."""
 

@@ -13,6 +13,7 @@ from sqlmodel import Session, select
 from audit.canonical import parse
 from audit.log import read_events
 from engine.domain.errors import ConfigError, ContractError, PolicyRefused
+from engine.flows.decision import Ask
 from engine.flows.deliveries import (
     deliveries,
     finding_rows,
@@ -25,13 +26,15 @@ from engine.flows.home import Home
 from engine.flows.incoming import Options
 from engine.flows.lights import late_sources, source_lights
 from engine.flows.link import link
+from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
 from engine.flows.watch import Watcher
-from engine.store.tables import DeliveryDetail, LinkRun
+from engine.store.tables import DeliveryDetail, LinkRun, RecordFlag, SubjectState
 from tests.builders.deliveries import COLUMNS, content, send, visit, visits_home
 from tests.builders.partnership import (
     OPERATOR,
+    REASON,
     TODAY,
     Clock,
     make_partnership,
@@ -146,6 +149,40 @@ def test_withdrawing_and_correcting_undo_a_delivery_exactly(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="FG-SUB-21"):
         send(home, tmp_path, "visits-4", FIRST[:2], options=Options(replaces=2))
     home.close()
+
+
+def test_a_withdrawn_marker_leaves_the_word_before_it(home: Home, tmp_path: Path) -> None:
+    def flag() -> list[tuple[str, str]]:
+        with Session(home.casework) as session:
+            return [(one.flag, one.value) for one in session.exec(select(RecordFlag)).all()]
+
+    numbers = []
+    for name, marker in (("a", "N"), ("b", "Y")):
+        file = persons_file(tmp_path / f"{name}.csv", person_row(ProtectedAddress=marker))
+        receipt = submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+        numbers.append(receipt["number"])
+    assert flag() == [("protected", "y")]
+    withdraw(home, numbers[1], OPERATOR)
+    assert flag() == [("protected", "n")]
+    withdraw(home, numbers[0], OPERATOR)
+    assert flag() == []
+
+
+def test_a_year_of_birth_alone_is_shown_as_one_and_never_links(home: Home, tmp_path: Path) -> None:
+    header = ("LogRef", "ReceivedAt", "SubjectSurname", "SubjectForename", "SubjectDOB",
+              "SmartCallQ", "SmartCallAnswer")  # fmt: skip
+    rows = [["A1", "05/01/2026 22:14:09", "Fake", "Ada", "1990", "Q07 fear of CSE", "Y"]]
+    file = write_csv(tmp_path / "storm.csv", header, rows)
+    receipt = submit(home, file, agency="police", source="police.storm_calls", actor=OPERATOR)
+    assert receipt["identifiers"]["birth_date"]["weak"] == 1
+    assert link(home, OPERATOR)["not_enough_to_identify"] == 1
+    with Session(home.casework) as session:
+        person = session.exec(select(SubjectState)).one().person
+    shown = reveal(
+        home, Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, person), auth="demo"
+    )
+    values = {one["part"]: one["value"] for one in shown["identity"]}
+    assert values["birth_date"] == "1990 (no day was given)"
 
 
 def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_path: Path) -> None:

@@ -36,6 +36,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("delivery"),
     )
     op.create_table(
+        "statedflag",
+        sa.Column("delivery", sa.String(length=40), nullable=False),
+        sa.Column("record", sa.String(length=80), nullable=False),
+        sa.Column("flag", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.String(length=1), nullable=False),
+        sa.PrimaryKeyConstraint("delivery", "record", "flag"),
+    )
+    op.create_index("ix_statedflag_record", "statedflag", ["record"])
+    op.create_table(
         "apiclient",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("agency", sa.String(length=64), nullable=False),
