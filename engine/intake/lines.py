@@ -54,9 +54,13 @@ def encoding_of(stream: BinaryIO) -> str:
 
 def _fits(stream: BinaryIO, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
+    waiting = False
     try:
         for block in iter(lambda: stream.read(1 << 20), b""):
-            decoder.decode(block)
+            # Letters that every encoding shares need no decoding, unless one is cut in two before them.
+            if waiting or not block.isascii():
+                decoder.decode(block)
+                waiting = bool(decoder.getstate()[0])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
@@ -93,33 +97,31 @@ def blocks(chunks: Iterator[bytes], delimiter: str, first: int = 1) -> Iterator[
     """
     rest, line, plain = b"", first, True
     for chunk in chunks:
-        data = rest + chunk
         if not plain:
             yield Block(chunk, _NO_LINES, line, plain=False)
             continue
-        found = np.frombuffer(data, np.uint8)
-        ends = _record_ends(found)
-        if not len(ends):
+        data = rest + chunk
+        marks = _Marks(data)
+        if not len(marks.ends):
             if len(data) > MAX_RECORD:
                 plain, rest = False, b""
                 yield Block(data, _NO_LINES, line, plain=False)
             else:
                 rest = data
             continue
-        cut = int(ends[-1]) + 1
-        whole, rest = data[:cut], data[cut:]
-        if not _well_quoted(found[:cut], ord(delimiter)):
-            plain = False
+        cut = int(marks.ends[-1]) + 1
+        whole = data[:cut]
+        if not marks.well_quoted(whole, delimiter):
+            plain, rest = False, b""
             yield Block(data, _NO_LINES, line, plain=False)
-            rest = b""
             continue
-        made = _block(whole, found[:cut], ends, line)
-        yield made
-        line += int(np.count_nonzero(found[:cut] == _NEWLINE))
+        rest = data[cut:]
+        yield marks.block(whole, line)
+        line += marks.newlines_before(cut)
     if rest:
-        found = np.frombuffer(rest, np.uint8)
-        if plain and _well_quoted(found, ord(delimiter)) and _even(found):
-            yield _block(rest, found, _record_ends(found), line)
+        marks = _Marks(rest)
+        if plain and marks.well_quoted(rest, delimiter) and len(marks.quotes) % 2 == 0:
+            yield marks.block(rest, line)
         else:
             yield Block(rest, _NO_LINES, line, plain=False)
 
@@ -127,57 +129,55 @@ def blocks(chunks: Iterator[bytes], delimiter: str, first: int = 1) -> Iterator[
 _NO_LINES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
-def _even(data: npt.NDArray[np.uint8]) -> bool:
-    return int(np.count_nonzero(data == _QUOTE)) % 2 == 0
+class _Marks:
+    """Where line feeds and quotes stand in a text, looked for once."""
 
+    def __init__(self, data: bytes) -> None:
+        found = np.frombuffer(data, np.uint8)
+        self._found = found
+        self.newlines: npt.NDArray[np.int64] = np.flatnonzero(found == _NEWLINE)
+        self.quotes: npt.NDArray[np.int64] = (
+            np.flatnonzero(found == _QUOTE) if b'"' in data else _NO_LINES
+        )
+        self.ends = self.newlines
+        if len(self.quotes):
+            before = np.searchsorted(self.quotes, self.newlines)
+            self.ends = self.newlines[before % 2 == 0]  # Those outside quotes end a record.
 
-def _record_ends(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return the places of line feeds that stand outside quotes."""
-    newlines = np.flatnonzero(data == _NEWLINE)
-    quotes = np.flatnonzero(data == _QUOTE)
-    if not len(quotes):
-        return newlines
-    before = np.searchsorted(quotes, newlines)
-    outside: npt.NDArray[np.int64] = newlines[before % 2 == 0]
-    return outside
+    def newlines_before(self, cut: int) -> int:
+        """Return the number of line feeds in the first bytes."""
+        return int(np.searchsorted(self.newlines, cut))
 
+    def well_quoted(self, whole: bytes, delimiter: str) -> bool:
+        """Say whether quotes open only at the start of a cell and close only at its end.
 
-def _well_quoted(data: npt.NDArray[np.uint8], delimiter: int) -> bool:
-    """Say whether quotes open only at the start of a cell and close only at its end.
-
-    A carriage return that ends a line by itself is left to the careful reader too.
-    """
-    returns = np.flatnonzero(data == _RETURN)
-    if len(returns):
-        after = np.minimum(returns + 1, len(data) - 1)
-        if not (data[after] == _NEWLINE).all():
+        A carriage return that ends a line by itself is left to the careful reader too.
+        """
+        if b"\r" in whole and whole.count(b"\r") != whole.count(b"\r\n"):
             return False
-    quotes = np.flatnonzero(data == _QUOTE)
-    if not len(quotes):
-        return True
-    opening, closing = quotes[0::2], quotes[1::2]
-    before = np.where(opening > 0, data[np.maximum(opening - 1, 0)], _NEWLINE)
-    good = (before == delimiter) | (before == _NEWLINE) | (before == _QUOTE)
-    if not good.all():
-        return False
-    after = np.where(
-        closing + 1 < len(data), data[np.minimum(closing + 1, len(data) - 1)], _NEWLINE
-    )
-    good = (after == delimiter) | (after == _NEWLINE) | (after == _RETURN) | (after == _QUOTE)
-    # A pair of quotes is one quote in a cell; only then may a quote open after a quote.
-    doubled = closing + 1 == np.append(opening[1:], -1)[: len(closing)]
-    reopened = (after == _QUOTE) & ~doubled
-    return bool(good.all() and not reopened.any())
+        cut = len(whole)
+        quotes = self.quotes[: int(np.searchsorted(self.quotes, cut))]
+        if not len(quotes):
+            return True
+        data, mark = self._found[:cut], ord(delimiter)
+        opening, closing = quotes[0::2], quotes[1::2]
+        before = np.where(opening > 0, data[np.maximum(opening - 1, 0)], _NEWLINE)
+        good = (before == mark) | (before == _NEWLINE) | (before == _QUOTE)
+        if not good.all():
+            return False
+        after = np.where(closing + 1 < cut, data[np.minimum(closing + 1, cut - 1)], _NEWLINE)
+        good = (after == mark) | (after == _NEWLINE) | (after == _RETURN) | (after == _QUOTE)
+        # A pair of quotes is one quote in a cell; only then may a quote open after a quote.
+        doubled = closing + 1 == np.append(opening[1:], -1)[: len(closing)]
+        reopened = (after == _QUOTE) & ~doubled
+        return bool(good.all() and not reopened.any())
 
-
-def _block(
-    data: bytes,
-    found: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
-    line: int,
-) -> Block:
-    newlines = np.flatnonzero(found == _NEWLINE)
-    starts = np.concatenate([[0], ends + 1])
-    if starts[-1] >= len(data):
-        starts = starts[:-1]
-    return Block(data, line + np.searchsorted(newlines, starts), line, plain=True)
+    def block(self, whole: bytes, line: int) -> Block:
+        """Return a block of whole records with the line on which each begins."""
+        ends = self.ends[: int(np.searchsorted(self.ends, len(whole)))]
+        starts = np.concatenate([[0], ends + 1])
+        if starts[-1] >= len(whole):
+            starts = starts[:-1]
+        if not len(self.quotes):
+            return Block(whole, line + np.arange(len(starts)), line, plain=True)
+        return Block(whole, line + np.searchsorted(self.newlines, starts), line, plain=True)
