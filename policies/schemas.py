@@ -196,9 +196,7 @@ _DELIVERY = _closed(
         "deletions_max": _SHARE,
         "row_key": {"type": "object", "additionalProperties": _WORDS},
         "deleted": _closed(["field", "in"], {"field": _WORD, "in": _WORDS}),
-        "merges": _closed(
-            ["table", "into"], {"table": _WORD, "into": _WORD, "undone": _WORD}
-        ),
+        "merges": _closed(["table", "into"], {"table": _WORD, "into": _WORD, "undone": _WORD}),
     },
 )
 
