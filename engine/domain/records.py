@@ -15,8 +15,8 @@ IDENTITY_PARTS = (
     *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
     *("address", "postcode", "nhs_number", "upn", "phone", "email", "nino", "uprn"),
 )
-EVENT_COLUMNS = ("record", "kind", "role", "day", "recorded", "age_band", "row", "key")
-STATE_COLUMNS = ("record", "kind", "start", "end", "recorded", "row", "key")
+EVENT_COLUMNS = ("record", "kind", "role", "day", "recorded", "age_band", "row", "key", "rule")
+STATE_COLUMNS = ("record", "kind", "start", "end", "recorded", "row", "key", "rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Prepared:
         local_keys: Local key of each record, in order of first appearance.
         identities: Identity part to one clear value per record (or None).
         event_rows, state_rows: What the rows led to; ``record`` is an index into `local_keys`, ``key``
-            an index into `row_keys` or -1.
+            an index into `row_keys` or -1, ``rule`` the place of the contract's yield, from 1.
         row_keys: Texts that name a row of a table, where the contract names rows.
         spoken: (record index, row key index or -1, day or the least day) of every row that was kept.
         gone: Row key indexes of rows that the delivery says are deleted.

@@ -172,8 +172,17 @@ def _facts(one: Held, tables: Tables, used: list[str], as_of: date) -> list[dict
             continue
         used.append(f"{one.source.id}.{name}")
         role = row.get("role", 0)
-        facts.append(_fact(kind, row, level, one.source.title, roles.get(role, "")))
+        fact = _fact(kind, row, level, one.source.title, roles.get(role, ""))
+        # By which rule of which contract it came about: the first question when it is challenged.
+        fact["rule"] = _rule(one, row) if level >= Level.BANDED else ""
+        facts.append(fact)
     return facts
+
+
+def _rule(one: Held, row: Mapping[str, Any]) -> str:
+    place = int(row.get("rule") or 0)
+    rules = one.contract.yields
+    return rules[place - 1].id if 0 < place <= len(rules) else ""
 
 
 def _last_day(row: Mapping[str, Any]) -> date | None:

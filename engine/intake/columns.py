@@ -42,6 +42,8 @@ class ColumnCheck:
     today: date
     _memo: dict[str, tuple[str | None, int, bool]] = field(default_factory=dict, repr=False)
 
+    _many: bool = False
+
     def __call__(self, cells: pa.Array) -> tuple[pa.Array, Codes, Mask | None]:
         """Convert a column.
 
@@ -53,13 +55,16 @@ class ColumnCheck:
             cell's code in `CODES`; and which cells were read as something other than what stands
             there, or None when none can be.
         """
-        encoded = cells.dictionary_encode()
-        distinct = pc.utf8_trim_whitespace(encoded.dictionary)
         vector = _VECTORS.get(self.spec.type)
-        if vector is not None and len(distinct) > _MANY * len(cells) and len(cells) > 64:
-            trimmed = pc.utf8_trim_whitespace(text_of(cells))
-            values, codes = self._by_vector(trimmed, vector)
-            return values, codes, self._changed(trimmed, values)
+        if vector is not None and self._many:
+            return self._whole(cells, vector)
+        encoded = cells.dictionary_encode()
+        if vector is not None and len(cells) > 64:
+            # Once most cells differ they go on to differ, and are not counted again.
+            self._many = len(encoded.dictionary) > _MANY * len(cells)
+            if self._many:
+                return self._whole(cells, vector)
+        distinct = pc.utf8_trim_whitespace(encoded.dictionary)
         if self.spec.type == "date" and len(distinct) > 256:
             values, codes = self._dates(distinct)
             changed = None
@@ -71,6 +76,11 @@ class ColumnCheck:
             codes[places],
             changed[places] if changed is not None else None,
         )
+
+    def _whole(self, cells: pa.Array, vector: Vector) -> tuple[pa.Array, Codes, Mask | None]:
+        trimmed = pc.utf8_trim_whitespace(text_of(cells))
+        values, codes = self._by_vector(trimmed, vector)
+        return values, codes, self._changed(trimmed, values)
 
     def _changed(self, trimmed: pa.Array, values: pa.Array) -> Mask | None:
         if not repairs(self.spec):

@@ -129,6 +129,7 @@ class Gathered:
         self.flags: list[tuple[str, Ints, Ints, str, Ints]] = []
         self.merges: list[tuple[str, str, bool]] = []
         self.not_yielded: dict[str, int] = {}
+        self._places = {rule.id: place for place, rule in enumerate(contract.yields, 1)}
 
     def add(self, kept: Kept) -> None:
         """Take in a batch of minimised rows."""
@@ -231,6 +232,7 @@ class Gathered:
             "age_band": age_bands(born, day),
             "row": kept.lines,
             "key": keys,
+            "rule": np.full(count, self._places[rule.id], np.int64),
         }
         text = texts(columns.get(spec.get("group", "")), count)
         return _append(self.events, kept.table, ints, text, holds)
@@ -254,6 +256,7 @@ class Gathered:
             "recorded": self._recorded(spec.get("recorded"), columns, start),
             "row": kept.lines,
             "key": keys,
+            "rule": np.full(count, self._places[rule.id], np.int64),
         }
         return _append(self.states, kept.table, ints, place, holds)
 

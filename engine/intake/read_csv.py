@@ -11,7 +11,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -77,9 +77,16 @@ class _Shape:
     def __init__(self, delimiter: str, width: int, columns: Columns) -> None:
         self.delimiter, self.width, self.at = delimiter, width, columns.at
         self.table, self.layout = columns.table, columns.layout
+        self.varied: set[int] = set()
         self.needed = sorted({place for places in columns.at.values() for place in places})
         cell = rf'"(?:[^"]|"")*"|(?:[^"{re.escape(delimiter)}][^{re.escape(delimiter)}\r\n]*)?'
         self.well_quoted = re.compile(rf"(?:{cell})(?:{re.escape(delimiter)}(?:{cell}))*\r?\n?")
+
+    def learn(self, cells: Mapping[int, pa.Array]) -> None:
+        """Read columns of which most cells differ as plain texts from now on."""
+        for place, column in cells.items():
+            if pa.types.is_dictionary(column.type) and 2 * len(column.dictionary) > len(column):
+                self.varied.add(place)
 
 
 def _header(line: str, delimiter: str, contract: Contract) -> list[str]:
@@ -157,7 +164,10 @@ def _fast(block: Block, shape: _Shape) -> Batch:
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             # By distinct values: what stands there a thousand times is looked at once.
-            column_types={name: pa.string() if name in joined else _BY_VALUE for name in include},
+            column_types={
+                name: pa.string() if name in joined or int(name) in shape.varied else _BY_VALUE
+                for name in include
+            },
             strings_can_be_null=False,
             include_columns=include,
         ),
@@ -166,6 +176,7 @@ def _fast(block: Block, shape: _Shape) -> Batch:
     if len(lines) != table.num_rows:
         raise AssertionError("the two counts of a block's records differ")
     cells = {int(name): _one_array(table.column(name)) for name in include}
+    shape.learn(cells)
     read = _columns_of(cells, shape, table.num_rows)
     return _sorted_out(lines, read, [(int(block.lines[n]), text) for n, text in odd], shape)
 

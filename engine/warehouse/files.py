@@ -35,6 +35,7 @@ EVENT_SCHEMA = pa.schema(
         ("fact", pa.uint8()),
         ("row", pa.int32()),
         ("rk", pa.int64()),
+        ("rule", pa.uint16()),
     ]
 )
 STATE_SCHEMA = pa.schema(
@@ -48,6 +49,7 @@ STATE_SCHEMA = pa.schema(
         ("source", pa.uint16()),
         ("row", pa.int32()),
         ("rk", pa.int64()),
+        ("rule", pa.uint16()),
     ]
 )
 SPOKEN_SCHEMA = pa.schema(
@@ -170,7 +172,8 @@ def event_table(
 
     Args:
         records: Record pseudonyms, by index.
-        ints: ``record`` (index), ``kind``, ``role``, ``day``, ``recorded``, ``age_band`` and ``row``.
+        ints: ``record`` (index), ``kind``, ``role``, ``day``, ``recorded``, ``age_band``, ``row``
+            and ``rule``, the place of the yield in the contract.
         eids: Keyed name of each event's group.
         rks: Keyed name of the row it came from; 0 where the contract names no rows.
         source: Number of the source.
@@ -180,7 +183,10 @@ def event_table(
     values = {
         "record": _pseudonyms(records, ints["record"]),
         "eid": eids,
-        **{name: ints[name] for name in ("kind", "role", "day", "recorded", "age_band", "row")},
+        **{
+            name: ints[name]
+            for name in ("kind", "role", "day", "recorded", "age_band", "row", "rule")
+        },
         "source": np.full(count, source),
         "origin": np.full(count, ORIGIN_HISTORY if history else 0),
         # Grade 0 is "not graded", fact 1 is a statement of fact (DPA 2018 s.38).
@@ -198,7 +204,7 @@ def state_table(
     values = {
         "record": _pseudonyms(records, ints["record"]),
         "place": places,
-        **{name: ints[name] for name in ("kind", "start", "end", "recorded", "row")},
+        **{name: ints[name] for name in ("kind", "start", "end", "recorded", "row", "rule")},
         "source": np.full(len(places), source),
         "rk": rks,
     }

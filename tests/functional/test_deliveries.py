@@ -183,6 +183,7 @@ def test_a_year_of_birth_alone_is_shown_as_one_and_never_links(home: Home, tmp_p
     )
     values = {one["part"]: one["value"] for one in shown["identity"]}
     assert values["birth_date"] == "1990 (no day was given)"
+    assert [fact["rule"] for fact in shown["facts"]] == ["sto.cse"]
 
 
 def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_path: Path) -> None:
