@@ -256,15 +256,16 @@ def _born(kept: Kept, intake: Intake, tally: Tally) -> pa.Array:
     )  # fmt: skip
     if len(intake.contract.tables) == 1:
         return own if own is not None else pa.nulls(len(kept.lines), pa.string())
-    keys = kept.keys.to_pylist()
-    dates = own.to_pylist() if own is not None else [None] * len(keys)
-    for key, day in zip(keys, dates, strict=True):
-        if key and day:
-            tally.born[key] = day
-    return pa.array(
-        [day or tally.born.get(key or "") for key, day in zip(keys, dates, strict=True)],
-        pa.string(),
-    )
+    known, keys = tally.born, kept.keys.to_pylist()
+    if own is None:
+        return pa.array(list(map(known.get, keys)), pa.string())
+    dates = own.to_pylist()
+    if own.null_count:
+        known.update((key, day) for key, day in zip(keys, dates, strict=True) if key and day)
+        return pa.array([day or known.get(key) for key, day in zip(keys, dates, strict=True)],
+                        pa.string())  # fmt: skip
+    known.update(zip(keys, dates, strict=True))
+    return own
 
 
 def _open_cells(

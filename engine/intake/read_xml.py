@@ -324,7 +324,12 @@ class _People:
         for table, rows in held.items():
             names = self._fields[table]
             columns = {name: [row.get(name, "") for _, row in rows] for name in names}
-            filled = [any(cells) for cells in zip(*columns.values(), strict=True)]
+            # The key comes first and is hardly ever empty; only then is every cell looked at.
+            filled = (
+                [True]
+                if names and all(columns[names[0]])
+                else [any(cells) for cells in zip(*columns.values(), strict=True)]
+            )
             lines = np.array([line for line, _ in rows], np.int64)
             made = {name: pa.array(cells, pa.string()) for name, cells in columns.items()}
             if not all(filled):
