@@ -253,3 +253,61 @@ def test_a_header_that_a_contract_calls_an_error_refuses_the_file(
     )
     with pytest.raises(SubmissionError, match="FG-SUB-26"):
         try_contract(pack, replace(contract, layouts=tuple(strict)), [file], TODAY)
+
+
+def test_a_return_in_xml_gives_the_tables_of_its_files(pack: Pack, tmp_path: Path) -> None:
+    file = tmp_path / "903.xml"
+    file.write_text(
+        "<Message><CHILD_RECORD><CHILD>7</CHILD><HEADER><SEX>2</SEX><DOB>02/01/2012</DOB></HEADER>"
+        "<EPISODE><DECOM>01/02/2025</DECOM><DEC/></EPISODE>"
+        "<EPISODE><DECOM>01/03/2025</DECOM><DEC>02/03/2025</DEC></EPISODE>"
+        "<MISSING_EPISODE><MISSING>M</MISSING><MIS_START>01/04/2025</MIS_START></MISSING_EPISODE>"
+        "</CHILD_RECORD></Message>",
+        encoding="utf-8",
+    )
+    found = _try(pack, LAC, [file])
+    assert {name: one["in"] for name, one in found["tables"].items()} == {
+        "header": 1,
+        "episodes": 2,
+        "missing": 1,
+    }
+    assert (found["records"], found["events"], found["states"]) == (1, 1, 2)
+
+
+def test_a_workbook_with_lettered_codes_and_ages_as_decimals_is_read(
+    pack: Pack, tmp_path: Path
+) -> None:
+    from tests.property.test_intake_reading import workbook
+
+    def row(number: int, *cells: str) -> str:
+        made = "".join(
+            f'<c r="{chr(65 + place)}{number}"><v>{cell}</v></c>'
+            if cell.replace(".", "").isdigit()
+            else f'<c r="{chr(65 + place)}{number}" t="inlineStr"><is><t>{cell}</t></is></c>'
+            for place, cell in enumerate(cells)
+        )
+        return f'<row r="{number}">{made}</row>'
+
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        + row(1, "List 6: children in need")
+        + row(
+            3,
+            "Child Unique ID",
+            "Gender",
+            "Date of Birth",
+            "Age of Child (Years)",
+            "CIN Start Date",
+        )
+        + row(4, "X1", "b) Female", "02/01/2012", "14.0", "01/02/2026")
+        + row(5, "X2", "a) Male", "", "9.5", "01/03/2026")
+        + row(6, "X3", "z) Wrong", "", "", "01/03/2026")
+        + "</sheetData></worksheet>"
+    )
+    file = tmp_path / "annex.xlsx"
+    file.write_bytes(workbook(sheet, "List 6"))
+    found = _try(pack, "council.annex_a", [file])
+    assert found["tables"] == {"in_need": {"in": 3, "kept": 3, "dropped": 0}}
+    lines = {one["check"] or one["code"]: one["rows"] for one in found["findings"]}
+    assert lines == {"FG-ROW-06": [6], "ann.who": [6]}
+    assert found["states"] == 3
