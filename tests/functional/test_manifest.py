@@ -9,22 +9,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 import gateways.load
 import policies.load
 from engine.domain.errors import ContractError, FieldgateError, RowsRefused, SubmissionError
 from engine.flows.contract_try import try_contract
-from engine.flows.home import Home
-from engine.flows.submit import submit
 from engine.intake.contract import contract_of
 from engine.intake.contract_lint import contract_problems
 from engine.intake.cross import RULES
 from engine.intake.derive import derived_fields, example_problems
 from policies.model import Pack
-from tests.builders.deliveries import content
-from tests.builders.partnership import OPERATOR, person_row, persons_file, write_csv
+from tests.builders.partnership import person_row, persons_file, write_csv
 
 TODAY = date(2026, 11, 25)
 RETURN = ("header", "episodes", "missing", "placed_for_adoption", "reviews", "sw_episodes", "DoLo",
@@ -516,28 +512,3 @@ def test_a_workbook_with_lettered_codes_and_ages_as_decimals_is_read(
     lines = {one["check"] or one["code"]: one["rows"] for one in found["findings"]}
     assert lines == {"FG-ROW-06": [6], "ann.who": [6]}
     assert found["states"] == 3
-
-
-def test_an_extract_made_again_replaces_its_own_day_and_no_other(
-    home: Home, tmp_path: Path
-) -> None:
-    header = ("TenantRef", "Forename", "Surname", "DOB", "ArrearsSince", "RecordedOn")
-
-    def extract(name: str, day: str, *tenants: str) -> dict[str, Any]:
-        rows = [[one, "Testina", f"Fake{one}", "02/01/1980", "01/09/2026", day] for one in tenants]
-        file = write_csv(tmp_path / f"{name}.csv", header, rows)
-        return submit(home, file, agency="housing", source="housing.arrears", actor=OPERATOR)
-
-    extract("october", "01/10/2026", "A", "B")
-    assert extract("november", "01/11/2026", "C", "D")["state"] == "accepted"
-    assert [len(rows) for rows in content(home).values()] == [0] * 4
-    extract("november-again", "01/11/2026", "C")
-    live = home.live()
-    states = [
-        row
-        for delivery in home.published()
-        for row in live.rows(
-            delivery, pq.read_table(home.warehouse.states(delivery)), "recorded"
-        ).to_pylist()
-    ]
-    assert len({row["record"] for row in states}) == 3
