@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +24,12 @@ from engine.domain.errors import ContractError, SubmissionError
 from engine.intake.check import check_cell
 from engine.intake.contract import contract_of
 from engine.intake.package import MAX_MEMBERS, members_of
+from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
+from engine.intake.read_xml import MAX_INSIDE
 from policies.model import Pack
 from tests.builders.partnership import TODAY
-from tests.property.test_intake_reading import CSV, SHEET, _spec, workbook
+from tests.property.test_intake_reading import CSV, SHEET, XML, _intake, _spec, parquet, workbook
 
 MEBI = 1 << 20
 
@@ -61,13 +70,46 @@ def _locked() -> bytes:
     return bytes(data)
 
 
-def _longer_than_stated() -> bytes:
+def _stating(data: bytes, name: str, size: int, crc: int | None = None) -> bytes:
+    """Return an archive whose directory, and the member's own head, state another size of a member."""
+    changed = bytearray(data)
+    for mark, place, length in ((b"PK\x03\x04", 14, 30), (b"PK\x01\x02", 16, 46)):
+        at = changed.index(mark)
+        while changed[at + length : at + length + len(name)] != name.encode():
+            at = changed.index(mark, at + 1)
+        if crc is not None:
+            changed[at + place : at + place + 4] = struct.pack("<I", crc)
+        changed[at + place + 8 : at + place + 12] = struct.pack("<I", size)
+    return bytes(changed)
+
+
+def _longer_than_stated(*, forged: bool) -> bytes:
     """An archive whose directory says that a member is short while it goes on and on."""
-    data = bytearray(_zip(("a.csv", CSV + b"x" * 200_000)))
-    for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
-        at = data.index(mark) + place
-        data[at : at + 4] = struct.pack("<I", len(CSV))
-    return bytes(data)
+    crc = zlib.crc32(CSV) if forged else None
+    return _stating(_zip(("a.csv", CSV + b"x" * 20_000_000)), "a.csv", len(CSV), crc)
+
+
+def _with(data: bytes, more: dict[str, bytes], rename: tuple[str, str] = ("", "")) -> bytes:
+    """Return an archive with some members more, or instead, and with other names."""
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for info in old.infolist():
+            if info.filename not in more:
+                content = old.read(info)
+                if rename[0]:
+                    content = content.replace(rename[0].encode(), rename[1].encode())
+                new.writestr(info.filename.replace(*rename), content)
+        for name, content in more.items():
+            new.writestr(name, content)
+    return out.getvalue()
+
+
+FORMULA = SHEET.replace("<is><t>X1</t></is>", "<f>1+1</f><v>2</v>")
+SPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 XML_HEAD = b"<Message><Children><Child><LAchildID>1</LAchildID>"
@@ -84,28 +126,67 @@ HAZARDS: list[tuple[str, str, Callable[[], bytes], str]] = [
      lambda: _zip(("a.csv", CSV + b"\n" * (60 * MEBI))), "FG-SUB-14"),
     ("an-archive-of-too-many-files", "council.persons",
      lambda: _zip(*((f"{n}.csv", b"a") for n in range(MAX_MEMBERS + 1))), "FG-SUB-14"),
-    ("a-member-longer-than-stated", "council.persons", _longer_than_stated, "FG-SUB-0[24]"),
+    ("a-member-longer-than-stated", "council.persons",
+     lambda: _longer_than_stated(forged=False), "FG-SUB-(02|14)"),
     ("a-path-upwards", "council.persons", lambda: _zip(("../a.csv", CSV)), "FG-SUB-13"),
     ("a-path-from-the-root", "council.persons", lambda: _zip(("/etc/a.csv", CSV)), "FG-SUB-13"),
     ("a-path-of-another-system", "council.persons", lambda: _zip(("c:\\a.csv", CSV)), "FG-SUB-13"),
+    ("a-path-of-another-system-upwards", "council.persons",
+     lambda: _zip(("a\\..\\..\\b.csv", CSV)), "FG-SUB-13"),
+    ("a-path-upwards-inside", "council.persons", lambda: _zip(("a/../../b.csv", CSV)), "FG-SUB-13"),
+    ("a-name-that-moves-the-cursor", "council.persons", lambda: _zip(("\x1b[2Ja.csv", CSV)), "FG-SUB-13"),
     ("a-link", "council.persons", _link, "FG-SUB-13"),
     ("a-locked-archive", "council.persons", _locked, "FG-SUB-12"),
     ("an-archive-in-an-archive", "council.persons",
      lambda: _zip(("a.zip", _zip(("a.csv", CSV)))), "FG-SUB-15"),
+    ("an-archive-in-an-archive-by-another-name", "council.persons",
+     lambda: _zip(("a.csv", _zip(("a.csv", CSV)))), "FG-SUB-02"),
+    ("an-archive-of-nothing", "council.persons", lambda: _zip((".hidden", b"x")), "FG-SUB-01"),
+    ("a-document-type-in-an-archive", "council.cin_census",
+     lambda: _zip(("a.xml", b"<!DOCTYPE m><Message/>")), "FG-SUB-05"),
     ("a-formula-in-a-workbook", "council.annex_a",
-     lambda: workbook(SHEET.replace("<is><t>X1</t></is>", "<f>1+1</f><v>2</v>")), "FG-SUB-16"),
+     lambda: workbook(FORMULA), "FG-SUB-16"),
+    ("a-shared-formula-in-a-workbook", "council.annex_a",
+     lambda: workbook(FORMULA.replace("<f>1+1</f>", '<f t="shared" si="0"/>')), "FG-SUB-16"),
+    ("a-formula-behind-a-megabyte", "council.annex_a",
+     lambda: workbook(FORMULA.replace("<sheetData>", "<sheetData><!--" + "x" * (MEBI - 250) + "-->")),
+     "FG-SUB-16"),
+    ("a-workbook-that-states-too-much", "council.annex_a",
+     lambda: _stating(workbook(), "xl/worksheets/sheet1.xml", 600 * MEBI), "FG-SUB-14"),
+    ("a-workbook-of-too-many-files", "council.annex_a",
+     lambda: _with(workbook(), {f"x{n}": b"" for n in range(10 * MAX_MEMBERS)}), "FG-SUB-14"),
+    ("a-sheet-longer-than-stated", "council.annex_a",
+     lambda: _stating(workbook(), "xl/worksheets/sheet1.xml", 90), "FG-SUB-(02|14)"),
+    ("a-sheet-of-three-thousand-columns", "council.annex_a",
+     lambda: workbook(SHEET.replace("</c></row>", "</c>" + "".join(
+         f'<c r="{chr(65 + n // 676)}{chr(65 + n // 26 % 26)}{chr(65 + n % 26)}1" t="str"><v>c</v></c>'
+         for n in range(3000)) + "</row>", 1)), "FG-SUB-17"),
     ("ten-million-columns", "council.persons", lambda: b"a," * 10_000_000, "FG-SUB-17"),
     ("a-header-without-end", "council.persons", lambda: b'"' + b"a" * (3 * MEBI), "FG-SUB-17"),
     ("three-thousand-columns", "council.persons",
      lambda: b",".join(b"c%d" % n for n in range(3000)) + b"\n1\n", "FG-SUB-17"),
     ("a-cell-without-end", "council.persons",
      lambda: CSV + b'C,"' + b"x" * (2 * MEBI) + b"\n", "FG-SUB-02"),
-    ("a-person-without-end", "council.cin_census",
-     lambda: XML_HEAD + b"<CINdetails/>" * (4 * MEBI), "FG-SUB-18"),
+    ("a-person-of-rows-without-end", "council.cin_census",
+     lambda: XML_HEAD + (b"<CINdetails/><!--" + b"x" * 100 + b"-->") * (MAX_INSIDE // 100), "FG-SUB-18"),
+    ("an-entity-that-is-none", "council.cin_census", lambda: XML.replace(b"2026", b"&x;"), "FG-SUB-02"),
+    ("an-encoding-that-is-none", "council.cin_census",
+     lambda: b'<?xml version="1.0" encoding="quokka"?>' + XML, "FG-SUB-02"),
+    ("an-encoding-of-several-bytes", "council.cin_census",
+     lambda: b'<?xml version="1.0" encoding="utf-7"?>' + XML, "FG-SUB-02"),
+    ("xml-that-is-cut", "council.cin_census", lambda: XML[:-20], "FG-SUB-02"),
+    ("xml-after-its-end", "council.cin_census", lambda: XML + XML, "FG-SUB-02"),
     ("an-old-workbook", "council.annex_a", lambda: b"\xd0\xcf\x11\xe0" + bytes(600), "FG-SUB-02"),
     ("a-document", "council.persons", lambda: b"%PDF-1.7\n", "FG-SUB-02"),
     ("an-object", "council.persons", lambda: b'{"a": 1}', "FG-SUB-02"),
+    ("a-list-of-objects", "council.persons", lambda: json.dumps([{"PersonID": 1}]).encode(), "FG-SUB-02"),
+    ("a-packed-file", "council.persons", lambda: gzip.compress(CSV, mtime=0), "FG-SUB-02"),
+    ("a-packed-file-of-another-kind", "council.persons", lambda: bz2.compress(CSV * 50), "FG-SUB-0[24]"),
     ("zero-bytes", "council.persons", lambda: CSV + bytes(10), "FG-SUB-02"),
+    ("zero-bytes-far-on", "council.persons", lambda: CSV + b"C,,,\n" * MEBI + b"\0", "FG-SUB-02"),
+    ("nothing", "council.persons", lambda: b"", "FG-SUB-01"),
+    ("nothing-but-white-space", "council.persons", lambda: b"\xef\xbb\xbf \r\n\t", "FG-SUB-01"),
+    ("parquet-that-is-cut", "council.persons", lambda: parquet()[:-9], "FG-SUB-03"),
 ]  # fmt: skip
 
 
@@ -124,6 +205,249 @@ def test_a_hazard_is_refused_by_its_code_and_costs_little(
     finally:
         tracemalloc.stop()
     assert peak < 200 * MEBI
+
+
+class Endless(io.RawIOBase):
+    """A gigabyte that nobody holds: a beginning, then the same again and again; what was read counts."""
+
+    def __init__(self, head: bytes, again: bytes, size: int = 1 << 30) -> None:
+        self.head, self.unit, self.size = head, len(again), size
+        self.again = again * (2 + MEBI // len(again))
+        self.place = self.given = self.largest = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.place = offset + (0, self.place, self.size)[whence]
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        self.largest = max(self.largest, len(buffer))
+        wanted = min(len(buffer), MEBI, self.size - self.place)
+        if self.place < len(self.head):
+            data = self.head[self.place : self.place + wanted]
+        else:
+            start = (self.place - len(self.head)) % self.unit
+            data = self.again[start : start + wanted]
+        buffer[: len(data)] = data
+        self.place += len(data)
+        self.given += len(data)
+        return len(data)
+
+
+@pytest.mark.parametrize(
+    ("head", "again", "code"),
+    [
+        (b"<Message>", b"<!-- x -->", "FG-SUB-18"),
+        (b"<Message><Header>", b"x", "FG-SUB-18"),
+        (b"<Message a='", b"x", "FG-SUB-18"),
+        (b"<", b"x", "FG-SUB-18"),
+        (b"<Message><Children><Child>", b"<Shoe>" + b"9" * 200 + b"</Shoe>", "FG-SUB-18"),
+        (b"<Message><Children><Child><LAchildID>", b"9", "FG-SUB-18"),
+        (
+            XML[: XML.index(b"</Children>")] + b"<Child>",
+            b"<Shoe>" + b"9" * 200 + b"</Shoe>",
+            "FG-SUB-18",
+        ),
+        (XML[: XML.index(b"</Children>")] + b"<Child><LAchildID>", b"9", "FG-SUB-18"),
+        (XML[: XML.index(b"</Children>")], b"<!-- x -->", "FG-SUB-18"),
+        (b"<Quokka>", b"x", "FG-SUB-04"),
+    ],
+)
+def test_xml_without_end_is_given_up_after_little_of_it(
+    pack: Pack, head: bytes, again: bytes, code: str
+) -> None:
+    stream = Endless(head, again)
+    tracemalloc.start()
+    try:
+        with pytest.raises((SubmissionError, ContractError), match=code):
+            _read(pack, stream, "council.cin_census")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert stream.given < 2 * MAX_INSIDE + 4 * MEBI
+    assert stream.largest <= MEBI
+    assert peak < 3 * MAX_INSIDE
+
+
+@pytest.mark.parametrize(
+    ("head", "again", "code"),
+    [(b"", b"a", "FG-SUB-17"), (b'PersonID,"', b"a\n", "FG-SUB-17"), (b"PersonID,", b"a,", "FG-SUB-17"),
+     (b"PersonID,RecordedOn\n", b"a", "FG-SUB-02"),
+     (b'PersonID,RecordedOn\n"', b"a" * 999 + b"\n", "FG-SUB-02")],
+)  # fmt: skip
+def test_csv_without_end_is_read_in_pieces(
+    pack: Pack, head: bytes, again: bytes, code: str
+) -> None:
+    stream = Endless(head, again, 80 * MEBI)
+    tracemalloc.start()
+    try:
+        with pytest.raises((SubmissionError, ContractError), match=code):
+            _read(pack, stream)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert stream.largest <= 16 * MEBI
+    assert peak < 400 * MEBI
+
+
+@pytest.mark.xfail(
+    strict=True, reason="csv_head.text_lines makes a list of all lines that it was given"
+)
+def test_a_quote_that_never_closes_costs_no_more_than_what_stands_behind_it(pack: Pack) -> None:
+    data = CSV + b'C,"' + b"a\n" * (4 * MEBI)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SubmissionError, match="FG-SUB-02"):
+            _read(pack, data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * len(data)
+
+
+@pytest.mark.xfail(strict=True, reason="read_xml copies all open rows for each row that begins")
+def test_rows_in_rows_cost_no_more_than_rows_beside_each_other(pack: Pack) -> None:
+    many = 3000
+    data = (
+        XML_HEAD
+        + b"<CINdetails>" * many
+        + b"</CINdetails>" * many
+        + b"</Child></Children></Message>"
+    )
+    tracemalloc.start()
+    try:
+        assert _read(pack, data, "council.cin_census") >= 1
+        _, peak = tracemalloc.get_traced_memory()
+    except SubmissionError:  # To be refused for its depth is as good.
+        peak = 0
+    finally:
+        tracemalloc.stop()
+    assert peak < 15 * MEBI
+
+
+@pytest.mark.xfail(
+    strict=True, reason="zipfile ends a member where the directory says, so package never sees more"
+)
+def test_a_member_that_goes_on_behind_a_forged_sum_is_refused(pack: Pack) -> None:
+    with pytest.raises(SubmissionError, match="FG-SUB-(02|14)"):
+        _read(pack, _longer_than_stated(forged=True))
+
+
+@pytest.mark.xfail(
+    strict=True, reason="package._holds_formula looks for letters in members of one name"
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: workbook(FORMULA.replace("<f>", "<f\n>")),
+        lambda: workbook(
+            FORMULA.replace("<f>1+1</f>", "<x:f>1+1</x:f>").replace(
+                f'xmlns="{SPACE}"', f'xmlns="{SPACE}" xmlns:x="{SPACE}"'
+            )
+        ),
+        lambda: _with(workbook(FORMULA), {}, ("worksheets/sheet1.xml", "sheets/one.xml")),
+    ],
+    ids=["a-line-break", "a-prefix", "another-folder"],
+)
+def test_a_formula_is_found_however_it_is_written(pack: Pack, make: Callable[[], bytes]) -> None:
+    with pytest.raises(SubmissionError, match="FG-SUB-16"):
+        _read(pack, make(), "council.annex_a")
+
+
+CHILD = """
+import resource, sys
+import tests.unit.test_intake_hazards as hazards
+from engine.domain.errors import FieldgateError
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+pack = hazards.policies.load.load_pack(
+    hazards.gateways.load.shipped(), hazards.policies.load.shipped())
+hazards._read(pack, hazards.workbook(), "council.annex_a")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+code = "none"
+try:
+    hazards._read(pack, sys.stdin.buffer.read(), "council.annex_a")
+except FieldgateError as error:
+    code = error.code
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def _strings_that_lie() -> bytes:
+    """A workbook whose strings unpack to 150 MB while their directory states a few bytes."""
+    name = "xl/sharedStrings.xml"
+    rels = "xl/_rels/workbook.xml.rels"
+    with zipfile.ZipFile(io.BytesIO(workbook())) as archive:
+        related = archive.read(rels).replace(
+            b"</Relationships>",
+            f'<Relationship Id="rId2" Type="{RELATIONS}/sharedStrings" Target="sharedStrings.xml"/>'
+            "</Relationships>".encode(),
+        )
+    one = b"<si><t>" + b"x" * MEBI + b"</t></si>"
+    strings = f'<sst xmlns="{SPACE}">'.encode() + one * 150 + b"</sst>"
+    return _stating(_with(workbook(), {rels: related, name: strings}), name, 64)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(
+            lambda: workbook(
+                SHEET.replace('r="A2"', 'r="XFD1048576"').replace(
+                    '<row r="2">', '<row r="1048576">'
+                )
+            ),
+            id="a-cell-at-the-far-end",
+            marks=pytest.mark.xfail(
+                strict=True, reason="calamine makes every cell between the first and the last"
+            ),
+        ),
+        pytest.param(_strings_that_lie, id="strings-that-lie"),
+        pytest.param(lambda: workbook(FORMULA), id="a-formula"),
+    ],
+)
+def test_a_workbook_that_would_fill_the_memory_is_refused(make: Callable[[], bytes]) -> None:
+    """In a process of its own, because one that runs out of memory in Rust cannot be caught."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input=make(),
+        capture_output=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.returncode == 0
+    code, grown = done.stdout.decode().split()
+    assert code in {"FG-SUB-02", "FG-SUB-14", "FG-SUB-16"}
+    assert int(grown) < 100 << 10
+
+
+@pytest.mark.xfail(
+    strict=True, reason="read.format_of takes any file that begins with PK for an archive"
+)
+def test_a_header_that_begins_like_an_archive_is_read(pack: Pack) -> None:
+    assert _read(pack, b"PKNumber,PersonID,RecordedOn\n1,A,2026-11-01\n") == 1
+
+
+def test_a_formula_in_a_csv_file_is_found_by_row_and_column_and_not_taken(pack: Pack) -> None:
+    head, first, second = CSV.splitlines()
+    more = [b"C,=cmd|' /C calc'!A0,,2026-11-01", b"D,@SUM(A1),,2026-11-01", b"E,+x,,2026-11-01"]
+    good = [b"F%d,Ada,,2026-11-01" % n for n in range(20)]
+    contract = contract_of(pack.sources["council.persons"])
+    data = b"\n".join([head, first, second, *more, *good])
+    opened = open_delivery(io.BytesIO(data), contract)
+    found = prepare(opened, _intake(contract, opened.present))
+    (group,) = [one for one in found.findings if one.code == "FG-ROW-16"]
+    assert (group.column, group.rows, group.count) == ("Forename", (4, 5, 6), 3)
+    assert "calc" not in repr(vars(found))
+    assert found.rows_kept == 25
+    assert found.identities["given_name"][2:5] == [None, None, None]
 
 
 def test_wide_characters_with_their_mark_are_read(pack: Pack) -> None:
