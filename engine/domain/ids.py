@@ -30,6 +30,11 @@ def system_randomness(count: int) -> bytes:
     return os.urandom(count)
 
 
+def as_utc(moment: datetime) -> datetime:
+    """Return a stored moment with its zone: SQLite gives it back without; all of ours are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def day_number(day: date) -> int:
     """Return days since 1970-01-01."""
     return (day - EPOCH).days

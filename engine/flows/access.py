@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
-from engine.flows.accounts import open_account
+from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.store.session import reading
@@ -45,7 +45,7 @@ def open_reviews(home: Home, user: str, *, auth: str) -> list[dict[str, Any]]:
     Audited as ``consultation``.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     with Flow(home, "access_reviews", "consultation", actor, {}) as flow:
         _may_review(home, account)
         with Session(reading(home.casework)) as session:
@@ -81,7 +81,7 @@ def review_access(home: Home, user: str, reveal: str, finding: str, *, auth: str
     Audited as ``alteration``.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     # Only an id that is one of ours goes into the trail; what else was typed might be a name.
     with Session(reading(home.casework)) as session:
         known = session.get(AccessReview, reveal) is not None

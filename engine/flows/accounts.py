@@ -28,3 +28,8 @@ def open_account(home: Home, user: str, auth: str) -> Account:
         error.audited = True
         raise error
     return found
+
+
+def actor_of(account: Account, auth: str) -> Actor:
+    """Return an account as who acts, with how that was established."""
+    return Actor(account.user, account.agency, account.role, auth)

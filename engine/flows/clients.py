@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlmodel import Session, select
 
 from engine.domain.errors import ConfigError, PolicyRefused
-from engine.domain.ids import Actor
+from engine.domain.ids import Actor, as_utc
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
+from engine.flows.sign_in import token_hash
 from engine.store.session import reading
 from engine.store.tables import ApiClient, ApiToken
 
@@ -54,7 +54,7 @@ def add_client(home: Home, agency: str, label: str, expires: date, actor: Actor)
                     id=client,
                     agency=agency,
                     label=label[:80],
-                    secret_hash=_hash(secret),
+                    secret_hash=token_hash(secret),
                     made_at=home.clock(),
                     expires=expires.isoformat(),
                 )
@@ -113,7 +113,7 @@ def make_token(home: Home, client: str, secret: str) -> dict[str, Any]:
         found = session.get(ApiClient, client)
     known = found is not None and found.active
     # The comparison is made whether or not there is such a client, so that time tells nothing.
-    good = hmac.compare_digest(found.secret_hash if found else "0" * 64, _hash(secret))
+    good = hmac.compare_digest(found.secret_hash if found else "0" * 64, token_hash(secret))
     if found is None or not known or not good or found.expires < home.clock().date().isoformat():
         record_denial(home, Actor("unknown", "", "", "client"), "FG-API-03")
         error = _refused()
@@ -125,7 +125,7 @@ def make_token(home: Home, client: str, secret: str) -> dict[str, Any]:
         until = home.clock() + LASTS
         flow.commit(
             lambda session: session.add(
-                ApiToken(token_hash=_hash(token), client=found.id, expires_at=until)
+                ApiToken(token_hash=token_hash(token), client=found.id, expires_at=until)
             )
         )
         flow.finish({})
@@ -144,12 +144,11 @@ def client_of(home: Home, token: str) -> Actor:
     """
     now = home.clock()
     with Session(reading(home.casework)) as session:
-        held = session.get(ApiToken, _hash(token))
+        held = session.get(ApiToken, token_hash(token))
         found = session.get(ApiClient, held.client) if held else None
         if held is None or found is None or not found.active:
             raise _refused()
-        until = held.expires_at if held.expires_at.tzinfo else held.expires_at.replace(tzinfo=UTC)
-        if until <= now or found.expires < now.date().isoformat():
+        if as_utc(held.expires_at) <= now or found.expires < now.date().isoformat():
             raise _refused()
         return Actor(found.id, found.agency, ROLE, "client")
 
@@ -158,7 +157,3 @@ def _refused() -> PolicyRefused:
     return PolicyRefused(
         "FG-API-03", "the client or its token is not open", "Ask for a new token with its secret."
     )
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

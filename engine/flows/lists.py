@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
-from engine.domain.ids import Actor
-from engine.flows.accounts import open_account
+from engine.domain.ids import Actor, as_utc
+from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING
 from engine.flows.facts import suspended
 from engine.flows.home import Home
@@ -86,7 +85,7 @@ def withdrawn(home: Home, run: ScoreRun) -> set[str]:
                 RecordFlag.value == "y",
             )
         ).all()
-    since = [record for record, set_at in rows if _utc(set_at) >= _utc(run.published_at)]
+    since = [record for record, set_at in rows if as_utc(set_at) >= as_utc(run.published_at)]
     if not since:
         return set()
     record = home.domain("record")
@@ -95,10 +94,6 @@ def withdrawn(home: Home, run: ScoreRun) -> set[str]:
     people = {members[sealed] for sealed in home.domain("linkage").seal(ids) if sealed in members}
     casework = home.domain("casework")
     return {casework.text(sealed) for sealed in casework.seal(sorted(people))}
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def latest_run(home: Home) -> ScoreRun | None:
@@ -125,7 +120,7 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
     actor = Actor(user or "operator", "host", "operator", auth)
     if user is not None:
         account = open_account(home, user, auth)
-        actor = Actor(user, account.agency, account.role, auth)
+        actor = actor_of(account, auth)
     with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
         if user is not None:
             in_full(home, account, "engine.lists", "review_list", list_state(home))
@@ -184,7 +179,7 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
     Audited as ``alteration``. No score leads to an action without this record.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
         in_full(home, account, "engine.lists", "review_list", list_state(home))
         if outcome not in OUTCOMES:

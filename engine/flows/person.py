@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from sqlmodel import Session, select
 
 from engine.domain.errors import PolicyRefused, VaultError
-from engine.domain.ids import Actor, from_day_number
+from engine.domain.ids import from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
-from engine.flows.accounts import open_account
+from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING, sources_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
@@ -36,7 +36,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
     Audited as ``consultation`` of ``engine.scores``.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     details: dict[str, Any] = {"source": "engine.scores", "purpose": account.purpose}
     with Flow(home, "look", "consultation", actor, details) as flow:
         person_id = _parse(home, person)

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
-from engine.flows.accounts import open_account
+from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home, check_kinds
 from engine.flows.intent import Flow
 from engine.flows.policy_review import Review, review_draft
@@ -47,7 +47,7 @@ def propose(home: Home, user: str, *, auth: str) -> dict[str, Any]:
     Audited as ``policy_publish``, also when the draft does not load; what is active stays active.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     details: dict[str, Any] = {"rules": ["propose"]}
     with Flow(home, "propose_policy", "policy_publish", actor, details) as flow:
         _may_govern(home, account.role)
@@ -143,7 +143,7 @@ def answer(
     Audited as ``approve``.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     details: dict[str, Any] = {"rules": [word if word in ANSWERS else "unknown"]}
     with Flow(home, "answer_policy", "approve", actor, details) as flow:
 
@@ -282,7 +282,7 @@ def governor(home: Home, user: str, auth: str) -> Actor:
     """
     account = open_account(home, user, auth)
     _may_govern(home, account.role)
-    return Actor(user, account.agency, account.role, auth)
+    return actor_of(account, auth)
 
 
 def _told(home: Home, change: PolicyChange) -> dict[str, Any]:

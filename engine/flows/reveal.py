@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,9 +12,9 @@ from sqlmodel import Session, select
 
 from audit.event import commitment
 from engine.domain.errors import PolicyRefused, VaultError
-from engine.domain.ids import Actor
+from engine.domain.ids import as_utc
 from engine.flows.access import working_day_after
-from engine.flows.accounts import open_account
+from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import (
     MIN_REASON,
     NOTHING,
@@ -76,7 +76,7 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
     if person_id is not None:
         audit = home.domain("audit")
         details["subject"] = audit.text(audit.seal([person_id])[0])
-    actor = Actor(ask.user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     event = "reidentify" if kind == "identify" else "consultation"
     if ask.purpose == home.pack.vocabulary.break_glass_purpose:
         event = "break_glass"
@@ -113,10 +113,10 @@ def show_again(home: Home, reveal_id: str, user: str, *, auth: str) -> dict[str,
     Audited as ``consultation``.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     with Session(reading(home.casework)) as session:
         grant = session.get(Reveal, reveal_id)
-    if grant is None or grant.user != user or _aware(grant.expires_at) <= home.clock():
+    if grant is None or grant.user != user or as_utc(grant.expires_at) <= home.clock():
         record_denial(home, actor, "FG-REV-06")
         error = PolicyRefused(
             "FG-REV-06",
@@ -312,7 +312,7 @@ def _outcome(
         "rows": shown.records,
         "obligations": decided.obligations,
         "policy_hash": grant.policy_version,
-        "expires": _aware(grant.expires_at).isoformat(timespec="seconds"),
+        "expires": as_utc(grant.expires_at).isoformat(timespec="seconds"),
     }
 
 
@@ -329,8 +329,8 @@ def _answer(person: str, grant: Reveal, decided: Decided, shown: Disclosure) -> 
         "user": grant.user,
         "role": grant.role,
         "purpose": grant.purpose,
-        "opened_at": _aware(grant.opened_at).isoformat(timespec="seconds"),
-        "expires_at": _aware(grant.expires_at).isoformat(timespec="seconds"),
+        "opened_at": as_utc(grant.opened_at).isoformat(timespec="seconds"),
+        "expires_at": as_utc(grant.expires_at).isoformat(timespec="seconds"),
         "identity": shown.identity,
         "facts": shown.facts,
         "known_to": shown.known_to,
@@ -341,8 +341,3 @@ def _answer(person: str, grant: Reveal, decided: Decided, shown: Disclosure) -> 
         "policy_version": grant.policy_version,
         "note": NOTHING,
     }
-
-
-def _aware(moment: datetime) -> datetime:
-    """SQLite gives times back without their zone; all of ours are UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

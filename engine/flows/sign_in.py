@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 from sqlmodel import Session
 
 from engine.domain.errors import PolicyRefused
-from engine.domain.ids import Actor
+from engine.domain.ids import Actor, as_utc
+from engine.flows.accounts import actor_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.store.session import reading
@@ -31,6 +32,11 @@ class SignedIn:
     def user(self) -> str:
         """Name of the account."""
         return self.account.user
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, as an event carries it."""
+        return actor_of(self.account, self.auth)
 
 
 def sign_in(home: Home, user: str) -> str:
@@ -62,7 +68,7 @@ def sign_in(home: Home, user: str) -> str:
         def publish(session: Session) -> None:
             session.add(
                 WebSession(
-                    token_hash=_hash(cookie),
+                    token_hash=token_hash(cookie),
                     user=user,
                     csrf=form_token,
                     opened_at=now,
@@ -80,12 +86,10 @@ def sign_out(home: Home, cookie: str) -> None:
     current = signed_in(home, cookie)
     if current is None:
         return
-    account = current.account
-    actor = Actor(account.user, account.agency, account.role, current.auth)
-    with Flow(home, "sign_in", "login", actor, {"rules": ["sign_out"]}) as flow:
+    with Flow(home, "sign_in", "login", current.actor, {"rules": ["sign_out"]}) as flow:
 
         def publish(session: Session) -> None:
-            found = session.get(WebSession, _hash(cookie))
+            found = session.get(WebSession, token_hash(cookie))
             if found is not None:
                 session.delete(found)
 
@@ -98,8 +102,8 @@ def signed_in(home: Home, cookie: str | None) -> SignedIn | None:
     if not cookie:
         return None
     with Session(reading(home.casework), expire_on_commit=False) as session:
-        found = session.get(WebSession, _hash(cookie))
-        if found is None or found.expires_at.replace(tzinfo=UTC) <= home.clock():
+        found = session.get(WebSession, token_hash(cookie))
+        if found is None or as_utc(found.expires_at) <= home.clock():
             return None
         account = session.get(Account, found.user)
         if account is None or not account.active:
@@ -117,5 +121,6 @@ def check_form(current: SignedIn, token: str) -> None:
         raise PolicyRefused("FG-AUT-03", "the form has expired", "Open the page again and resend.")
 
 
-def _hash(cookie: str) -> str:
-    return hashlib.sha256(cookie.encode()).hexdigest()
+def token_hash(token: str) -> str:
+    """Return what is kept of a random token: its SHA-256, so that a copy of the database opens nothing."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -8,8 +8,7 @@ from audit.canonical import parse
 from audit.log import read_events
 from audit.verify import Report, verify
 from engine.domain.errors import PolicyRefused
-from engine.domain.ids import Actor
-from engine.flows.accounts import open_account
+from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 
@@ -40,7 +39,7 @@ def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> li
     Audited as ``audit_read``.
     """
     account = open_account(home, user, auth)
-    actor = Actor(user, account.agency, account.role, auth)
+    actor = actor_of(account, auth)
     with Flow(
         home,
         "read_trail",

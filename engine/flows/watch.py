@@ -69,8 +69,6 @@ class Watcher:
         answer: dict[str, Any]
         try:
             answer = submit(self._home, path, agency=self._agency, source=source, actor=self._actor)
-        except FieldgateError as error:
-            answer = _told(error, source)
         except Exception as error:
             known = told(error)
             if known is None:

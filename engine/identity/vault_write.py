@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Engine, delete, select
@@ -80,6 +80,29 @@ def _known(connection: Connection, tokens: Sequence[bytes]) -> dict[bytes, bytes
     return known
 
 
+class _Sealer:
+    """Seals bodies: AES-256-GCM under a fresh key of its own, which is wrapped under the keyring.
+
+    Nonces are random (audit_crypto.md 7.7, pitfall 6).
+    """
+
+    def __init__(self, ring: Keyring, randomness: Randomness) -> None:
+        self._version, self._randomness = ring.current, randomness
+        self._wrapper = AESGCM(ring.derive("wrap", 32))
+
+    def sealed(self, name: bytes, body: Mapping[str, str | None]) -> dict[str, object]:
+        """Return the columns of a sealed body, bound to the name of its row."""
+        fresh = self._randomness(32 + 12 + 12)
+        key, key_nonce, body_nonce = fresh[:32], fresh[32:44], fresh[44:]
+        associated = bound(name, self._version)
+        text = json.dumps(body).encode()
+        return {
+            "kek_version": self._version,
+            "wrapped_key": key_nonce + self._wrapper.encrypt(key_nonce, key, associated),
+            "body": body_nonce + AESGCM(key).encrypt(body_nonce, text, associated),
+        }
+
+
 def _sealed_rows(
     ring: Keyring,
     delivery: str,
@@ -87,12 +110,7 @@ def _sealed_rows(
     identities: dict[str, Sequence[str | None]],
     randomness: Randomness,
 ) -> list[dict[str, object]]:
-    """Seal bodies: AES-256-GCM under a fresh key of its own, which is wrapped under the keyring.
-
-    Nonces are random (audit_crypto.md 7.7, pitfall 6).
-    """
-    version = ring.current
-    wrapper = AESGCM(ring.derive("wrap", 32))
+    seal = _Sealer(ring, randomness)
     rows: list[dict[str, object]] = []
     for number, record in enumerate(records):
         parts = {
@@ -100,20 +118,7 @@ def _sealed_rows(
             for part, values in identities.items()
             if values[number] is not None
         }
-        fresh = randomness(32 + 12 + 12)
-        key, key_nonce, body_nonce = fresh[:32], fresh[32:44], fresh[44:]
-        associated = bound(record, version)
-        body = AESGCM(key).encrypt(body_nonce, json.dumps(parts).encode(), associated)
-        wrapped = wrapper.encrypt(key_nonce, key, associated)
-        rows.append(
-            {
-                "record_id": record,
-                "delivery": delivery,
-                "kek_version": version,
-                "wrapped_key": key_nonce + wrapped,
-                "body": body_nonce + body,
-            }
-        )
+        rows.append({"record_id": record, "delivery": delivery, **seal.sealed(record, parts)})
     return rows
 
 
@@ -136,27 +141,19 @@ def set_aside(
         randomness: Source of keys and nonces.
     """
     quarantine.create(engine, checkfirst=True)  # A home from before it was there.
-    version = ring.current
-    wrapper = AESGCM(ring.derive("wrap", 32))
-    made = []
-    for part, line, code, token, cells in rows:
-        fresh = randomness(32 + 12 + 12)
-        key, key_nonce, body_nonce = fresh[:32], fresh[32:44], fresh[44:]
-        associated = bound(f"{delivery}|{part}|{line}".encode(), version)
-        made.append(
-            {
-                "delivery": delivery,
-                "part": part,
-                "line": line,
-                "source": source,
-                "code": code,
-                "token": token,
-                "kek_version": version,
-                "wrapped_key": key_nonce + wrapper.encrypt(key_nonce, key, associated),
-                "body": body_nonce
-                + AESGCM(key).encrypt(body_nonce, json.dumps(cells).encode(), associated),
-            }
-        )
+    seal = _Sealer(ring, randomness)
+    made = [
+        {
+            "delivery": delivery,
+            "part": part,
+            "line": line,
+            "source": source,
+            "code": code,
+            "token": token,
+            **seal.sealed(f"{delivery}|{part}|{line}".encode(), cells),
+        }
+        for part, line, code, token, cells in rows
+    ]
     if made:
         with engine.begin() as connection:
             connection.execute(quarantine.insert(), made)

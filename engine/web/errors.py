@@ -97,9 +97,7 @@ def _record(request: Request, error: PolicyRefused) -> None:
     """Put a refusal of the gate or of a form into the trail."""
     home = get_home(request)
     user = signed_in(home, request.cookies.get(COOKIE))
-    actor = Actor("unknown", "", "", "none")
-    if user is not None:
-        actor = Actor(user.user, user.account.agency, user.account.role, user.auth)
+    actor = user.actor if user is not None else Actor("unknown", "", "", "none")
     record_denial(home, actor, error.code)
     error.audited = True
 

@@ -127,6 +127,7 @@ class _Reader:
         self._name = ""
         self._file: Spool | None = None
         self._text = b""
+        self._disposition: dict[bytes, bytes] = {}
 
     def callbacks(self) -> Any:
         """Return the parser's callbacks."""
@@ -141,8 +142,7 @@ class _Reader:
         }
 
     def _begin(self) -> None:
-        self._name, self._file, self._text = "", None, b""
-        self._disposition: dict[bytes, bytes] = {}
+        self._name, self._file, self._text, self._disposition = "", None, b"", {}
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
