@@ -17,9 +17,9 @@ from bench.measure import PEER, Claim
 from bench.people import TODAY, People
 from engine.domain.records import Prepared
 from engine.intake.contract import Contract, FieldContract, contract_of
-from engine.intake.prepare import Intake, prepare, used_fields
+from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
-from policies.admit import admit
+from engine.intake.terms import Intake, intake_for
 from policies.model import Pack
 from scoring.tables import load_tables, shipped
 
@@ -96,19 +96,12 @@ def _delivery(contract: Contract) -> bytes:
 
 
 def _intake(pack: Pack, contract: Contract, fields: tuple[str, ...]) -> Intake:
-    tables, host = load_tables(shipped()), pack.vocabulary.host
-    answer = admit(
-        pack, from_agency=contract.agency, host=host, source=SOURCE, fields=fields, as_of=TODAY
-    )
-    kinds = {kind.name: kind.id for kind in tables.kinds.values()}
-    return Intake(
-        pack, contract, answer, contract.agency, host, TODAY, kinds, tables.roles, lambda _: None
-    )
+    return intake_for(pack, contract, fields, load_tables(shipped()), TODAY)
 
 
 def _prepare(data: bytes, pack: Pack, contract: Contract) -> Prepared:
     opened = open_delivery(io.BytesIO(data), contract)
-    return prepare(opened, _intake(pack, contract, tuple(used_fields(contract, opened.present))))
+    return prepare(opened, _intake(pack, contract, opened.present))
 
 
 def _found(prepared: Prepared) -> Found:

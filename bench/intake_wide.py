@@ -23,10 +23,10 @@ import policies.load
 from bench.measure import PEER, Claim
 from engine.intake.contract import Contract, contract_of
 from engine.intake.package import Member
-from engine.intake.prepare import Intake, minimised, used_fields
+from engine.intake.prepare import minimised
 from engine.intake.read import open_delivery
 from engine.intake.tally import Tally
-from policies.admit import admit
+from engine.intake.terms import intake_for
 from policies.model import Pack
 from scoring.tables import load_tables, shipped
 
@@ -114,22 +114,10 @@ def read_ours(path: Path, pack: Pack, contract: Contract) -> Found:
     with path.open("rb") as stream:
         opened = open_delivery([Member("file", lambda: stream)], contract)
         tally = Tally()
-        intake = _intake(pack, contract, opened.present)
+        intake = intake_for(pack, contract, opened.present, load_tables(shipped()), TODAY)
         kept = sum(len(batch.lines) for batch in minimised(opened, intake, tally))
     assert kept == sum(counts["kept"] for counts in tally.tables.values())
     return {(one.code, one.column): one.count for one in tally.findings.groups()}
-
-
-def _intake(pack: Pack, contract: Contract, present: tuple[str, ...]) -> Intake:
-    tables, host = load_tables(shipped()), pack.vocabulary.host
-    answer = admit(
-        pack, from_agency=contract.agency, host=host, source=contract.source,
-        fields=used_fields(contract, present), as_of=TODAY,
-    )  # fmt: skip
-    kinds = {kind.name: kind.id for kind in tables.kinds.values()}
-    return Intake(
-        pack, contract, answer, contract.agency, host, TODAY, kinds, tables.roles, lambda _: None
-    )
 
 
 _CODES = {"name": "FG-ROW-14", "date": "FG-ROW-02", "code": "FG-ROW-06", "integer": "FG-ROW-12",
@@ -291,7 +279,8 @@ def _census(path: Path, pack: Pack, contract: Contract) -> int:
     with path.open("rb") as stream:
         opened = open_delivery([Member("file", lambda: stream)], contract)
         tally = Tally()
-        for _ in minimised(opened, _intake(pack, contract, opened.present), tally):
+        intake = intake_for(pack, contract, opened.present, load_tables(shipped()), TODAY)
+        for _ in minimised(opened, intake, tally):
             pass
     return sum(one.count for one in tally.findings.groups() if one.code == "FG-ROW-07")
 

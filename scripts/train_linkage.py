@@ -21,12 +21,12 @@ from engine.city.agencies import FILES, TRUTH_KEYS, write_city
 from engine.city.population import make_population
 from engine.identity.normalise import fold, name_parts, normalise
 from engine.intake.contract import contract_of
-from engine.intake.prepare import Intake, prepare, used_fields
+from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
+from engine.intake.terms import intake_for
 from engine.linkage import artefacts
 from engine.linkage.encode import Encoder
 from engine.linkage.train import train
-from policies import admit
 from scoring.tables import load_tables
 from scoring.tables import shipped as shipped_tables
 
@@ -38,40 +38,17 @@ def main() -> None:
     """Write, encode, count, choose, sign."""
     pack = policies.load.load_pack(gateways.load.shipped(), policies.load.shipped())
     tables = load_tables(shipped_tables())
-    kinds = {kind.name: kind.id for kind in tables.kinds.values()}
     encoder = Encoder(os.urandom(32), 1)
     folder = Path(tempfile.mkdtemp())
     city = write_city(folder, "town", SEED, TODAY)
     with (city.truth / TRUTH_KEYS).open(encoding="utf-8", newline="") as stream:
         truth = {(r["source"], r["local_key"]): int(r["person"]) for r in csv.DictReader(stream)}
     words, people = [], []
-    for source, (agency, _) in FILES.items():
+    for source in FILES:
         contract = contract_of(pack.sources[source])
         with city.file(source).open("rb") as stream:
             opened = open_delivery(stream, contract)
-            fields = used_fields(contract, opened.present)
-            answer = admit(
-                pack,
-                from_agency=agency,
-                host="council",
-                source=source,
-                fields=fields,
-                as_of=TODAY,
-            )
-            ready = prepare(
-                opened,
-                Intake(
-                    pack,
-                    contract,
-                    answer,
-                    agency,
-                    "council",
-                    TODAY,
-                    kinds,
-                    tables.roles,
-                    str,
-                ),
-            )
+            ready = prepare(opened, intake_for(pack, contract, opened.present, tables, TODAY))
         clean = normalise(
             ready.identities,  # type: ignore[arg-type]
             len(ready.local_keys),

@@ -11,10 +11,6 @@ import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
 
-IDENTITY_PARTS = (
-    *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
-    *("address", "postcode", "nhs_number", "upn", "phone", "email", "nino", "uprn"),
-)
 EVENT_COLUMNS = ("record", "kind", "role", "day", "recorded", "age_band", "row", "key", "rule")
 STATE_COLUMNS = ("record", "kind", "start", "end", "recorded", "row", "key", "rule")
 

@@ -11,9 +11,9 @@ import scoring.tables
 from engine.flows.incoming import opened_files
 from engine.intake.contract import Contract
 from engine.intake.package import members_of
-from engine.intake.prepare import Intake, prepare, used_fields
+from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
-from policies import admit
+from engine.intake.terms import intake_for
 from policies.model import Pack
 
 
@@ -34,28 +34,7 @@ def try_contract(
     tables = scoring.tables.load_tables(scoring.tables.shipped())
     with opened_files(list(files)) as handed:
         opened = open_delivery(members_of(handed), contract)
-        answer = admit(
-            pack,
-            from_agency=contract.agency,
-            host=pack.vocabulary.host,
-            source=contract.source,
-            fields=used_fields(contract, opened.present),
-            as_of=today,
-        )
-        prepared = prepare(
-            opened,
-            Intake(
-                pack=pack,
-                contract=contract,
-                admission=answer,
-                from_agency=contract.agency,
-                host=pack.vocabulary.host,
-                today=today,
-                kinds={kind.name: kind.id for kind in tables.kinds.values()},
-                roles=tables.roles,
-                arrow=lambda _: None,
-            ),
-        )
+        prepared = prepare(opened, intake_for(pack, contract, opened.present, tables, today))
     return {
         "layout": prepared.layout,
         "encoding": prepared.encoding,

@@ -35,12 +35,12 @@ from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
 from engine.intake.package import members_of
-from engine.intake.prepare import Intake, prepare, used_fields
+from engine.intake.prepare import prepare
 from engine.intake.read import Opened, open_delivery
+from engine.intake.terms import intake_for
 from engine.store.session import reading
 from engine.store.tables import Delivery, DeliveryDetail, StatedFlag
 from engine.telemetry import span
-from policies import admit
 
 
 def submit(
@@ -108,12 +108,13 @@ def _submit(
     with Flow(home, "submit", "collection", actor, named) as flow:
         contract = contract_for(home, agency, source)
         content_hash = content_of(files)
-        known = _known(home, agency, source, content_hash)
+        with Session(reading(home.casework)) as session:
+            known = _same(session, agency, source, content_hash)
         if known is not None:
             flow.finish({"source": source, "result_hash": content_hash, "rules": ["duplicate"]})
             return {**known, "duplicate": True}
         replaced = _replaced(home, agency, source, options.replaces)
-        prepared = _prepare(flow, files, contract, agency, options)
+        prepared = _prepare(flow, files, contract, options)
         if content_of(files) != content_hash:
             raise SubmissionError(
                 "FG-SUB-07",
@@ -152,7 +153,7 @@ def _try(
     with Flow(home, "submit_try", "consultation", actor, named) as flow:
         contract = contract_for(home, agency, source)
         content_hash = content_of(files)
-        prepared = _prepare(flow, files, contract, agency, options)
+        prepared = _prepare(flow, files, contract, options)
         receipt = make_receipt(
             flow, prepared, contract, content_hash, history=options.history, pauses=[]
         )
@@ -160,16 +161,16 @@ def _try(
         return {**receipt, "state": "dry run"}
 
 
-def _known(home: Home, agency: str, source: str, content_hash: str) -> dict[str, Any] | None:
-    with Session(reading(home.casework)) as session:
-        found = session.exec(
-            select(Delivery).where(
-                Delivery.agency == agency,
-                Delivery.source == source,
-                Delivery.content_hash == content_hash,
-            )
-        ).first()
-        return dict(found.receipt) if found else None
+def _same(session: Session, agency: str, source: str, content_hash: str) -> dict[str, Any] | None:
+    """Return the receipt, with its number, of the delivery that has the same bytes."""
+    found = session.exec(
+        select(Delivery).where(
+            Delivery.agency == agency,
+            Delivery.source == source,
+            Delivery.content_hash == content_hash,
+        )
+    ).first()
+    return {**found.receipt, "number": found.number} if found else None
 
 
 def _replaced(home: Home, agency: str, source: str, number: int | None) -> str | None:
@@ -195,11 +196,9 @@ def _prepare(
     flow: Flow,
     files: list[tuple[str, BinaryIO]],
     contract: Contract,
-    agency: str,
     options: Options,
 ) -> Prepared:
     home = flow.home
-    today = home.clock().date()
     flow.arrow("read")
     with span("submit.read", source=contract.source):
         watched: list[tuple[str, Any]] = [
@@ -208,31 +207,18 @@ def _prepare(
         ]
         opened: Opened = open_delivery(members_of(watched), contract)
     flow.arrow("admit")
-    answer = admit(
+    intake = intake_for(
         home.pack,
-        from_agency=agency,
-        host=home.pack.vocabulary.host,
-        source=contract.source,
-        fields=used_fields(contract, opened.present),
-        as_of=today,
+        contract,
+        opened.present,
+        home.tables,
+        home.clock().date(),
+        arrow=flow.arrow,
+        history=options.history,
+        key=home.randomness(32),
     )
     with span("submit.prepare", source=contract.source):
-        return prepare(
-            opened,
-            Intake(
-                pack=home.pack,
-                contract=contract,
-                admission=answer,
-                from_agency=agency,
-                host=home.pack.vocabulary.host,
-                today=today,
-                kinds={kind.name: kind.id for kind in home.tables.kinds.values()},
-                roles=home.tables.roles,
-                arrow=flow.arrow,
-                history=options.history,
-                key=home.randomness(32),
-            ),
-        )
+        return prepare(opened, intake)
 
 
 def _delivery(
@@ -278,15 +264,9 @@ def _publish(
     detail: DeliveryDetail,
     replaced: str | None,
 ) -> None:
-    same = session.exec(
-        select(Delivery).where(
-            Delivery.agency == delivery.agency,
-            Delivery.source == delivery.source,
-            Delivery.content_hash == delivery.content_hash,
-        )
-    ).first()
+    same = _same(session, delivery.agency, delivery.source, delivery.content_hash)
     if same is not None:
-        raise _AlreadyAccepted(dict(same.receipt))
+        raise _AlreadyAccepted(same)
     if replaced is not None:
         withdraw_row(session, replaced, flow)
     last = session.exec(select(func.max(Delivery.number))).one() or 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,30 +24,10 @@ from engine.intake.meaning import (
     words_of,
 )
 from engine.intake.parts import text_of
-from policies.admit import Admission
+from engine.intake.terms import Intake
 
 OPEN_END = 2**31 - 1
 _UNIT = "\x1f"
-
-
-class Setting(Protocol):
-    """What turning rows into events needs to know (a part of `engine.intake.prepare.Intake`)."""
-
-    @property
-    def today(self) -> date:
-        """Date of the delivery."""
-
-    @property
-    def kinds(self) -> Mapping[str, int]:
-        """Kind name to its number."""
-
-    @property
-    def roles(self) -> Mapping[str, int]:
-        """Role name to its number."""
-
-    @property
-    def history(self) -> bool:
-        """Whether the delivery is a back-load."""
 
 
 @dataclass
@@ -113,8 +92,9 @@ def _local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int)
 class Gathered:
     """Everything that has passed so far, still by line, so that a late check can close a row."""
 
-    def __init__(self, contract: Contract, admission: Admission, setting: Setting) -> None:
-        self.contract, self.admission, self.setting = contract, admission, setting
+    def __init__(self, intake: Intake) -> None:
+        self.intake = intake
+        self.contract, self.admission = contract, admission = intake.contract, intake.admission
         self.records: dict[str, int] = {}
         self.row_keys: dict[str, int] = {}
         self.spoken: list[tuple[str, Ints, Ints, Ints, Ints]] = []
@@ -214,8 +194,8 @@ class Gathered:
         self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
     ) -> int:
         spec, count, columns = rule.spec, len(kept.lines), kept.columns
-        kind = words_of(spec["kind"], columns, count, self.setting.kinds)
-        role = words_of(spec["role"], columns, count, self.setting.roles)
+        kind = words_of(spec["kind"], columns, count, self.intake.kinds)
+        role = words_of(spec["role"], columns, count, self.intake.roles)
         day = days_of(columns.get(spec["day"]), count)
         holds = holds & (kind >= 0) & (role >= 0) & (day != NO_DAY)
         born = next(
@@ -241,7 +221,7 @@ class Gathered:
         self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
     ) -> int:
         spec, count, columns = rule.spec, len(kept.lines), kept.columns
-        kind = words_of(spec["kind"], columns, count, self.setting.kinds)
+        kind = words_of(spec["kind"], columns, count, self.intake.kinds)
         start = days_of(columns.get(spec["from"]), count)
         end = days_of(columns.get(spec.get("to", "")), count)
         place = texts(columns.get(spec.get("place", "")), count)
@@ -263,8 +243,8 @@ class Gathered:
     def _recorded(self, name: str | None, columns: Mapping[str, pa.Array], day: Ints) -> Ints:
         """When it was recorded: as stated; else today, or in a back-load the day itself."""
         stated = days_of(columns.get(name or ""), len(day))
-        today = np.full(len(day), day_number(self.setting.today), np.int64)
-        unstated = np.minimum(day, today) if self.setting.history else today
+        today = np.full(len(day), day_number(self.intake.today), np.int64)
+        unstated = np.minimum(day, today) if self.intake.history else today
         return np.where(stated == NO_DAY, unstated, stated)
 
     def _flag(self, rule: Yield, kept: Kept, numbers: Ints, holds: npt.NDArray[np.bool_]) -> int:

@@ -6,8 +6,7 @@ event keeps of a row is its kind, role, dates and a keyed group, and the cells t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import date
 
 import numpy as np
@@ -29,38 +28,12 @@ from engine.intake.grade import Grades
 from engine.intake.parts import Batch, Part, text_of
 from engine.intake.read import Opened
 from engine.intake.tally import Tally
-from policies.admit import Admission, row_findings
-from policies.model import Pack
+from engine.intake.terms import Intake
+from policies.admit import row_findings
 
 Mask = npt.NDArray[np.bool_]
 QUARANTINE = 20_000
 """Rows of a delivery that are set aside with their permitted cells; more are counted only."""
-
-
-@dataclass(frozen=True)
-class Intake:
-    """Everything a delivery is prepared with.
-
-    Attributes:
-        kinds: Kind name to its number (scoring tables).
-        roles: Role name to its number.
-        today: Date of the delivery; also the recorded date where the contract names none.
-        arrow: Called with the name of each arrow as it is passed, for spans and fault points.
-        history: Whether this is a back-load: what it tells is recorded as on its own day.
-        key: A random key of this delivery, for hashes of repaired values.
-    """
-
-    pack: Pack
-    contract: Contract
-    admission: Admission
-    from_agency: str
-    host: str
-    today: date
-    kinds: Mapping[str, int]
-    roles: Mapping[str, int]
-    arrow: Callable[[str], None]
-    history: bool = False
-    key: bytes = field(default=b"", repr=False)
 
 
 def require_open(intake: Intake) -> None:
@@ -98,7 +71,7 @@ def prepare(opened: Opened, intake: Intake) -> Prepared:
     """
     require_open(intake)
     tally = Tally(grades=Grades(intake.key))
-    keeper = Gathered(intake.contract, intake.admission, intake)
+    keeper = Gathered(intake)
     for kept in minimised(opened, intake, tally):
         keeper.add(kept)
     late = _late(tally, intake.contract)
@@ -283,7 +256,7 @@ def _open_cells(
                     intake.admission,
                     name,
                     {"age_years": age},
-                    host=intake.host,
+                    host=intake.pack.vocabulary.host,
                     as_of=intake.today,
                 )
             )
@@ -385,15 +358,3 @@ def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
             for group in prepared.findings
         ],
     )
-
-
-def used_fields(contract: Contract, present: Sequence[str]) -> list[str]:
-    """Return the fields of a delivery in contract order: those in the file, and what is read from them."""
-    there = set(present)
-    return [
-        spec.name
-        for spec in contract.fields.values()
-        if spec.name in there
-        or (spec.type == "derived" and spec.name == contract.key)
-        or (spec.derive is not None and spec.derive.source in there)
-    ]

@@ -13,7 +13,6 @@ import sys
 import zipfile
 from collections.abc import Callable
 from datetime import date
-from typing import Any
 
 TODAY = date(2026, 11, 25)
 PERSONS = b"PersonID,NHSNumber,Forename,BirthDate,Postcode,Address,RecordedOn\n"
@@ -77,37 +76,28 @@ def target() -> Callable[[bytes], None]:
     from engine.domain.errors import FieldgateError
     from engine.intake.contract import contract_of
     from engine.intake.package import members_of
-    from engine.intake.prepare import Intake, prepare, used_fields
+    from engine.intake.prepare import prepare
     from engine.intake.read import open_delivery
-    from policies import admit
+    from engine.intake.terms import Intake, intake_for
     from scoring.tables import load_tables, shipped
 
     pack = policies.load.load_pack(gateways.load.shipped(), policies.load.shipped())
     tables = load_tables(shipped())
-    kinds = {kind.name: kind.id for kind in tables.kinds.values()}
     contracts = {source: contract_of(pack.sources[source]) for source, _ in FORMS}
-    answers: dict[tuple[str, tuple[str, ...]], Any] = {}
+    known: dict[tuple[str, tuple[str, ...]], Intake] = {}
 
-    def admitted(source: str, fields: tuple[str, ...]) -> Any:
+    def intake(source: str, present: tuple[str, ...]) -> Intake:
         # What a source may send is the same every time; asking is slow, reading is what is tried.
-        if (source, fields) not in answers:
-            answers[source, fields] = admit(
-                pack, from_agency=contracts[source].agency, host="council", source=source,
-                fields=list(fields), as_of=TODAY,
-            )  # fmt: skip
-        return answers[source, fields]
+        if (source, present) not in known:
+            known[source, present] = intake_for(pack, contracts[source], present, tables, TODAY)
+        return known[source, present]
 
     def feed(data: bytes) -> None:
         source, form = FORMS[(data[:1] or b"\0")[0] % len(FORMS)]
         contract = contracts[source]
         try:
             opened = open_delivery(members_of([("upload", io.BytesIO(form(data[1:])))]), contract)
-            answer = admitted(source, tuple(used_fields(contract, opened.present)))
-            found = prepare(
-                opened,
-                Intake(pack, contract, answer, contract.agency, "council", TODAY, kinds,
-                       tables.roles, str),
-            )  # fmt: skip
+            found = prepare(opened, intake(source, tuple(opened.present)))
         except FieldgateError as error:
             if not error.next_step:
                 raise AssertionError("an error of ours says no next step") from error

@@ -15,9 +15,9 @@ import policies.load
 from engine.domain.errors import FieldgateError
 from engine.domain.records import Prepared
 from engine.intake.contract import contract_of
-from engine.intake.prepare import Intake, prepare, used_fields
+from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
-from policies import admit
+from engine.intake.terms import intake_for
 from scoring.tables import load_tables, shipped
 from tests.builders.partnership import PERSON_COLUMNS, person_row
 
@@ -30,13 +30,7 @@ def _run(source: str, data: bytes):
     spec = PACK.sources[source]
     contract = contract_of(spec)
     opened = open_delivery(io.BytesIO(data), contract)
-    answer = admit(PACK, from_agency=spec.agency, host="council", source=source,
-                   fields=used_fields(contract, opened.present), as_of=TODAY)  # fmt: skip
-    kinds = {kind.name: kind.id for kind in TABLES.kinds.values()}
-    return prepare(
-        opened,
-        Intake(PACK, contract, answer, spec.agency, "council", TODAY, kinds, TABLES.roles, str),
-    )
+    return prepare(opened, intake_for(PACK, contract, opened.present, TABLES, TODAY))
 
 
 @pytest.mark.finding("B04")

@@ -38,13 +38,13 @@ from engine.intake.derive import derived, example_problems
 from engine.intake.lines import Block, blocks
 from engine.intake.package import Member, members_of
 from engine.intake.parts import Columns, text_of
-from engine.intake.prepare import Intake, minimised, prepare, used_fields
+from engine.intake.prepare import minimised, prepare
 from engine.intake.read import open_delivery
 from engine.intake.read_csv import _batches, _careful, _Shape
 from engine.intake.spool import Spool
 from engine.intake.tally import Tally
+from engine.intake.terms import Intake, intake_for
 from engine.warehouse.live import NO_DAY, Live, Sent, live_of
-from policies import admit
 from policies.model import Pack
 from scoring.tables import load_tables, shipped
 
@@ -349,14 +349,7 @@ def test_a_letter_that_is_new_is_one_in_both_ways(letter: str) -> None:
 
 
 def _intake(contract: Contract, present: tuple[str, ...]) -> Intake:
-    answer = admit(
-        PACK, from_agency=contract.agency, host="council", source=contract.source,
-        fields=used_fields(contract, present), as_of=TODAY,
-    )  # fmt: skip
-    kinds = {kind.name: kind.id for kind in TABLES.kinds.values()}
-    return Intake(
-        PACK, contract, answer, contract.agency, "council", TODAY, kinds, TABLES.roles, str
-    )
+    return intake_for(PACK, contract, present, TABLES, TODAY)
 
 
 SHEET = (

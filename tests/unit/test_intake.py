@@ -14,9 +14,9 @@ from engine.domain.errors import ContractError, RowsRefused, SubmissionError
 from engine.domain.records import Prepared
 from engine.intake.check import CAUSES, check_cell, severity_of
 from engine.intake.contract import Contract, FieldContract, contract_of
-from engine.intake.prepare import Intake, prepare, used_fields
+from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
-from policies import admit
+from engine.intake.terms import intake_for
 from policies.model import Pack
 from scoring.tables import load_tables, shipped
 from tests.builders.partnership import PERSON_COLUMNS, person_row
@@ -34,15 +34,7 @@ def _prepare(pack: Pack, source: str, data: bytes) -> Prepared:
     spec = pack.sources[source]
     contract = contract_of(spec)
     opened = open_delivery(io.BytesIO(data), contract)
-    answer = admit(
-        pack, from_agency=spec.agency, host="council", source=source,
-        fields=used_fields(contract, opened.present), as_of=TODAY,
-    )  # fmt: skip
-    kinds = {kind.name: kind.id for kind in TABLES.kinds.values()}
-    return prepare(
-        opened,
-        Intake(pack, contract, answer, spec.agency, "council", TODAY, kinds, TABLES.roles, str),
-    )
+    return prepare(opened, intake_for(pack, contract, opened.present, TABLES, TODAY))
 
 
 def _csv(*rows: list[str], header: tuple[str, ...] = PERSON_COLUMNS, delimiter: str = ",",

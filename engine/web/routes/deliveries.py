@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.domain.errors import ConfigError, FieldgateError, PolicyRefused, told
+from engine.domain.errors import FieldgateError, PolicyRefused, SubmissionError, told
 from engine.domain.export import csv_text
 from engine.domain.ids import Actor
 from engine.flows.clients import ROLE, client_of, make_token
@@ -46,10 +46,6 @@ class TokenRequest(BaseModel):
     client_secret: str = Field(max_length=128)
 
 
-def _actor(user: SignedIn) -> Actor:
-    return Actor(user.user, user.account.agency, user.account.role, user.auth)
-
-
 def _seen_by(user: SignedIn) -> str:
     """An agency's own people see its deliveries; governance sees those of all."""
     return user.account.agency if user.account.role == ROLE else EVERYBODYS
@@ -67,7 +63,7 @@ def _own_sources(home: Home, agency: str) -> list[dict[str, str]]:
 def listed(request: Request, user: Reader) -> Response:
     """Show deliveries, the lights of the sources, and the trend of findings."""
     home, agency = get_home(request), _seen_by(user)
-    actor = _actor(user)
+    actor = user.actor
     lights = [one for one in source_lights(home) if agency in (EVERYBODYS, one["agency"])]
     return render(
         request,
@@ -127,7 +123,7 @@ async def upload(request: Request, user: Sender) -> Response:
             )  # fmt: skip
         try:
             receipt = await run_in_threadpool(
-                _take, home, sent.files, chosen, _actor(user), sent.fields
+                _take, home, sent.files, chosen, user.actor, sent.fields
             )
         except Exception as error:
             known = told(error)
@@ -143,12 +139,7 @@ def _take(
     home: Home, files: list[Any], source: str, actor: Actor, fields: dict[str, str]
 ) -> dict[str, Any]:
     options = Options(dry_run=fields.get("try") == "yes", history=fields.get("history") == "yes")
-    receipt = submit(home, files, agency=actor.agency, source=source, actor=actor, options=options)
-    if "number" not in receipt and receipt["state"] != "dry run":
-        known = [one for one in deliveries(home, actor, actor.agency)
-                 if one["delivery"] == receipt["delivery"]]  # fmt: skip
-        receipt["number"] = known[0]["number"] if known else 0
-    return receipt
+    return submit(home, files, agency=actor.agency, source=source, actor=actor, options=options)
 
 
 def _not_taken(request: Request, user: SignedIn, error: FieldgateError, chosen: str) -> Response:
@@ -161,7 +152,7 @@ def _not_taken(request: Request, user: SignedIn, error: FieldgateError, chosen: 
 def shown(request: Request, number: int, user: Reader) -> Response:
     """Show a receipt; rows are shown when asked for."""
     home = get_home(request)
-    receipt = receipt_of(home, _actor(user), number, _seen_by(user), with_keys=True)
+    receipt = receipt_of(home, user.actor, number, _seen_by(user), with_keys=True)
     releases = receipt["state"] == "paused" and user.account.role in home.pack.routes.get(
         "release", frozenset()
     )
@@ -171,7 +162,7 @@ def shown(request: Request, number: int, user: Reader) -> Response:
 @router.get("/deliveries/{number}/findings.csv")
 def findings_csv(request: Request, number: int, user: Reader) -> Response:
     """Give the findings as CSV, a line each, with the agency's own keys to that agency only."""
-    receipt = receipt_of(get_home(request), _actor(user), number, _seen_by(user), with_keys=True)
+    receipt = receipt_of(get_home(request), user.actor, number, _seen_by(user), with_keys=True)
     return Response(
         csv_text(finding_rows(receipt)),
         media_type="text/csv; charset=utf-8",
@@ -190,8 +181,10 @@ def released(
     """Let a paused delivery count, or refuse it."""
     check_form(user, csrf)
     if word not in ("accept", "refuse"):
-        raise ConfigError("FG-SUB-22", "nobody said what becomes of it", "Choose one of the two.")
-    release(get_home(request), number, _actor(user), accept=word == "accept")
+        raise SubmissionError(
+            "FG-SUB-27", "nobody said what becomes of it", "Choose one of the two."
+        )
+    release(get_home(request), number, user.actor, accept=word == "accept")
     return RedirectResponse(f"/deliveries/{number}", status_code=303)
 
 
