@@ -62,6 +62,12 @@ TYPES = [
     *("nino", "uprn", "decimal", "time"),
 ]
 
+PARTS = (
+    *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
+    *("address", "postcode", "nhs_number", "upn", "phone", "email", "nino", "uprn"),
+)
+"""What a field may say of who somebody is."""
+
 _TRANSFORMS = _closed([], dict.fromkeys(("exists", "token", "banded"), _WORD))
 
 _FIELD = _closed(
@@ -71,19 +77,7 @@ _FIELD = _closed(
         "label": _WORD,
         "category": _WORD,
         "lane": {"enum": ["identity", "content"]},
-        "part": {
-            "enum": [
-                *(
-                    "local_id",
-                    "given_name",
-                    "surname",
-                    "preferred_name",
-                    "birth_date",
-                    "sex",
-                ),
-                *("address", "postcode", "nhs_number", "upn", "phone", "email"),
-            ]
-        },
+        "part": {"enum": list(PARTS)},
         "type": {"enum": TYPES},
         "columns": _WORDS,
         "required": _YES_NO,

@@ -37,6 +37,8 @@ PARTS = {
     "postcode": "Postcode",
     "nhs_number": "NHS number",
     "upn": "Unique pupil number",
+    "nino": "National Insurance number",
+    "uprn": "Unique property reference",
     "local_id": "Own reference",
     "phone": "Telephone",
     "email": "E-mail",

@@ -18,10 +18,13 @@ from typer.testing import CliRunner
 from engine.cli.main import app as cli
 from engine.domain.export import csv_text, safe_cell
 from engine.flows.clients import add_client, clients, close_client
+from engine.flows.disclose import PARTS as SHOWN_PARTS
 from engine.flows.home import Home
 from engine.flows.setup import add_account
 from engine.intake.spool import Spool
 from engine.web.app import create_app
+from gateways.load import Reader
+from policies.schemas import PARTS, SOURCE
 from tests.builders.deliveries import send, visit, visits_home
 from tests.builders.partnership import OPERATOR, Clock, person_row, persons_file
 
@@ -191,6 +194,9 @@ def test_a_paused_delivery_is_released_on_the_page_by_governance_alone(tmp_path:
         assert "Let it count" not in page.get("/deliveries/1").text
         csrf = _sign_in(page, "one")
         assert "Let it count" in page.get("/deliveries/1").text
+        nothing = page.post("/deliveries/1/release", data={"csrf": csrf})
+        assert (nothing.status_code, "FG-SUB-27" in nothing.text) == (422, True)
+        assert home.published() == {}
         answer = page.post("/deliveries/1/release", data={"csrf": csrf, "word": "accept"})
         assert "accepted" in answer.text
     assert len(home.published()) == 1
@@ -247,6 +253,25 @@ def test_a_contract_is_drafted_closed_shown_and_tried(home: Home, tmp_path: Path
     tried = run.invoke(cli, ["contract", "test", "council.persons", str(sample), *where])
     assert json.loads(tried.stdout)["sample"]["rows"]["kept"] == 30
     assert home.published() == {}
+
+
+def test_a_draft_has_the_shape_of_a_contract_whatever_names_its_people(tmp_path: Path) -> None:
+    sample, out = tmp_path / "s.csv", tmp_path / "draft.yaml"
+    header = (
+        "Person ID,NHS number,UPN,NINO,UPRN,Postcode,DOB,Forename,Surname,Address,Sex,E-mail,Phone"
+    )
+    sample.write_text(header + "\n" + ",".join(["x"] * 13) + "\n", encoding="utf-8")
+    words = ["contract", "draft", str(sample), "--source", "council.new", "--agency", "council"]
+    made = CliRunner().invoke(cli, [*words, "--out", str(out)])
+    assert made.exit_code == 0, made.output
+    reader = Reader()
+    document = reader.read(out, SOURCE)
+    assert reader.findings == []
+    assert document is not None
+    parts = {one.get("part") for one in document.value["fields"].values()} - {None}
+    assert parts >= {"nino", "uprn", "nhs_number", "local_id"}
+    # Whatever a contract may name can also be told to somebody who may see it.
+    assert set(SHOWN_PARTS) == set(PARTS)
 
 
 def test_data_that_names_no_person_gets_no_contract(tmp_path: Path) -> None:
