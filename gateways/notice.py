@@ -1,10 +1,12 @@
-"""Which agreements, reviews and assessments run out soon, with 60, 30 and 7 days' notice."""
+"""What the register says on a day, row by row, and what of it runs out soon or nobody has settled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+from gateways.catalogue import CONDITIONS
 from gateways.model import PERMITTING, Register
 
 NOTICES = (60, 30, 7)
@@ -85,3 +87,61 @@ def gaps(register: Register, as_of: date) -> list[dict[str, str]]:
         if record.kind in PERMITTING and record.enabled and name not in relied:
             gap(name, "no agreement", "in the register, relied on by nobody")
     return rows
+
+
+def gateway_rows(register: Register, as_of: date) -> list[dict[str, Any]]:
+    """Return every record: what kind of law it is, whether it is in force, and what was verified."""
+    return [
+        {
+            "id": one.id,
+            "cite": one.cite,
+            "kind": one.kind.value,
+            "in_force": one.in_force(as_of),
+            "enabled": one.enabled,
+            "from": sorted(one.parties_from),
+            "to": sorted(one.parties_to),
+            "purposes": sorted(one.purposes),
+            "allow": sorted(one.allow),
+            "deny": sorted(one.deny),
+            "conditions": [
+                {
+                    "id": name,
+                    "when": CONDITIONS[name].when.value,
+                    "basis": CONDITIONS[name].basis,
+                    "if_not_met": CONDITIONS[name].sentence,
+                }
+                for name in one.conditions
+            ],
+            "overrides_confidence": one.overrides_confidence,
+            "reviewed_on": one.reviewed_on.isoformat(),
+            "verified": one.verified,
+            "unverified": list(one.unverified),
+            "text_vintage": one.text_vintage,
+            "note": one.note,
+        }
+        for _, one in sorted(register.gateways.items())
+    ]
+
+
+def agreement_rows(register: Register, as_of: date) -> list[dict[str, Any]]:
+    """Return the agreements and whether each carries data on a day."""
+    return [
+        {
+            "id": one.id,
+            "title": one.title,
+            "carries_data": one.in_force(as_of) and one.id not in register.suspended,
+            "suspended": one.id in register.suspended,
+            "parties": sorted(one.parties),
+            "sources": sorted(one.sources),
+            "gateways": sorted(one.gateways),
+            "purposes": sorted(one.purposes),
+            "start": one.start.isoformat(),
+            "end": one.end.isoformat(),
+            "review": one.review.isoformat(),
+            "dpia": one.dpia,
+            "dpia_expires": one.dpia_expires.isoformat(),
+            "text_sha256": one.text_sha256,
+            "signatories": list(one.signatories),
+        }
+        for _, one in sorted(register.agreements.items())
+    ]

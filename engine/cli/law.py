@@ -25,39 +25,10 @@ def gateway_list(
 ) -> None:
     """List every record: what kind of law it is, whether it is in force, and what was verified."""
     with told(as_json):
-        from gateways.catalogue import CONDITIONS
+        from gateways.notice import gateway_rows
 
         found, today = pack_of(home, pack, draft=draft), day(as_of)
-        rows: list[dict[str, Any]] = [
-            {
-                "id": one.id,
-                "cite": one.cite,
-                "kind": one.kind.value,
-                "in_force": one.in_force(today),
-                "enabled": one.enabled,
-                "from": sorted(one.parties_from),
-                "to": sorted(one.parties_to),
-                "purposes": sorted(one.purposes),
-                "allow": sorted(one.allow),
-                "deny": sorted(one.deny),
-                "conditions": [
-                    {
-                        "id": name,
-                        "when": CONDITIONS[name].when.value,
-                        "basis": CONDITIONS[name].basis,
-                        "if_not_met": CONDITIONS[name].sentence,
-                    }
-                    for name in one.conditions
-                ],
-                "overrides_confidence": one.overrides_confidence,
-                "reviewed_on": one.reviewed_on.isoformat(),
-                "verified": one.verified,
-                "unverified": list(one.unverified),
-                "text_vintage": one.text_vintage,
-                "note": one.note,
-            }
-            for _, one in sorted(found.register.gateways.items())
-        ]
+        rows = gateway_rows(found.register, today)
         emit(
             rows,
             as_json,
@@ -130,28 +101,10 @@ def agreement_list(
 ) -> None:
     """List the agreements and whether each carries data on a day."""
     with told(as_json):
+        from gateways.notice import agreement_rows
+
         found, today = pack_of(home, pack, draft=draft), day(as_of)
-        register = found.register
-        rows: list[dict[str, Any]] = [
-            {
-                "id": one.id,
-                "title": one.title,
-                "carries_data": one.in_force(today) and one.id not in register.suspended,
-                "suspended": one.id in register.suspended,
-                "parties": sorted(one.parties),
-                "sources": sorted(one.sources),
-                "gateways": sorted(one.gateways),
-                "purposes": sorted(one.purposes),
-                "start": one.start.isoformat(),
-                "end": one.end.isoformat(),
-                "review": one.review.isoformat(),
-                "dpia": one.dpia,
-                "dpia_expires": one.dpia_expires.isoformat(),
-                "text_sha256": one.text_sha256,
-                "signatories": list(one.signatories),
-            }
-            for _, one in sorted(register.agreements.items())
-        ]
+        rows = agreement_rows(found.register, today)
         emit(
             rows,
             as_json,

@@ -25,16 +25,9 @@ def check_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
         opened = open_home(home)
         review = check_draft(opened, operator(opened))
-        result = {
-            "version": review.pack.version,
-            "tests_passed": review.cases,
-            "waived": [one.as_dict() for one in review.waived],
-            "changes": [one.as_dict() for one in review.changes],
-            "simulation": review.simulation,
-        }
         opened.close()
         emit(
-            result,
+            review.as_dict(),
             as_json,
             lambda: "\n".join(
                 [f"Draft {review.pack.version[:12]}: {review.cases} tests pass, {len(review.waived)} warnings "

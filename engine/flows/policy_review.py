@@ -42,6 +42,16 @@ class Review:
     cases: int
     simulation: dict[str, Any]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a report prints."""
+        return {
+            "version": self.pack.version,
+            "tests_passed": self.cases,
+            "waived": [one.as_dict() for one in self.waived],
+            "changes": [one.as_dict() for one in self.changes],
+            "simulation": self.simulation,
+        }
+
 
 def unknown_columns(home: Home) -> dict[str, list[str]]:
     """Return the columns of accepted deliveries that no contract names, by source (POL-L18)."""

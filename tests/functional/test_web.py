@@ -59,6 +59,9 @@ GATE = {
     ("GET", "/api/policy/explain"): "policy",
     ("GET", "/api/policy/as-of"): "policy",
     ("GET", "/api/policy/law"): "policy",
+    ("GET", "/api/policy/gateways"): "policy",
+    ("GET", "/api/policy/agreements"): "policy",
+    ("GET", "/api/policy/check"): "policy",
     ("GET", "/api/policy/draft"): "policy",
     ("GET", "/api/policy/changes"): "policy",
     ("POST", "/api/policy/changes"): "policy_change",
@@ -399,6 +402,12 @@ def test_the_policy_can_be_asked_and_a_change_answered_over_the_web(tmp_path: Pa
         assert one.get("/api/policy/as-of?day=2026-09-15").json()["steps"]
         assert one.get("/api/policy/what-can?role=school_lead").json()
         assert one.get("/api/policy/law").json()["gaps"]
+        powers = one.get("/api/policy/gateways?as_of=2026-09-15").json()
+        assert {each["id"]: each["in_force"] for each in powers}["ca1989.s17"]
+        assert any(each["carries_data"] for each in one.get("/api/policy/agreements").json())
+        same = one.get("/api/policy/check")
+        assert same.status_code >= 400
+        assert "FG-POL-17" in same.text
         path = home.draft[1] / "grants" / "social_worker.yaml"
         path.write_text(
             path.read_text().replace(

@@ -10,13 +10,12 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.domain.days import day_of
-from engine.domain.ids import Actor
 from engine.flows.policy_change import activate, answer, changes, governor, propose, rollback
-from engine.flows.policy_review import cases_of
+from engine.flows.policy_review import cases_of, check_draft
 from engine.flows.policy_simulate import simulate_draft
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
-from gateways.notice import expiring, gaps
+from gateways.notice import agreement_rows, expiring, gaps, gateway_rows
 from policies import load
 from policies.coverage import closed_fields
 from policies.diff import diff
@@ -48,10 +47,6 @@ class Activation(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     change: int
-
-
-def _actor(user: SignedIn) -> Actor:
-    return Actor(user.user, user.account.agency, user.account.role, user.auth)
 
 
 def _when(request: Request, text: str) -> date:
@@ -113,6 +108,24 @@ def law(request: Request, user: Governor, as_of: str = "") -> dict[str, Any]:
     }
 
 
+@api.get("/gateways", summary="Every legal power and whether it is in force")
+def gateways(request: Request, user: Governor, as_of: str = "") -> list[dict[str, Any]]:
+    """Return every record of the register: parties, purposes, conditions, and what was verified."""
+    return gateway_rows(get_home(request).pack.register, _when(request, as_of))
+
+
+@api.get("/agreements", summary="Every agreement and whether it carries data")
+def agreements(request: Request, user: Governor, as_of: str = "") -> list[dict[str, Any]]:
+    """Return every agreement: parties, sources, powers, dates and assessment."""
+    return agreement_rows(get_home(request).pack.register, _when(request, as_of))
+
+
+@api.get("/check", summary="Hold the draft against all a proposal must pass")
+def check(request: Request, user: Governor) -> dict[str, Any]:
+    """Return what the draft is and does, without proposing it; refused as a proposal would be."""
+    return check_draft(get_home(request), user.actor).as_dict()
+
+
 @api.get("/draft", summary="Lint, difference and effect of the draft")
 def draft(request: Request, user: Governor) -> dict[str, Any]:
     """Return findings, exact differences and the effect on the last 30 days' requests."""
@@ -122,14 +135,14 @@ def draft(request: Request, user: Governor) -> dict[str, Any]:
         "version": pack.version,
         "findings": [one.as_dict() for one in lint(pack, on)],
         "changes": [one.as_dict() for one in diff(home.pack, pack, on)],
-        "simulation": simulate_draft(home, _actor(user)),
+        "simulation": simulate_draft(home, user.actor),
     }
 
 
 @api.get("/changes", summary="Proposed changes and their answers")
 def listed(request: Request, user: Governor) -> list[dict[str, Any]]:
     """Return every change, the newest first."""
-    return changes(get_home(request), _actor(user))
+    return changes(get_home(request), user.actor)
 
 
 @api.get("/tests", summary="Run the tests of the draft")
@@ -195,7 +208,7 @@ def page(request: Request, user: Governor) -> Response:
         user,
         version=home.pack.version,
         notices=notices,
-        changes=changes(home, _actor(user)),
+        changes=changes(home, user.actor),
         role=user.account.role,
         advises=user.account.role in home.pack.governance.advice,
     )
