@@ -123,7 +123,7 @@ def receipt_words(receipt: dict[str, Any]) -> str:
         lines.append(f"  columns not in the contract: {', '.join(receipt['columns_unknown'])}")
     lines += [
         f"  {group['severity']} {group['check'] or group['code']} {group['column']}: "
-        f"{group['sentence']} ({group['count']}). {group['next_step']}"
+        f"{group['sentence']} ({group['count']}{_in_file(group)}). {group['next_step']}"
         for group in receipt["findings"]
     ]
     lines += [
@@ -134,6 +134,10 @@ def receipt_words(receipt: dict[str, Any]) -> str:
     lines += [f"  repair: {rule} ({count})" for rule, count in receipt["repairs"].items()]
     lines.append(f"Receipt {receipt['delivery']}, content {receipt['content_sha256'][:16]}")
     return "\n".join(lines)
+
+
+def _in_file(group: dict[str, Any]) -> str:
+    return f" in {group['file']}" if group.get("file") else ""
 
 
 @deliveries.command("list")

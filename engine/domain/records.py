@@ -11,8 +11,31 @@ import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
 
-EVENT_COLUMNS = ("record", "kind", "role", "day", "recorded", "age_band", "row", "key", "rule")
-STATE_COLUMNS = ("record", "kind", "start", "end", "recorded", "row", "key", "rule")
+EVENT_COLUMNS = (
+    *("record", "kind", "role", "day", "recorded", "age_band", "row", "key", "rule", "window"),
+)
+STATE_COLUMNS = (*("record", "kind", "start", "end", "recorded", "row", "key", "rule", "window"),)
+
+
+@dataclass(frozen=True, slots=True)
+class AsideRow:
+    """A row that was set aside because of an error.
+
+    Attributes:
+        row: Its number, unique in the delivery.
+        file: The file or sheet it stands in, where there are several.
+        line: Physical line.
+        key: The agency's own key of it.
+        cells: What may be kept of it.
+    """
+
+    row: int
+    table: str
+    file: str
+    line: int
+    code: str
+    key: str = field(repr=False)
+    cells: dict[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +47,7 @@ class FindingGroup:
         column: The column as the agency names it.
         rows: Physical lines, at most the first thousand.
         keys: The agency's own key of each of those rows; told to that agency only.
+        file: The file or sheet of those rows, where the delivery has several.
     """
 
     code: str
@@ -36,6 +60,7 @@ class FindingGroup:
     table: str = ""
     check: str = ""
     keys: tuple[str, ...] = field(default=(), repr=False)
+    file: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for a receipt; the agency's own keys are no part of it."""
@@ -48,6 +73,7 @@ class FindingGroup:
             "count": self.count,
             "rows": list(self.rows),
             "table": self.table,
+            "file": self.file,
             "check": self.check,
         }
 
@@ -99,7 +125,8 @@ class Prepared:
         local_keys: Local key of each record, in order of first appearance.
         identities: Identity part to one clear value per record (or None).
         event_rows, state_rows: What the rows led to; ``record`` is an index into `local_keys`, ``key``
-            an index into `row_keys` or -1, ``rule`` the place of the contract's yield, from 1.
+            an index into `row_keys` or -1, ``rule`` the place of the contract's yield, from 1,
+            ``window`` the day by which a later window replaces its row.
         row_keys: Texts that name a row of a table, where the contract names rows.
         spoken: (record index, row key index or -1, day or the least day) of every row that was kept.
         gone: Row key indexes of rows that the delivery says are deleted.
@@ -109,7 +136,7 @@ class Prepared:
         rows_kept: Rows that went on.
         dropped: Reason to number of rows; ``rows_in == rows_kept + sum(dropped)``.
         tables: Table to its rows in, kept and dropped.
-        quarantined: Rows that were set aside: table, line, code, local key, and the permitted cells.
+        quarantined: Rows that were set aside.
         fields_kept: Fields that entered.
         fields_dropped: Field label to the reasons.
         cells_closed: Field to the number of cells closed by a condition of the row.
@@ -135,9 +162,7 @@ class Prepared:
     rows_kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
-    quarantined: list[tuple[str, int, str, str, dict[str, str]]] = field(
-        default_factory=list, repr=False
-    )
+    quarantined: list[AsideRow] = field(default_factory=list, repr=False)
     fields_kept: tuple[str, ...] = ()
     fields_dropped: dict[str, list[str]] = field(default_factory=dict)
     purposes: dict[str, list[str]] = field(default_factory=dict)

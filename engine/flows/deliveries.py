@@ -100,10 +100,7 @@ def receipt_of(
             detail = session.get(DeliveryDetail, found.id)
             receipt = {**found.receipt, "number": found.number, "state": found.state}
             sealed = detail.sealed if detail is not None else None
-        waiting = vault_write.waiting(home.vault, receipt["delivery"])
-        receipt["set_aside"] = [
-            {"table": table, "line": line, "code": code} for table, line, code in waiting
-        ]
+        receipt["set_aside"] = vault_write.waiting(home.vault, receipt["delivery"])
         if with_keys and agency == receipt["agency"] and sealed is not None:
             opened = lanes.open_detail(home, receipt["delivery"], sealed)
             _add_keys(receipt, opened)
@@ -111,14 +108,14 @@ def receipt_of(
         return receipt
 
 
+_CAUSE = ("code", "column", "check", "table", "file")
+
+
 def _add_keys(receipt: dict[str, Any], detail: dict[str, Any]) -> None:
-    keyed = {
-        (one["code"], one["column"], one["check"], one["table"]): one["rows"]
-        for one in detail["findings"]
-    }
+    keyed = {tuple(one.get(name, "") for name in _CAUSE): one["rows"] for one in detail["findings"]}
     for group in receipt["findings"]:
-        name = (group["code"], group["column"], group.get("check", ""), group.get("table", ""))
-        group["row_keys"] = [{"row": row, "key": key} for row, key in keyed.get(name, [])]
+        rows = keyed.get(tuple(group.get(name, "") for name in _CAUSE), [])
+        group["row_keys"] = [{"row": row, "key": key} for row, key in rows]
     receipt["repaired"] = [
         {"rule": rule, "row": row, "column": column, "before": old, "after": new}
         for rule, row, column, old, new in detail["repaired"]
@@ -127,17 +124,19 @@ def _add_keys(receipt: dict[str, Any], detail: dict[str, Any]) -> None:
 
 def finding_rows(receipt: dict[str, Any]) -> list[list[str]]:
     """Return the findings of a receipt as rows of a table, a line each, for a CSV."""
-    header = ["severity", "code", "check", "table", "column", "row", "record key", "what", "do"]
-    rows = [header]
+    rows = [
+        ["severity", "code", "check", "table", "file", "column", "row", "record key", "what", "do"]
+    ]
     for group in receipt["findings"]:
-        known = {one["row"]: one["key"] for one in group.get("row_keys", [])}
+        # By place and not by line: rows of an XML file may share a line.
+        keys = [one["key"] for one in group.get("row_keys", [])] or [""] * len(group["rows"])
         rows += [
             [
                 group["severity"], group["code"], group.get("check", ""), group.get("table", ""),
-                group["column"], str(row), known.get(row, ""), group["sentence"],
+                group.get("file", ""), group["column"], str(row), key, group["sentence"],
                 group["next_step"],
             ]
-            for row in group["rows"]
+            for row, key in zip(group["rows"], keys, strict=True)
         ]  # fmt: skip
     return rows
 

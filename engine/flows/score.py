@@ -126,12 +126,12 @@ def _holding(home: Home, order: dict[str, int], out: Path) -> dict[str, list[str
     live, warehouse = home.live(), home.warehouse
     paths: dict[str, list[str]] = {"events": [], "states": []}
     for delivery in order:
-        for what, path, day in (
-            ("events", warehouse.events(delivery), "day"),
-            ("states", warehouse.states(delivery), "start"),
+        for what, path in (
+            ("events", warehouse.events(delivery)),
+            ("states", warehouse.states(delivery)),
         ):
             if not live.trivial and path.exists():
-                table = live.rows(delivery, pq.read_table(path), day)
+                table = live.rows(delivery, pq.read_table(path))
                 path = out / f"{what}.{delivery}.parquet"  # noqa: PLW2901  # the copy stands for it
                 pq.write_table(table, path)
             paths[what].append(str(path))

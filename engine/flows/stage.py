@@ -40,10 +40,10 @@ def stage(flow: Flow, prepared: Prepared, contract: Contract, *, history: bool) 
         home.vault, ring, delivery, tokens, dict(prepared.identities), home.randomness
     )
     aside = [
-        (table, line, code, token, cells)
-        for (table, line, code, _, cells), token in zip(
+        (row, token)
+        for row, token in zip(
             prepared.quarantined,
-            key_tokens(home, contract, [row[3] for row in prepared.quarantined]),
+            key_tokens(home, contract, [row.key for row in prepared.quarantined]),
             strict=True,
         )
     ]
@@ -106,6 +106,17 @@ def token_maker(home: Home) -> Callable[..., int]:
     return token
 
 
+def row_names(home: Home, contract: Contract, prepared: Prepared) -> Ints:
+    """Return the keyed name of each row key of a delivery, and a last one for rows without a name.
+
+    A name is at least 1: 0 says that a row has none.
+    """
+    token = token_maker(home)
+    return np.array(
+        [max(1, token("row", contract.source, text)) for text in prepared.row_keys] + [0], np.int64
+    )
+
+
 def _warehouse(
     flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes], *, history: bool
 ) -> None:
@@ -114,19 +125,16 @@ def _warehouse(
     number = home.source_numbers()[contract.source]
     token = token_maker(home)
     events, states = prepared.event_rows, prepared.state_rows
-    # A row's name is at least 1: 0 says that the contract names no rows.
-    rks = np.array(
-        [max(1, token("row", contract.source, text)) for text in prepared.row_keys] + [0], np.int64
-    )
+    rks = row_names(home, contract, prepared)
     merges = _merges(home, prepared, contract)
     home.warehouse.write_delivery(
         flow.intent,
         event_table(
-            names, events.ints, _eids(events, names, contract, token), rks[events.ints["key"]],
+            names, _at_rest(events), _eids(events, names, contract, token), rks[events.ints["key"]],
             number, history=history,
         ),
         state_table(
-            names, states.ints, _places(states, contract, token), rks[states.ints["key"]], number
+            names, _at_rest(states), _places(states, contract, token), rks[states.ints["key"]], number
         ),
         _spoken(prepared, names, rks),
         merge_table(merges) if merges else None,
@@ -149,7 +157,7 @@ def _merges(home: Home, prepared: Prepared, contract: Contract) -> list[tuple[by
 
 def _spoken(prepared: Prepared, names: Sequence[bytes], rks: Ints) -> pa.Table:
     rows, gone = prepared.spoken, np.array(prepared.gone, np.int64)
-    days = np.where(rows[:, 2] == NO_DAY, live.NO_DAY, rows[:, 2])
+    days = _window_days(rows[:, 2])
     more = len(gone)
     return spoken_table(
         names,
@@ -158,6 +166,14 @@ def _spoken(prepared: Prepared, names: Sequence[bytes], rks: Ints) -> pa.Table:
         np.concatenate([np.zeros(len(rows), np.int64), np.ones(more, np.int64)]),
         np.concatenate([days, np.full(more, live.NO_DAY)]),
     )
+
+
+def _at_rest(rows: Rows) -> dict[str, Ints]:
+    return {**rows.ints, "window": _window_days(rows.ints["window"])}
+
+
+def _window_days(days: Ints) -> Ints:
+    return np.where(days == NO_DAY, live.NO_DAY, days)
 
 
 def _eids(
@@ -197,6 +213,7 @@ def sealed_detail(home: Home, delivery: str, prepared: Prepared) -> bytes:
     detail: dict[str, Any] = {
         "findings": [
             {"code": one.code, "column": one.column, "check": one.check, "table": one.table,
+             "file": one.file,
              "rows": list(zip(one.rows, one.keys or [""] * len(one.rows), strict=False))}
             for one in prepared.findings
         ],

@@ -123,11 +123,14 @@ def _submit(
             )
         with span("submit.stage", source=source, records=len(prepared.local_keys)):
             records = lanes.stage(flow, prepared, contract, history=options.history)
-        pauses = pauses_of(home, contract, prepared, records, history=options.history)
+        window = _window(contract, prepared, options)
+        pauses = pauses_of(
+            home, contract, prepared, records, history=options.history, window=window
+        )
         receipt = make_receipt(
             flow, prepared, contract, content_hash, history=options.history, pauses=pauses
         )
-        delivery = _delivery(flow, receipt, prepared, contract, options)
+        delivery = _delivery(flow, receipt, prepared, contract, options, window)
         flags = stated_flags(flow, prepared, records)
         detail = DeliveryDetail(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
@@ -221,21 +224,25 @@ def _prepare(
         return prepare(opened, intake)
 
 
+def _window(contract: Contract, prepared: Prepared, options: Options) -> tuple[int, int] | None:
+    """Return the days that the delivery replaces: as stated, else from its first to its last row."""
+    if contract.sending.mode != "window":
+        return None
+    if options.window is not None:
+        return day_number(options.window[0]), day_number(options.window[1])
+    days = prepared.spoken[:, 2]
+    days = days[days != NO_DAY]
+    return (int(days.min()), int(days.max())) if len(days) else None
+
+
 def _delivery(
     flow: Flow,
     receipt: dict[str, Any],
     prepared: Prepared,
     contract: Contract,
     options: Options,
+    window: tuple[int, int] | None,
 ) -> Delivery:
-    window: tuple[int, int] | None = None
-    if contract.sending.mode == "window":
-        days = prepared.spoken[:, 2]
-        days = days[days != NO_DAY]
-        if options.window is not None:
-            window = (day_number(options.window[0]), day_number(options.window[1]))
-        elif len(days):
-            window = (int(days.min()), int(days.max()))
     plain = not (prepared.row_keys or prepared.gone or prepared.merges or window)
     return Delivery(
         id=flow.intent,

@@ -25,11 +25,13 @@ record_key = Table(
 )
 
 quarantine = Table(
-    "quarantine",
+    "set_aside",
     metadata,
     Column("delivery", String(40), primary_key=True),
-    Column("part", String(64), primary_key=True),
-    Column("line", Integer, primary_key=True),
+    Column("row", Integer, primary_key=True),
+    Column("part", String(64), nullable=False),
+    Column("file", String(64), nullable=False),
+    Column("line", Integer, nullable=False),
     Column("source", String(64), nullable=False),
     Column("code", String(32), nullable=False),
     Column("token", LargeBinary(32), nullable=False, index=True),

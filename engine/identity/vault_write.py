@@ -11,9 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select, text
 
 from engine.domain.ids import Randomness
+from engine.domain.records import AsideRow
 from engine.identity.keys import Keyring
 from engine.identity.vault_tables import bound, quarantine, record_key, sealed
 
@@ -95,11 +96,11 @@ class _Sealer:
         fresh = self._randomness(32 + 12 + 12)
         key, key_nonce, body_nonce = fresh[:32], fresh[32:44], fresh[44:]
         associated = bound(name, self._version)
-        text = json.dumps(body).encode()
+        plain = json.dumps(body).encode()
         return {
             "kek_version": self._version,
             "wrapped_key": key_nonce + self._wrapper.encrypt(key_nonce, key, associated),
-            "body": body_nonce + AESGCM(key).encrypt(body_nonce, text, associated),
+            "body": body_nonce + AESGCM(key).encrypt(body_nonce, plain, associated),
         }
 
 
@@ -122,12 +123,22 @@ def _sealed_rows(
     return rows
 
 
+def _ready(engine: Engine) -> None:
+    """Make the table of rows set aside in a home from before it was there.
+
+    Its predecessor named a row by its line, which two files share: what it holds is destroyed.
+    """
+    quarantine.create(engine, checkfirst=True)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS quarantine"))
+
+
 def set_aside(
     engine: Engine,
     ring: Keyring,
     delivery: str,
     source: str,
-    rows: Sequence[tuple[str, int, str, bytes, dict[str, str]]],
+    rows: Sequence[tuple[AsideRow, bytes]],
     randomness: Randomness,
 ) -> None:
     """Seal rows that have errors, each under a key of its own.
@@ -137,22 +148,24 @@ def set_aside(
         ring: The ``vault`` keyring.
         delivery: The delivery.
         source: Its source.
-        rows: Table, physical line, code, keyed local key, and the permitted cells.
+        rows: Each row with its keyed local key.
         randomness: Source of keys and nonces.
     """
-    quarantine.create(engine, checkfirst=True)  # A home from before it was there.
+    _ready(engine)
     seal = _Sealer(ring, randomness)
     made = [
         {
             "delivery": delivery,
-            "part": part,
-            "line": line,
+            "row": row.row,
+            "part": row.table,
+            "file": row.file,
+            "line": row.line,
             "source": source,
-            "code": code,
+            "code": row.code,
             "token": token,
-            **seal.sealed(f"{delivery}|{part}|{line}".encode(), cells),
+            **seal.sealed(f"{delivery}|{row.row}".encode(), row.cells),
         }
-        for part, line, code, token, cells in rows
+        for row, token in rows
     ]
     if made:
         with engine.begin() as connection:
@@ -161,7 +174,7 @@ def set_aside(
 
 def settle(engine: Engine, source: str, delivery: str, tokens: Sequence[bytes]) -> int:
     """Destroy rows of a source that were set aside and have come again; return how many."""
-    quarantine.create(engine, checkfirst=True)
+    _ready(engine)
     settled = 0
     with engine.begin() as connection:
         for start in range(0, len(tokens), _CHUNK):
@@ -176,16 +189,19 @@ def settle(engine: Engine, source: str, delivery: str, tokens: Sequence[bytes]) 
     return settled
 
 
-def waiting(engine: Engine, delivery: str) -> list[tuple[str, int, str]]:
-    """Return table, line and code of the rows of a delivery that are still set aside."""
-    quarantine.create(engine, checkfirst=True)
+def waiting(engine: Engine, delivery: str) -> list[dict[str, str | int]]:
+    """Return table, file, line and code of the rows of a delivery that are still set aside."""
+    _ready(engine)
     with engine.connect() as connection:
         rows = connection.execute(
-            select(quarantine.c.part, quarantine.c.line, quarantine.c.code)
+            select(quarantine.c.part, quarantine.c.file, quarantine.c.line, quarantine.c.code)
             .where(quarantine.c.delivery == delivery)
-            .order_by(quarantine.c.part, quarantine.c.line)
+            .order_by(quarantine.c.row)
         )
-        return [(str(row.part), int(row.line), str(row.code)) for row in rows]
+        return [
+            {"table": row.part, "file": row.file, "line": row.line, "code": row.code}
+            for row in rows
+        ]
 
 
 def forget(engine: Engine, delivery: str) -> None:
@@ -193,7 +209,7 @@ def forget(engine: Engine, delivery: str) -> None:
 
     A local key that another delivery has used since keeps its record.
     """
-    quarantine.create(engine, checkfirst=True)
+    _ready(engine)
     with engine.begin() as connection:
         connection.execute(delete(quarantine).where(quarantine.c.delivery == delivery))
         connection.execute(delete(sealed).where(sealed.c.delivery == delivery))

@@ -70,6 +70,10 @@ CAUSES: dict[str, Cause] = {
         "a property reference is not 1 to 12 digits; it is not used", "Correct or empty the cell."
     ),
     "FG-ROW-21": Cause("a number cannot be read", "Use digits and one point."),
+    "FG-ROW-23": Cause(
+        "the row stands again further on under the same key; the later row counts",
+        "Send each row once.",
+    ),
     "FG-ROW-22": Cause("a time of day cannot be read", "Use hours from 00 to 23, then minutes."),
 }
 

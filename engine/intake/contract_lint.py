@@ -56,6 +56,9 @@ def _sending(contract: Contract) -> Iterator[str]:
             yield f"delivery.{what} names the field {name}, which there is not"
     if sending.mode == "window" and not sending.window:
         yield "delivery.mode is window, and no field says which day a row has"
+    spec = contract.fields.get(sending.window)
+    if sending.mode == "window" and spec is not None and not spec.required:
+        yield f"a row without {spec.name} lies in no window and could never be replaced: require it"
     if sending.deleted_field and not sending.row_key:
         yield "delivery.deleted needs a row_key: a row without a name cannot be deleted"
     if sending.merges and sending.merges.get("table") not in tables:

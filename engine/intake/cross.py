@@ -6,6 +6,7 @@ columns are not in the file is skipped, one that crashes has failed: neither cou
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,24 +22,24 @@ from engine.domain.ids import whole_years
 from engine.intake.contract import CheckRule
 from engine.intake.parts import text_of
 
-Lines = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
 Columns = Mapping[str, pa.Array]
-_NOTHING: Lines = np.zeros(0, np.int64)
+_NOTHING: Ints = np.zeros(0, np.int64)
 
 
 class Rule(Protocol):
     """One check while a delivery passes."""
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
         """Look at some rows of a table that the check concerns."""
 
-    def finish(self) -> Lines:
-        """Return the lines that the check finds wrong; they are lines of the check's own table."""
+    def finish(self) -> Ints:
+        """Return the rows that the check finds wrong; they are rows of the check's own table."""
 
 
-def _where(mask: pa.Array, lines: Lines) -> Lines:
+def _where(mask: pa.Array, rows: Ints) -> Ints:
     wrong = pc.fill_null(mask, pa.scalar(value=False))
-    found: Lines = lines[np.asarray(wrong.to_numpy(zero_copy_only=False), dtype=bool)]
+    found: Ints = rows[np.asarray(wrong.to_numpy(zero_copy_only=False), dtype=bool)]
     return found
 
 
@@ -59,19 +60,20 @@ class _RowByRow:
     check: CheckRule
     today: date
     wrong: Callable[[CheckRule, date, Columns], pa.Array]
-    found: list[Lines] = field(default_factory=list)
+    found: list[Ints] = field(default_factory=list)
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
-        self.found.append(_where(self.wrong(self.check, self.today, columns), lines))
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
+        self.found.append(_where(self.wrong(self.check, self.today, columns), rows))
 
-    def finish(self) -> Lines:
+    def finish(self) -> Ints:
         return np.concatenate(self.found) if self.found else _NOTHING
 
 
 def _not_after(check: CheckRule, today: date, columns: Columns) -> pa.Array:
-    """The first date lies after the second."""
+    """The first date lies after the second; a month or a year ends with its last day."""
     first, second = check.fields[:2]
-    return pc.greater(columns[first], columns[second])
+    end = pc.binary_join_element_wise(columns[second], pa.scalar("~"), "")
+    return pc.greater(columns[first], end)
 
 
 def _not_future(check: CheckRule, today: date, columns: Columns) -> pa.Array:
@@ -123,28 +125,28 @@ class _Repeated:
     today: date
     keep_first: bool
     keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
-    lines: list[Lines] = field(default_factory=list)
+    rows: list[Ints] = field(default_factory=list)
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
         names = self.check.fields or tuple(sorted(columns))
-        filled = np.ones(len(lines), dtype=bool)
+        filled = np.ones(len(rows), dtype=bool)
         if not self.keep_first:  # An empty key names nobody, so it repeats nobody.
             for name in names:
                 filled &= columns[name].is_valid().to_numpy(zero_copy_only=False)
         self.keys.append(hashes(columns, names)[filled])
-        self.lines.append(lines[filled])
+        self.rows.append(rows[filled])
 
-    def finish(self) -> Lines:
+    def finish(self) -> Ints:
         if not self.keys:
             return _NOTHING
-        keys, lines = np.concatenate(self.keys), np.concatenate(self.lines)
-        order = np.lexsort([lines, keys])
-        keys, lines = keys[order], lines[order]
+        keys, rows = np.concatenate(self.keys), np.concatenate(self.rows)
+        order = np.lexsort([rows, keys])
+        keys, rows = keys[order], rows[order]
         same = np.zeros(len(keys), dtype=bool)
         same[1:] = keys[1:] == keys[:-1]
         if not self.keep_first:
             same[:-1] |= same[1:].copy()
-        return np.sort(lines[same])
+        return np.sort(rows[same])
 
 
 @dataclass
@@ -155,23 +157,23 @@ class _InTable:
     today: date
     known: list[npt.NDArray[np.uint64]] = field(default_factory=list)
     asked: list[npt.NDArray[np.uint64]] = field(default_factory=list)
-    lines: list[Lines] = field(default_factory=list)
+    rows: list[Ints] = field(default_factory=list)
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
         keys = hashes(columns, self.check.fields[:1])
         if table == self.check.spec["in"]:
             self.known.append(np.unique(keys))
         if table == self.check.table:
             filled = columns[self.check.fields[0]].is_valid().to_numpy(zero_copy_only=False)
             self.asked.append(keys[filled])
-            self.lines.append(lines[filled])
+            self.rows.append(rows[filled])
 
-    def finish(self) -> Lines:
+    def finish(self) -> Ints:
         if not self.asked:
             return _NOTHING
         known = np.unique(np.concatenate(self.known)) if self.known else np.zeros(0, np.uint64)
-        asked, lines = np.concatenate(self.asked), np.concatenate(self.lines)
-        return lines[~np.isin(asked, known)]
+        asked, rows = np.concatenate(self.asked), np.concatenate(self.rows)
+        return rows[~np.isin(asked, known)]
 
 
 @dataclass
@@ -182,22 +184,22 @@ class _Conflict:
     today: date
     keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
     beside: list[npt.NDArray[np.uint64]] = field(default_factory=list)
-    lines: list[Lines] = field(default_factory=list)
+    rows: list[Ints] = field(default_factory=list)
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
         filled = columns[self.check.fields[0]].is_valid().to_numpy(zero_copy_only=False)
         self.keys.append(hashes(columns, self.check.fields[:1])[filled])
         self.beside.append(hashes(columns, self.check.fields[1:])[filled])
-        self.lines.append(lines[filled])
+        self.rows.append(rows[filled])
 
-    def finish(self) -> Lines:
+    def finish(self) -> Ints:
         if not self.keys:
             return _NOTHING
         keys, beside = np.concatenate(self.keys), np.concatenate(self.beside)
-        lines = np.concatenate(self.lines)
+        rows = np.concatenate(self.rows)
         frame = pd.DataFrame({"key": keys, "beside": beside})
         several = frame.groupby("key")["beside"].transform("nunique") > 1
-        return np.sort(lines[several.to_numpy()])
+        return np.sort(rows[several.to_numpy()])
 
 
 @dataclass
@@ -207,20 +209,20 @@ class _OneOpen:
     check: CheckRule
     today: date
     keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
-    lines: list[Lines] = field(default_factory=list)
+    rows: list[Ints] = field(default_factory=list)
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
         open_rows = columns[str(self.check.spec["to"])].is_null().to_numpy(zero_copy_only=False)
         open_rows &= columns[self.check.fields[0]].is_valid().to_numpy(zero_copy_only=False)
         self.keys.append(hashes(columns, self.check.fields[:1])[open_rows])
-        self.lines.append(lines[open_rows])
+        self.rows.append(rows[open_rows])
 
-    def finish(self) -> Lines:
+    def finish(self) -> Ints:
         if not self.keys:
             return _NOTHING
-        keys, lines = np.concatenate(self.keys), np.concatenate(self.lines)
+        keys, rows = np.concatenate(self.keys), np.concatenate(self.rows)
         _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        return np.sort(lines[counts[inverse] > 1])
+        return np.sort(rows[counts[inverse] > 1])
 
 
 @dataclass
@@ -231,23 +233,25 @@ class _Overlap:
     today: date
     keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
     days: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    lines: list[Lines] = field(default_factory=list)
+    rows: list[Ints] = field(default_factory=list)
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
-        first = _ordinals(columns[str(self.check.spec["from"])], 0)
-        last = _ordinals(columns[str(self.check.spec["to"])], 2**31)
-        good = first > 0
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
+        # Of a month or a year only what is certain counts: it begins at its end and ends at its start.
+        first = _ordinals(columns[str(self.check.spec["from"])], 0, late=True)
+        last = _ordinals(columns[str(self.check.spec["to"])], 2**31, late=False)
+        # An empty key names nobody, so its days stand beside nobody's.
+        good = (first > 0) & columns[self.check.fields[0]].is_valid().to_numpy(zero_copy_only=False)
         self.keys.append(hashes(columns, self.check.fields[:1])[good])
         self.days.append(np.stack([first, last], axis=1)[good])
-        self.lines.append(lines[good])
+        self.rows.append(rows[good])
 
-    def finish(self) -> Lines:
+    def finish(self) -> Ints:
         if not self.keys:
             return _NOTHING
         keys, days = np.concatenate(self.keys), np.concatenate(self.days)
-        lines = np.concatenate(self.lines)
+        rows = np.concatenate(self.rows)
         order = np.lexsort([days[:, 0], keys])
-        keys, days, lines = keys[order], days[order], lines[order]
+        keys, days, rows = keys[order], days[order], rows[order]
         wrong = np.zeros(len(keys), dtype=bool)
         # A stay may begin on the day on which the one before it ends.
         reach = -1
@@ -257,22 +261,26 @@ class _Overlap:
                 reach = max(reach, days[place, 1])
             else:
                 reach = days[place, 1]
-        return np.sort(lines[wrong])
+        return np.sort(rows[wrong])
 
 
-def _ordinals(column: pa.Array, missing: int) -> npt.NDArray[np.int64]:
+def _ordinals(column: pa.Array, missing: int, *, late: bool) -> npt.NDArray[np.int64]:
     encoded = column.dictionary_encode()
-    days = np.array(
-        [
-            date.fromisoformat(text).toordinal() if text and len(text) == 10 else missing
-            for text in encoded.dictionary.to_pylist()
-        ]
-        or [missing],
-        np.int64,
-    )
+    texts = encoded.dictionary.to_pylist()
+    days = np.array([_ordinal(text, late=late) for text in texts] or [missing], np.int64)
     places = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     return np.where(valid, days[places], missing)
+
+
+def _ordinal(text: str, *, late: bool) -> int:
+    """Return the first or the last day of a date of any precision."""
+    year, month, day = (*map(int, text.split("-")), 0, 0)[:3]
+    if day:
+        return date(year, month, day).toordinal()
+    if not late:
+        return date(year, month or 1, 1).toordinal()
+    return date(year, month or 12, monthrange(year, month or 12)[1]).toordinal()
 
 
 _ROW_RULES: dict[str, Callable[[CheckRule, date, Columns], pa.Array]] = {
@@ -313,7 +321,7 @@ class CheckRun:
     check: CheckRule
     status: str = "run"
     why: str = ""
-    lines: Lines = field(default_factory=lambda: _NOTHING)
+    rows: Ints = field(default_factory=lambda: _NOTHING)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for a receipt."""
@@ -323,7 +331,7 @@ class CheckRun:
             "severity": self.check.severity,
             "status": self.status,
             "why": self.why,
-            "found": len(self.lines),
+            "found": len(self.rows),
         }
 
 
@@ -342,7 +350,7 @@ class Checks:
                 run.status, run.why = "failed", type(error).__name__
             self._runs.append((run, rule))
 
-    def feed(self, table: str, lines: Lines, columns: Columns) -> None:
+    def feed(self, table: str, rows: Ints, columns: Columns) -> None:
         """Hand rows to every check that concerns their table and has its columns there."""
         for place, (run, rule) in enumerate(self._runs):
             check = run.check
@@ -360,7 +368,7 @@ class Checks:
             self._fed.add((place, table))
             used = [name for name in needed if name] or list(columns)
             try:
-                rule.feed(table, lines, {name: text_of(columns[name]) for name in used})
+                rule.feed(table, rows, {name: text_of(columns[name]) for name in used})
             except Exception as error:  # noqa: BLE001  # any crash is a check that failed
                 run.status, run.why = "failed", type(error).__name__
 
@@ -375,7 +383,7 @@ class Checks:
                 run.status, run.why = "skipped", f"no row of {', '.join(absent)} came"
                 continue
             try:
-                run.lines = rule.finish()
+                run.rows = rule.finish()
             except Exception as error:  # noqa: BLE001  # any crash is a check that failed
                 run.status, run.why = "failed", type(error).__name__
         return [run for run, _ in self._runs]

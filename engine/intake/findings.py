@@ -28,7 +28,7 @@ class Findings:
     """All findings of a delivery; the count is whole, the rows are the first thousand of a cause."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, str, str, str], _Group] = {}
+        self._groups: dict[tuple[str, str, str, str, str, str], _Group] = {}
 
     def add(
         self,
@@ -39,6 +39,7 @@ class Findings:
         keys: Sequence[str | None] = (),
         *,
         table: str = "",
+        file: str = "",
         check: str = "",
         says: tuple[str, str] | None = None,
     ) -> None:
@@ -51,12 +52,13 @@ class Findings:
             lines: Physical lines.
             keys: The agency's own key of each line, as far as known.
             table: The table, where the source has several.
+            file: The file or sheet, where the delivery has several.
             check: Id of the contract's check.
             says: Sentence and next step of a check.
         """
         if not len(lines):
             return
-        group = self._groups.setdefault((severity, code, column, table, check), _Group())
+        group = self._groups.setdefault((severity, code, column, table, check, file), _Group())
         group.count += len(lines)
         room = ROWS_KEPT - len(group.rows)
         if room > 0:
@@ -73,7 +75,7 @@ class Findings:
         return [
             FindingGroup(
                 code, column, severity, group.sentence, group.next_step, group.count,
-                tuple(group.rows), table, check, tuple(group.keys),
+                tuple(group.rows), table, check, tuple(group.keys), file,
             )
-            for (severity, code, column, table, check), group in ordered
+            for (severity, code, column, table, check, file), group in ordered
         ]  # fmt: skip

@@ -35,6 +35,8 @@ class Kept:
     """Rows of a table after checking; after minimising, only what may be kept.
 
     Attributes:
+        rows: Number of each row, unique in the delivery.
+        lines: Physical line of each row.
         keys: Local key of each row.
         row_keys: Text that names each row, where the contract names rows; else null.
         deleted: Rows that the delivery says are deleted.
@@ -42,6 +44,7 @@ class Kept:
     """
 
     table: str
+    rows: Ints
     lines: Ints
     columns: dict[str, pa.Array] = field(repr=False)
     keys: pa.Array = field(default=None, repr=False)
@@ -56,9 +59,10 @@ class Kept:
         if row_key and all(name in self.columns for name in row_key):
             parts = [pc.fill_null(text_of(self.columns[name]), "") for name in row_key]
             # The table is part of the name: two tables may count their rows alike.
-            self.row_keys = pc.binary_join_element_wise(
-                pa.scalar(self.table), *parts, pa.scalar(_UNIT)
-            )
+            texts = pc.binary_join_element_wise(pa.scalar(self.table), *parts, pa.scalar(_UNIT))
+            # A row of which every part of the key is empty has no name.
+            nameless = pc.equal(texts, self.table + _UNIT * len(row_key))
+            self.row_keys = pc.if_else(nameless, pa.scalar(None, pa.string()), texts)
         if sending.deleted_field in self.columns:
             wanted = pa.array(sorted(sending.deleted_in), pa.string())
             mask = pc.is_in(text_of(self.columns[sending.deleted_field]), value_set=wanted)
@@ -99,14 +103,15 @@ class Gathered:
         self.row_keys: dict[str, int] = {}
         self.spoken: list[tuple[str, Ints, Ints, Ints, Ints]] = []
         self.gone: list[tuple[str, Ints, Ints]] = []
-        self.parts: dict[str, list[tuple[str, Ints, Ints, pa.Array]]] = {
+        self.joining = 0
+        self.parts: dict[str, list[tuple[Ints, Ints, pa.Array]]] = {
             spec.part: []
             for spec in contract.fields.values()
             if spec.part and spec.name in admission.admitted
         }
-        self.events: list[tuple[str, dict[str, Ints], pa.Array]] = []
-        self.states: list[tuple[str, dict[str, Ints], pa.Array]] = []
-        self.flags: list[tuple[str, Ints, Ints, str, Ints]] = []
+        self.events: list[tuple[Ints, dict[str, Ints], pa.Array]] = []
+        self.states: list[tuple[Ints, dict[str, Ints], pa.Array]] = []
+        self.flags: list[tuple[Ints, Ints, str, Ints]] = []
         self.merges: list[tuple[str, str, bool]] = []
         self.not_yielded: dict[str, int] = {}
         self._places = {rule.id: place for place, rule in enumerate(contract.yields, 1)}
@@ -116,24 +121,67 @@ class Gathered:
         merges = self.contract.sending.merges
         if merges and kept.table == merges["table"]:
             self.merges += kept.merges
+            self.joining += len(kept.rows)
             return
-        table, rows = kept.table, kept
+        table, some = kept.table, kept
         if kept.deleted is not None and kept.deleted.any():
             gone = np.flatnonzero(kept.deleted)
-            self.gone.append((table, kept.lines[gone], self._key_numbers(kept, gone)))
-            rows = _some(kept, np.flatnonzero(~kept.deleted))
-        numbers = self._record_numbers(rows.keys)
-        keys = self._key_numbers(rows, None)
-        days = days_of(rows.columns.get(self.contract.sending.window), len(rows.lines))
-        self.spoken.append((table, rows.lines, numbers, keys, days))
+            self.gone.append((table, kept.rows[gone], self._key_numbers(kept, gone)))
+            some = _some(kept, np.flatnonzero(~kept.deleted))
+        numbers = self._record_numbers(some.keys)
+        keys = self._key_numbers(some, None)
+        days = days_of(some.columns.get(self.contract.sending.window), len(some.rows))
+        self.spoken.append((table, some.rows, numbers, keys, days))
         for spec in self.contract.fields.values():
-            if spec.part in self.parts and spec.name in rows.columns:
-                column = text_of(rows.columns[spec.name])
-                self.parts[spec.part].append((table, rows.lines, numbers, column))
+            if spec.part in self.parts and spec.name in some.columns:
+                column = text_of(some.columns[spec.name])
+                self.parts[spec.part].append((some.rows, numbers, column))
         fields = {name for name, spec in self.contract.fields.items() if spec.table in ("", table)}
         for rule in self.contract.yields:
             if rule.fields <= fields:
-                self._apply(rule, rows, numbers, keys)
+                self._apply(rule, some, {"record": numbers, "key": keys, "window": days})
+
+    def count(self, closed: set[int]) -> int:
+        """Return how many rows are left once some are closed."""
+        held = [rows for _, rows, *_ in self.spoken] + [rows for _, rows, _ in self.gone]
+        shut = _sorted(closed)
+        return self.joining + sum(int((~np.isin(rows, shut)).sum()) for rows in held)
+
+    def replaced(self, closed: set[int]) -> dict[str, Ints]:
+        """Return the rows, by table, whose whole key a later row of the delivery has too.
+
+        The later one is what holds, be it the row again or the word that it is deleted. A key of
+        which a part is empty may name two rows, so both stay.
+        """
+        held = [(table, rows, keys) for table, rows, _, keys, _ in self.spoken] + self.gone
+        names = list(self.row_keys)
+        shut = _sorted(closed)
+        found: dict[str, Ints] = {}
+        tables = list(dict.fromkeys(table for table, _, _ in held))
+        for table in tables:
+            rows = np.concatenate([one for name, one, _ in held if name == table])
+            keys = np.concatenate([one for name, _, one in held if name == table])
+            open_rows = (keys >= 0) & ~np.isin(rows, shut)
+            rows, keys = rows[open_rows], keys[open_rows]
+            order = np.lexsort([rows, keys])
+            rows, keys = rows[order], keys[order]
+            earlier = np.append(keys[1:] == keys[:-1], False)[: len(keys)]
+            whole = [_is_whole(names[key]) for key in keys[earlier]]
+            rows = np.sort(rows[earlier][np.array(whole, dtype=bool)])
+            if len(rows):
+                found[table] = rows
+        return found
+
+    def keys_of(self, rows: Ints) -> list[str]:
+        """Return the agency's own key of some rows; empty where it has none or the row is no record."""
+        if self.contract.fields[self.contract.key].type == "derived" or not len(rows):
+            return [""] * len(rows)
+        names = list(self.records)
+        found = dict.fromkeys(rows.tolist(), "")
+        for _, held, numbers, *_ in self.spoken:
+            for place in np.flatnonzero(np.isin(held, rows)):
+                found[int(held[place])] = names[numbers[place]]
+        return [found[row] for row in rows.tolist()]
 
     def _record_numbers(self, keys: pa.Array) -> Ints:
         encoded = keys.dictionary_encode()
@@ -158,10 +206,14 @@ class Gathered:
         texts = kept.row_keys if places is None else kept.row_keys.take(pa.array(places))
         known = self.row_keys
         return np.array(
-            [known.setdefault(text, len(known)) for text in texts.to_pylist()], np.int64
+            [
+                -1 if text is None else known.setdefault(text, len(known))
+                for text in texts.to_pylist()
+            ],
+            np.int64,
         )
 
-    def _apply(self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints) -> None:
+    def _apply(self, rule: Yield, kept: Kept, common: dict[str, Ints]) -> None:
         """Turn rows into events, states or flags; a closed field yields nothing."""
         count = len(kept.lines)
         if not self._open(rule):
@@ -169,11 +221,11 @@ class Gathered:
             return
         holds = holding(rule, kept.columns, count)
         if rule.kind == "event":
-            made = self._event(rule, kept, numbers, keys, holds)
+            made = self._event(rule, kept, common, holds)
         elif rule.kind == "state":
-            made = self._state(rule, kept, numbers, keys, holds)
+            made = self._state(rule, kept, common, holds)
         else:
-            made = self._flag(rule, kept, numbers, holds)
+            made = self._flag(rule, kept, common["record"], holds)
         self._missed(rule, count - made)
 
     def _open(self, rule: Yield) -> bool:
@@ -191,7 +243,7 @@ class Gathered:
             self.not_yielded[rule.id] = self.not_yielded.get(rule.id, 0) + count
 
     def _event(
-        self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
+        self, rule: Yield, kept: Kept, common: dict[str, Ints], holds: npt.NDArray[np.bool_]
     ) -> int:
         spec, count, columns = rule.spec, len(kept.lines), kept.columns
         kind = words_of(spec["kind"], columns, count, self.intake.kinds)
@@ -204,21 +256,20 @@ class Gathered:
             None,
         )  # fmt: skip
         ints = {
-            "record": numbers,
+            **common,
             "kind": kind,
             "role": role,
             "day": day,
             "recorded": self._recorded(spec.get("recorded"), columns, day),
             "age_band": age_bands(born, day),
             "row": kept.lines,
-            "key": keys,
             "rule": np.full(count, self._places[rule.id], np.int64),
         }
         text = texts(columns.get(spec.get("group", "")), count)
-        return _append(self.events, kept.table, ints, text, holds)
+        return _append(self.events, kept.rows, ints, text, holds)
 
     def _state(
-        self, rule: Yield, kept: Kept, numbers: Ints, keys: Ints, holds: npt.NDArray[np.bool_]
+        self, rule: Yield, kept: Kept, common: dict[str, Ints], holds: npt.NDArray[np.bool_]
     ) -> int:
         spec, count, columns = rule.spec, len(kept.lines), kept.columns
         kind = words_of(spec["kind"], columns, count, self.intake.kinds)
@@ -229,16 +280,15 @@ class Gathered:
         if "place" in spec:
             holds &= place.is_valid().to_numpy(zero_copy_only=False)
         ints = {
-            "record": numbers,
+            **common,
             "kind": kind,
             "start": start,
             "end": np.where(end == NO_DAY, OPEN_END, end),
             "recorded": self._recorded(spec.get("recorded"), columns, start),
             "row": kept.lines,
-            "key": keys,
             "rule": np.full(count, self._places[rule.id], np.int64),
         }
-        return _append(self.states, kept.table, ints, place, holds)
+        return _append(self.states, kept.rows, ints, place, holds)
 
     def _recorded(self, name: str | None, columns: Mapping[str, pa.Array], day: Ints) -> Ints:
         """When it was recorded: as stated; else today, or in a back-load the day itself."""
@@ -253,7 +303,7 @@ class Gathered:
         places = np.flatnonzero(holds & (stated >= 0))
         if len(places):
             self.flags.append(
-                (kept.table, kept.lines[places], numbers[places], rule.spec["name"], stated[places])
+                (kept.rows[places], numbers[places], rule.spec["name"], stated[places])
             )
         return len(places)
 
@@ -262,6 +312,7 @@ def _some(kept: Kept, places: Ints) -> Kept:
     taken = pa.array(places)
     return Kept(
         kept.table,
+        kept.rows[places],
         kept.lines[places],
         {name: one.take(taken) for name, one in kept.columns.items()},
         kept.keys.take(taken),
@@ -270,40 +321,46 @@ def _some(kept: Kept, places: Ints) -> Kept:
 
 
 def _append(
-    batches: list[tuple[str, dict[str, Ints], pa.Array]],
-    table: str,
+    batches: list[tuple[Ints, dict[str, Ints], pa.Array]],
+    rows: Ints,
     ints: dict[str, Ints],
     text: pa.Array,
     holds: npt.NDArray[np.bool_],
 ) -> int:
     if holds.all():
-        batches.append((table, ints, text))
+        batches.append((rows, ints, text))
         return len(holds)
     chosen = np.flatnonzero(holds)
     if len(chosen):
         some = {name: one[chosen] for name, one in ints.items()}
-        batches.append((table, some, text.take(pa.array(chosen))))
+        batches.append((rows[chosen], some, text.take(pa.array(chosen))))
     return len(chosen)
 
 
-def gathered(keeper: Gathered, late: Mapping[str, set[int]], born: Mapping[str, str]) -> Prepared:
-    """Return what is left once the lines that a check closed are taken out.
+def _sorted(rows: set[int]) -> Ints:
+    return np.sort(np.fromiter(rows, np.int64, len(rows)))
+
+
+def _is_whole(name: str) -> bool:
+    return _UNIT * 2 not in name and not name.endswith(_UNIT)
+
+
+def gathered(keeper: Gathered, closed: set[int], born: Mapping[str, str]) -> Prepared:
+    """Return what is left once the rows that a check closed are taken out.
 
     Args:
         keeper: Everything that passed.
-        late: Table to the lines that a check over several rows closed.
+        closed: Rows that a check over several rows closed, or that a later row replaces.
         born: Local key to a birth date, as any table of the delivery says.
     """
+    shut = _sorted(closed)
 
-    def stays(table: str, lines: Ints) -> npt.NDArray[np.bool_]:
-        closed = late.get(table)
-        if not closed:
-            return np.ones(len(lines), dtype=bool)
-        return ~np.isin(lines, np.fromiter(closed, np.int64))
+    def stays(rows: Ints) -> npt.NDArray[np.bool_]:
+        return ~np.isin(rows, shut) if len(shut) else np.ones(len(rows), dtype=bool)
 
     spoken = [
-        np.stack([numbers, keys, days], axis=1)[stays(table, lines)]
-        for table, lines, numbers, keys, days in keeper.spoken
+        np.stack([numbers, keys, days], axis=1)[stays(rows)]
+        for _, rows, numbers, keys, days in keeper.spoken
     ]
     pairs = np.concatenate(spoken) if spoken else np.zeros((0, 3), np.int64)
     used = np.zeros(len(keeper.records), dtype=bool)
@@ -324,8 +381,8 @@ def gathered(keeper: Gathered, late: Mapping[str, set[int]], born: Mapping[str, 
         prepared.identities[part] = _last_known(
             [
                 (renumbered[numbers[good]], values.filter(pa.array(good)))
-                for table, lines, numbers, values in batches
-                for good in [stays(table, lines)]
+                for rows, numbers, values in batches
+                for good in [stays(rows)]
             ],
             count,
         )
@@ -333,13 +390,13 @@ def gathered(keeper: Gathered, late: Mapping[str, set[int]], born: Mapping[str, 
     prepared.state_rows = _rows(STATE_COLUMNS, keeper.states, stays, renumbered)
     prepared.flags = [
         (number, name, "y" if value else "n")
-        for table, lines, numbers, name, values in keeper.flags
-        for good in [stays(table, lines)]
+        for rows, numbers, name, values in keeper.flags
+        for good in [stays(rows)]
         for number, value in zip(
             renumbered[numbers[good]].tolist(), values[good].tolist(), strict=True
         )
     ]
-    gone = [keys[stays(table, lines)] for table, lines, keys in keeper.gone]
+    gone = [keys[stays(rows)] for _, rows, keys in keeper.gone]
     prepared.gone = sorted({int(key) for keys in gone for key in keys if key >= 0})
     _fill_bands(prepared, born)
     return prepared
@@ -347,14 +404,14 @@ def gathered(keeper: Gathered, late: Mapping[str, set[int]], born: Mapping[str, 
 
 def _rows(
     columns: tuple[str, ...],
-    batches: Sequence[tuple[str, dict[str, Ints], pa.Array]],
+    batches: Sequence[tuple[Ints, dict[str, Ints], pa.Array]],
     stays: Any,
     renumbered: Ints,
 ) -> Rows:
     made = Rows.of(columns, [(ints, text) for _, ints, text in batches])
     if not len(made):
         return made
-    good = np.concatenate([stays(table, ints["row"]) for table, ints, _ in batches])
+    good = np.concatenate([stays(rows) for rows, _, _ in batches])
     if not good.all():
         made = made.take(good)
     made.ints["record"] = renumbered[made.ints["record"]]

@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 
 from engine.domain.errors import GatewayError, RowsRefused
 from engine.domain.ids import whole_years
-from engine.domain.records import Prepared
+from engine.domain.records import AsideRow, Prepared
 from engine.intake.check import severity_of
 from engine.intake.columns import CODES, Codes, ColumnCheck
 from engine.intake.contract import Contract, FieldContract
 from engine.intake.cross import Checks
 from engine.intake.derive import derived
-from engine.intake.findings import CHECK_CODE
+from engine.intake.findings import CHECK_CODE, ROWS_KEPT
 from engine.intake.gather import Gathered, Kept, gathered
 from engine.intake.grade import Grades
 from engine.intake.parts import Batch, Part, text_of
@@ -32,6 +32,7 @@ from engine.intake.terms import Intake
 from policies.admit import row_findings
 
 Mask = npt.NDArray[np.bool_]
+REPLACED = "FG-ROW-23"
 QUARANTINE = 20_000
 """Rows of a delivery that are set aside with their permitted cells; more are counted only."""
 
@@ -40,10 +41,17 @@ def require_open(intake: Intake) -> None:
     """Refuse the delivery when nothing may enter, or the field that names its people may not.
 
     Raises:
-        GatewayError: ``FG-GATE-11`` with every reason of every field.
+        GatewayError: ``FG-GATE-11`` with every reason of every field; ``FG-GATE-14`` the windows of
+            the source could not be told apart.
     """
     answer = intake.admission
-    key = intake.contract.key
+    key, sending = intake.contract.key, intake.contract.sending
+    if sending.mode == "window" and sending.window not in answer.admitted:
+        raise GatewayError(
+            "FG-GATE-14",
+            f"the field by which {answer.source} is sent in windows, {sending.window}, may not enter",
+            "Ask the information governance lead which agreement should cover it.",
+        )
     if answer.admitted and (key not in answer.fields or answer.fields[key].admitted):
         return
     reasons = list(
@@ -74,9 +82,12 @@ def prepare(opened: Opened, intake: Intake) -> Prepared:
     keeper = Gathered(intake)
     for kept in minimised(opened, intake, tally):
         keeper.add(kept)
-    late = _late(tally, intake.contract)
-    prepared = gathered(keeper, late, tally.born)
+    closed = _late(tally, intake.contract, keeper)
+    closed |= _replaced(tally, intake.contract, keeper, closed)
+    prepared = gathered(keeper, closed, tally.born)
     _describe(prepared, opened, intake, tally)
+    if prepared.rows_kept != keeper.count(closed):
+        raise AssertionError("rows that were kept do not reconcile with rows that were gathered")
     _refuse_bad(prepared, intake)
     return prepared
 
@@ -91,16 +102,18 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
     parts = sorted(
         opened.parts, key=lambda part: order.index(part.table) if part.table in order else 0
     )
+    several = len({part.name for part in parts}) > 1
     for part in parts:
+        file = part.name if several else ""
         for note in part.notes:
             tally.findings.add(
-                CHECK_CODE, note["element"], "warning", np.array([1]), check=note["id"],
+                CHECK_CODE, note["element"], "warning", np.array([1]), file=file, check=note["id"],
                 says=(note["says"], note.get("do", "Correct it in the source system.")),
             )  # fmt: skip
         columns: dict[str, ColumnCheck] = {}
         for batch in part.batches:
             intake.arrow("check")
-            kept = _checked(batch, part, intake, tally, checks, columns)
+            kept = _checked(batch, part, file, intake, tally, checks, columns)
             intake.arrow("minimise")
             _minimise(kept, intake, tally)
             yield kept
@@ -110,15 +123,19 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
 def _checked(
     batch: Batch,
     part: Part,
+    file: str,
     intake: Intake,
     tally: Tally,
     checks: Checks,
     columns: dict[str, ColumnCheck],
 ) -> Kept:
     contract, lines = intake.contract, batch.lines
+    rows = tally.places.take(file, lines)
     table = batch.table if len(contract.tables) > 1 else ""
     for code, where in (("FG-ROW-13", batch.ragged), ("FG-ROW-17", batch.quoted)):
-        tally.findings.add(code, "(row)", "error", np.array(where, np.int64), table=table)
+        tally.findings.add(
+            code, "(row)", "error", np.array(where, np.int64), table=table, file=file
+        )
         tally.drop(code, len(where))
     tally.drop("blank", batch.blank)
     raw_key = batch.columns.get(contract.key)
@@ -134,26 +151,26 @@ def _checked(
         if changed is not None and changed.any():
             tally.grades.note_repairs(spec, header, lines, cells, converted, changed)
         if codes.any():
-            _note(spec, header, table, lines, codes, raw_key, tally, first)
+            _note(spec, header, (table, file), lines, codes, raw_key, tally, first)
     good = first == 0
     for number in np.unique(first[~good]):
         tally.drop(CODES[number], int((first == number).sum()))
     rows_in = len(lines) + len(batch.ragged) + len(batch.quoted) + batch.blank
     tally.count(batch.table, rows_in, int(good.sum()))
-    _set_aside(batch, first, raw_key, intake, tally)
+    _set_aside(batch, file, rows, first, raw_key, intake, tally)
     if not good.all():
         mask = pa.array(good)
         values = {name: one.filter(mask) for name, one in values.items()}
-        lines = lines[good]
+        lines, rows = lines[good], rows[good]
     _derive(values, batch, intake.contract, good)
-    checks.feed(batch.table, lines, values)
-    return Kept(batch.table, lines, values)
+    checks.feed(batch.table, rows, values)
+    return Kept(batch.table, rows, lines, values)
 
 
 def _note(
     spec: FieldContract,
     header: str,
-    table: str,
+    where: tuple[str, str],
     lines: npt.NDArray[np.int64],
     codes: Codes,
     raw_key: pa.Array | None,
@@ -167,14 +184,22 @@ def _note(
         severity = severity_of(code, spec)
         some = places[:1000]
         keys = raw_key.take(pa.array(some)).to_pylist() if raw_key is not None else []
-        tally.findings.add(code, header, severity, lines[places], keys, table=table)
+        tally.findings.add(
+            code, header, severity, lines[places], keys, table=where[0], file=where[1]
+        )
         if severity == "error":
             closed = places[first[places] == 0]
             first[closed] = number
 
 
 def _set_aside(
-    batch: Batch, first: Codes, raw_key: pa.Array | None, intake: Intake, tally: Tally
+    batch: Batch,
+    file: str,
+    rows: npt.NDArray[np.int64],
+    first: Codes,
+    raw_key: pa.Array | None,
+    intake: Intake,
+    tally: Tally,
 ) -> None:
     """Keep closed rows for whoever mends them: permitted cells only, and none that a row may close."""
     places = np.flatnonzero(first)[: max(0, QUARANTINE - len(tally.quarantined))]
@@ -190,10 +215,13 @@ def _set_aside(
     cells = {name: batch.columns[name].take(taken).to_pylist() for name in names}
     keys = raw_key.take(taken).to_pylist() if raw_key is not None else [""] * len(places)
     for number, place in enumerate(places):
-        row = {name: column[number] for name, column in cells.items() if column[number]}
-        code = CODES[first[place]]
-        line = int(batch.lines[place])
-        tally.quarantined.append((batch.table, line, code, keys[number] or "", row))
+        held = {name: column[number] for name, column in cells.items() if column[number]}
+        tally.quarantined.append(
+            AsideRow(
+                int(rows[place]), batch.table, file, int(batch.lines[place]), CODES[first[place]],
+                keys[number] or "", held,
+            )
+        )  # fmt: skip
 
 
 def _derive(values: dict[str, pa.Array], batch: Batch, contract: Contract, good: Mask) -> None:
@@ -278,31 +306,45 @@ def age_on(born: str | None, day: date) -> int | None:
     return whole_years(date.fromisoformat(born), day) if born and len(born) == 10 else None
 
 
-def _late(tally: Tally, contract: Contract) -> dict[str, set[int]]:
-    """Note what the checks over several rows found; return the lines that they close, by table."""
-    late: dict[str, set[int]] = {}
+def _late(tally: Tally, contract: Contract, keeper: Gathered) -> set[int]:
+    """Note what the checks over several rows found; return the rows that they close."""
+    closed: set[int] = set()
     for run in tally.checks:
         check = run.check
-        if run.status != "run" or not len(run.lines):
+        if run.status != "run" or not len(run.rows):
             continue
         names = ", ".join(
             contract.fields[name].columns[0]
             for name in check.fields
             if name in contract.fields and contract.fields[name].columns
         )
-        tally.findings.add(
-            CHECK_CODE, names or "(row)", check.severity, run.lines,
-            table=check.table if len(contract.tables) > 1 else "",
-            check=check.id, says=(check.says, check.do),
-        )  # fmt: skip
+        for file, rows in tally.places.by_file(run.rows):
+            tally.findings.add(
+                CHECK_CODE, names or "(row)", check.severity, tally.places.lines(rows),
+                keeper.keys_of(rows[:ROWS_KEPT]),
+                table=check.table if len(contract.tables) > 1 else "",
+                file=file, check=check.id, says=(check.says, check.do),
+            )  # fmt: skip
         if check.severity == "error":
-            fresh = set(run.lines.tolist()) - late.get(check.table, set())
-            late.setdefault(check.table, set()).update(fresh)
-            tally.drop(check.id, len(fresh))
-            counts = tally.tables[check.table]
-            counts["kept"] -= len(fresh)
-            counts["dropped"] += len(fresh)
-    return late
+            fresh = set(run.rows.tolist()) - closed
+            closed |= fresh
+            tally.close(check.id, check.table, len(fresh))
+    return closed
+
+
+def _replaced(tally: Tally, contract: Contract, keeper: Gathered, closed: set[int]) -> set[int]:
+    """Note rows whose key stands again further on: the later row counts; return the earlier ones."""
+    again: set[int] = set()
+    for table, found in keeper.replaced(closed).items():
+        for file, rows in tally.places.by_file(found):
+            tally.findings.add(
+                REPLACED, "(row)", "warning", tally.places.lines(rows),
+                keeper.keys_of(rows[:ROWS_KEPT]),
+                table=table if len(contract.tables) > 1 else "", file=file,
+            )  # fmt: skip
+        tally.close(REPLACED, table, len(found))
+        again.update(found.tolist())
+    return again
 
 
 def _describe(
@@ -336,7 +378,8 @@ def _describe(
 
 
 def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
-    bad = sum(count for reason, count in prepared.dropped.items() if reason != "blank")
+    no_errors = ("blank", REPLACED)
+    bad = sum(count for reason, count in prepared.dropped.items() if reason not in no_errors)
     filled = prepared.rows_kept + bad
     too_many = filled and bad > filled * intake.contract.row_error_limit
     if prepared.rows_kept and not too_many:
@@ -354,7 +397,8 @@ def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
         "Correct the rows below and send the whole file again.",
         [
             f"{group.severity} {group.check or group.code} column {group.column}: {group.sentence} "
-            f"({group.count}; row {', '.join(map(str, group.rows[:20]))})"
+            f"({group.count}; {group.file + ' ' if group.file else ''}"
+            f"row {', '.join(map(str, group.rows[:20]))})"
             for group in prepared.findings
         ],
     )

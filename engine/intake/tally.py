@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.domain.records import AsideRow
 from engine.intake.cross import CheckRun
 from engine.intake.findings import Findings
 from engine.intake.grade import Grades
+from engine.intake.places import Places
 
 
 @dataclass
@@ -17,9 +19,8 @@ class Tally:
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
-    quarantined: list[tuple[str, int, str, str, dict[str, str]]] = field(
-        default_factory=list, repr=False
-    )
+    quarantined: list[AsideRow] = field(default_factory=list, repr=False)
+    places: Places = field(default_factory=Places, repr=False)
     grades: Grades = field(default_factory=lambda: Grades(b""))
     checks: list[CheckRun] = field(default_factory=list)
     born: dict[str, str] = field(default_factory=dict, repr=False)
@@ -30,6 +31,12 @@ class Tally:
         counts["in"] += rows_in
         counts["kept"] += kept
         counts["dropped"] += rows_in - kept
+
+    def close(self, code: str, table: str, count: int) -> None:
+        """Count rows of a table that had been kept and do not go on after all, by their reason."""
+        self.drop(code, count)
+        self.tables[table]["kept"] -= count
+        self.tables[table]["dropped"] += count
 
     def drop(self, code: str, count: int) -> None:
         """Count rows that did not go on, by their reason."""

@@ -36,6 +36,7 @@ EVENT_SCHEMA = pa.schema(
         ("row", pa.int32()),
         ("rk", pa.int64()),
         ("rule", pa.uint16()),
+        ("window", pa.int32()),
     ]
 )
 STATE_SCHEMA = pa.schema(
@@ -50,6 +51,7 @@ STATE_SCHEMA = pa.schema(
         ("row", pa.int32()),
         ("rk", pa.int64()),
         ("rule", pa.uint16()),
+        ("window", pa.int32()),
     ]
 )
 SPOKEN_SCHEMA = pa.schema(
@@ -140,13 +142,12 @@ class Warehouse:
             records: Record pseudonyms.
             live: Which rows hold.
         """
-        day = "day" if kind == "events" else "start"
         wanted = pa.array(list(records), pa.binary(32))
         found: list[dict[str, Any]] = []
         for delivery in deliveries:
             path = self.events(delivery) if kind == "events" else self.states(delivery)
             if path.exists():
-                table = live.rows(delivery, pq.read_table(path), day)
+                table = live.rows(delivery, pq.read_table(path))
                 mine = table.filter(pc.is_in(table.column("record"), value_set=wanted))
                 found += [row | {"delivery": delivery} for row in mine.to_pylist()]
         return _newest(found, kind)
@@ -172,8 +173,9 @@ def event_table(
 
     Args:
         records: Record pseudonyms, by index.
-        ints: ``record`` (index), ``kind``, ``role``, ``day``, ``recorded``, ``age_band``, ``row``
-            and ``rule``, the place of the yield in the contract.
+        ints: ``record`` (index), ``kind``, ``role``, ``day``, ``recorded``, ``age_band``, ``row``,
+            ``rule``, the place of the yield in the contract, and ``window``, the day by which a
+            later window replaces the row, or `live.NO_DAY`.
         eids: Keyed name of each event's group.
         rks: Keyed name of the row it came from; 0 where the contract names no rows.
         source: Number of the source.
@@ -185,7 +187,7 @@ def event_table(
         "eid": eids,
         **{
             name: ints[name]
-            for name in ("kind", "role", "day", "recorded", "age_band", "row", "rule")
+            for name in ("kind", "role", "day", "recorded", "age_band", "row", "rule", "window")
         },
         "source": np.full(count, source),
         "origin": np.full(count, ORIGIN_HISTORY if history else 0),
@@ -204,7 +206,10 @@ def state_table(
     values = {
         "record": _pseudonyms(records, ints["record"]),
         "place": places,
-        **{name: ints[name] for name in ("kind", "start", "end", "recorded", "row", "rule")},
+        **{
+            name: ints[name]
+            for name in ("kind", "start", "end", "recorded", "row", "rule", "window")
+        },
         "source": np.full(len(places), source),
         "rk": rks,
     }

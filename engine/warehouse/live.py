@@ -55,26 +55,38 @@ class Live:
     dead: frozenset[bytes] = field(default=frozenset(), repr=False)
     joined: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
 
-    def rows(self, delivery: str, table: pa.Table, day: str) -> pa.Table:
+    def rows(self, delivery: str, table: pa.Table) -> pa.Table:
         """Return the rows of a delivery that hold, under the records they belong to now.
 
         Args:
             delivery: The delivery.
-            table: Its events or states.
-            day: The column whose day decides about windows: ``day`` or ``start``.
+            table: Its events or states. The day by which a window replaces a row is the row's own
+                (``window``), not that of the event: one occurrence leads to events of other days.
         """
         if self.trivial:
             return table
-        gone = np.zeros(table.num_rows, dtype=bool)
-        later = self.superseded.get(delivery)
-        if later is not None and len(later) and "rk" in table.column_names:
-            gone |= np.isin(table.column("rk").to_numpy(), later)
-        for first, last in self.windows.get(delivery, ()):
-            days = table.column(day).to_numpy()
-            gone |= (days >= first) & (days <= last)
-        if gone.any():
-            table = table.filter(pa.array(~gone))
+        holds = self.holding(
+            delivery, table.column("rk").to_numpy(), table.column("window").to_numpy()
+        )
+        if not holds.all():
+            table = table.filter(pa.array(holds))
         return self._joined(table)
+
+    def holding(self, delivery: str, names: Ints, days: Ints) -> npt.NDArray[np.bool_]:
+        """Say which rows of a delivery no later one replaces.
+
+        Args:
+            delivery: The delivery.
+            names: Keyed name of each row, 0 for none.
+            days: The day by which a window replaces it.
+        """
+        holds = np.ones(len(names), dtype=bool)
+        later = self.superseded.get(delivery)
+        if later is not None and len(later):
+            holds &= ~np.isin(names, later)
+        for first, last in self.windows.get(delivery, ()):
+            holds &= (days < first) | (days > last)
+        return holds
 
     def _joined(self, table: pa.Table) -> pa.Table:
         if not self.joined or not table.num_rows:

@@ -115,7 +115,7 @@ def content(home: Home) -> dict[str, list[tuple[Any, ...]]]:
                 found.setdefault(tokens[row["record"]], [])
         path = home.warehouse.events(delivery)
         if path.exists():
-            for row in live.rows(delivery, pq.read_table(path), "day").to_pylist():
+            for row in live.rows(delivery, pq.read_table(path)).to_pylist():
                 found.setdefault(tokens[row["record"]], []).append(
                     (row["kind"], row["role"], row["day"], row["recorded"], row["age_band"])
                 )

@@ -292,7 +292,7 @@ def test_the_agency_sees_its_own_keys_and_nobody_else_does(tmp_path: Path) -> No
     assert "QUOKKA-77" not in json.dumps(made)
     own = receipt_of(home, OPERATOR, made["number"], "council", with_keys=True)
     assert [one["row_keys"] for one in own["findings"]] == [[{"row": 3, "key": "QUOKKA-77"}]]
-    assert finding_rows(own)[1][5:7] == ["3", "QUOKKA-77"]
+    assert finding_rows(own)[1][6:8] == ["3", "QUOKKA-77"]
     other = receipt_of(home, OPERATOR, made["number"], "", with_keys=True)
     assert "QUOKKA-77" not in json.dumps(other)
     with pytest.raises(PolicyRefused, match="FG-SUB-23"):

@@ -273,7 +273,7 @@ def test_good_rows_beside_an_occurrence_to_come_and_a_person_without_a_number_ar
         for n in range(1, 10)
     ]
     more.append(
-        "999,2026-01-09,Other,Suspect,W9,Fake,Wilma,09/03/1980,,,showed a knife to the canary"
+        "9910,2026-01-09,Other,Suspect,W9,Fake,Wilma,09/03/1980,,,showed a knife to the canary"
     )
     file = tmp_path / "niche.csv"
     file.write_text("\n".join([text, *more, ""]), encoding="utf-8")

@@ -262,6 +262,21 @@ def test_two_plans_of_one_child_stay_two_states(pack: Pack) -> None:
     assert (len(found.local_keys), len(found.states)) == (1, 2)
 
 
+def test_what_a_check_closes_on_the_only_line_of_a_file_takes_no_row_along(pack: Pack) -> None:
+    child = "<CHILD><CHILDID>C{}</CHILDID><DOB>01/02/2012</DOB><EPISODE><DECOM>0{}/03/2024</DECOM></EPISODE></CHILD>"
+    people = "".join(child.format(n, 1 + n % 9) for n in (*range(20), 7))
+    found = _prepare(
+        pack, "council.looked_after", f"<EXPSSDA903>{people}</EXPSSDA903>".encode()
+    )  # A child stands twice in the header: both rows of it are closed, and no other.
+    assert (found.rows_in, found.rows_kept, found.dropped) == (42, 40, {"lac.once": 2})
+    assert len(found.local_keys) == 20
+    assert found.tables["episodes"] == {"in": 21, "kept": 21, "dropped": 0}
+    assert (len(found.states), len(found.identities["birth_date"])) == (21, 20)
+    assert found.identities["birth_date"].count(None) == 1
+    (twice,) = [one for one in found.findings if one.check == "lac.once"]
+    assert (twice.rows, twice.keys) == ((1, 1), ("C7", "C7"))
+
+
 def test_a_file_of_bad_rows_only_is_refused_with_all_causes(pack: Pack) -> None:
     bad = person_row(PersonID="", RecordedOn="x", Gender="Q", BirthDate="x")
     with pytest.raises(RowsRefused, match="FG-SUB-11") as caught:
