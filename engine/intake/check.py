@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 
-from engine.intake.contract import FieldContract
+from engine.intake.contract import FieldContract, small
 
 Value = str | None
 
@@ -112,7 +112,7 @@ def check_cell(text: str, spec: FieldContract, today: date) -> tuple[Value, str 
     """
     if not text:
         return None, "FG-ROW-01" if spec.required else None
-    if text.lower() in spec.placeholders:
+    if small(text) in spec.placeholders:
         return None, "FG-ROW-11"
     value, code = CHECKERS[spec.type](text, spec, today)
     if value is None and spec.required and code is None:
@@ -164,11 +164,16 @@ def _text(text: str, spec: FieldContract, today: date) -> tuple[Value, str | Non
 def _name(text: str, spec: FieldContract, today: date) -> tuple[Value, str | None]:
     if FORMULA.match(text):
         return None, "FG-ROW-16"
+    return text, "FG-ROW-14" if odd_name(text) else None
+
+
+def odd_name(text: str) -> bool:
+    """Say whether a name holds characters that names do not have; a number at its end is none."""
     odd = any(
         not (char.isalpha() or char in NAME_MARKS or unicodedata.category(char)[0] == "M")
         for char in text
     )
-    return text, "FG-ROW-14" if odd and text[-1] not in "0123456789" else None
+    return odd and text[-1] not in "0123456789"
 
 
 # Where year, month and day stand in the two layouts that most files use; others are parsed slowly.

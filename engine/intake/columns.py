@@ -14,7 +14,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.intake.check import NAME_MARKS, PLAIN_DATES, UPN_LETTERS, check_cell, is_repair, repairs
+from engine.intake.check import (
+    NAME_MARKS,
+    PLAIN_DATES,
+    UPN_LETTERS,
+    check_cell,
+    is_repair,
+    odd_name,
+    repairs,
+)
 from engine.intake.contract import FieldContract
 from engine.intake.parts import text_of
 
@@ -30,7 +38,12 @@ CODES: list[str] = ["", *(f"FG-ROW-{number:02}" for number in range(1, 23))]
 _NUMBER = {code: number for number, code in enumerate(CODES)}
 
 _FORMULA = r"^(?:[=@]|[+\-][A-Za-z(=@])"
-_NAME = r"^[\p{L}\p{M}" + NAME_MARKS.replace("-", r"\-") + r"]*$|[0-9]$"
+# Letters that every library knows to be letters; of others each cell is looked at (Unicode grows).
+_NAME = (
+    r"^[A-Za-z\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{17f}"
+    + NAME_MARKS.replace("-", r"\-")
+    + r"]*$|[0-9]$"
+)
 _POSTCODE = r"^[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}$"
 
 
@@ -122,6 +135,7 @@ class ColumnCheck:
             if fresh.any():
                 values = pc.if_else(pa.array(fresh), iso, values)
             good |= found
+        good &= ~_numpy(self._stand_in(distinct))
         left = np.flatnonzero(~good)
         codes = np.zeros(len(distinct), np.uint8)
         if len(left):
@@ -129,12 +143,16 @@ class ColumnCheck:
             values = pc.replace_with_mask(values, pa.array(~good), texts)
         return values, codes
 
+    def _stand_in(self, trimmed: pa.Array) -> pa.Array:
+        """Return which cells hold a placeholder of the contract."""
+        if not self.spec.placeholders:
+            return pa.array(np.zeros(len(trimmed), dtype=bool))
+        known = pa.array(sorted(self.spec.placeholders), pa.string())
+        return pc.is_in(pc.ascii_lower(trimmed), value_set=known)
+
     def _by_vector(self, trimmed: pa.Array, vector: Vector) -> tuple[pa.Array, Codes]:
         empty = pc.equal(trimmed, "")
-        stand_in = pa.array(np.zeros(len(trimmed), dtype=bool))
-        if self.spec.placeholders:
-            known = pa.array(sorted(self.spec.placeholders), pa.string())
-            stand_in = pc.is_in(pc.utf8_lower(trimmed), value_set=known)
+        stand_in = self._stand_in(trimmed)
         values, codes = vector(trimmed)
         absent = pc.or_(empty, stand_in)
         values = pc.if_else(absent, pa.scalar(None, pa.string()), values)
@@ -209,6 +227,10 @@ def _texts(trimmed: pa.Array) -> tuple[pa.Array, Codes]:
 
 def _names(trimmed: pa.Array) -> tuple[pa.Array, Codes]:
     odd = pc.invert(pc.match_substring_regex(trimmed, _NAME))
+    if pc.any(odd).as_py():
+        unsure = trimmed.filter(odd).dictionary_encode()
+        wrong = pa.array([odd_name(text) for text in unsure.dictionary.to_pylist()], pa.bool_())
+        odd = pc.replace_with_mask(odd, odd, wrong.take(unsure.indices))
     formula = _formulas(trimmed)
     codes = _flagged(formula, "FG-ROW-16", _flagged(odd, "FG-ROW-14"))
     return pc.if_else(formula, _NONE, trimmed), codes

@@ -15,6 +15,14 @@ ONLY = "rows"
 """Name of the one table of a source whose contract names no tables."""
 
 
+_SMALL = str.maketrans({chr(n): chr(n + 32) for n in range(65, 91)})
+
+
+def small(text: str) -> str:
+    """Return a text with the letters A to Z small, which every library does alike."""
+    return text.translate(_SMALL)
+
+
 @dataclass(frozen=True, slots=True)
 class Derive:
     """A flag read from free text in memory; the text itself is never stored.
@@ -252,7 +260,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> FieldContract:
         formats=tuple(spec.get("formats", [])),
         codes=codes,
         severity=spec.get("on_bad") or spec.get("on_unknown") or "warning",
-        placeholders=frozenset(text.casefold() for text in spec.get("placeholders", [])),
+        placeholders=frozenset(small(text) for text in spec.get("placeholders", [])),
         table=spec.get("table", ""),
         precision=spec.get("precision", "day"),
         lettered=spec.get("lettered") == "yes",

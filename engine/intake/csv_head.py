@@ -14,6 +14,7 @@ from engine.domain.errors import SubmissionError
 from engine.intake.lines import encoding_of, utf8_chunks
 from engine.intake.parts import MAX_CELL, MAX_HEADER
 
+_PIECE = 1 << 20
 DELIMITERS = ",;|\t"
 
 
@@ -108,12 +109,18 @@ def text_lines(chunks: Iterator[bytes]) -> Iterator[str]:
     """Yield lines with their ends; a line end is a line feed, a carriage return, or both."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""
-    for chunk in chunks:
-        lines = io.StringIO(rest + decoder.decode(chunk), newline="").readlines()
+    pieces = (
+        chunk[start : start + _PIECE] for chunk in chunks for start in range(0, len(chunk), _PIECE)
+    )
+    for piece in pieces:
+        held = ""
+        for line in io.StringIO(rest + decoder.decode(piece), newline=""):
+            if held:
+                yield held
+            held = line
         # The last may go on in the next chunk, and a carriage return may be followed by its line feed.
-        rest = lines.pop() if lines else ""
+        rest = held
         if len(rest) > 4 * MAX_CELL:
-            lines.append(rest)
+            yield rest
             rest = ""
-        yield from lines
-    yield from io.StringIO(rest + decoder.decode(b"", final=True), newline="").readlines()
+    yield from io.StringIO(rest + decoder.decode(b"", final=True), newline="")

@@ -141,8 +141,11 @@ class _Marks:
         )
         self.ends = self.newlines
         if len(self.quotes):
-            before = np.searchsorted(self.quotes, self.newlines)
-            self.ends = self.newlines[before % 2 == 0]  # Those outside quotes end a record.
+            # How many quotes stand before each line feed, modulo 256: only whether they are even counts.
+            before = np.zeros(len(self.newlines) + 1, np.uint8)
+            np.add.at(before, np.searchsorted(self.newlines, self.quotes), np.uint8(1))
+            outside = np.cumsum(before[:-1], dtype=np.uint8) % 2 == 0
+            self.ends = self.newlines[outside]  # Those outside quotes end a record.
 
     def newlines_before(self, cut: int) -> int:
         """Return the number of line feeds in the first bytes."""

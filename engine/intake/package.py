@@ -7,27 +7,19 @@ an archive that grows beyond its word is stopped while it grows.
 from __future__ import annotations
 
 import io
-import lzma
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO
 
 from engine.domain.errors import SubmissionError
+from engine.intake.unzip import BROKEN, MemberStream, too_much, unreadable
 
 MAX_MEMBERS = 200
 MAX_RATIO = 250
 MAX_UNPACKED = 8 << 30
-MAX_WORKBOOK = 512 << 20
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
-    *(ValueError, NotImplementedError, RuntimeError, KeyError, IndexError, OverflowError),
-)
-"""What reading a damaged archive raises."""
 _SAFE_NAME = re.compile(r"[^\x00-\x1f\\:]+")
 
 
@@ -80,8 +72,8 @@ def is_workbook(stream: BinaryIO) -> bool:
     try:
         with zipfile.ZipFile(stream) as archive:
             names = set(archive.namelist())
-    except _BROKEN:
-        _unreadable()
+    except BROKEN:
+        unreadable()
     finally:
         stream.seek(0)
     return "[Content_Types].xml" in names and "xl/workbook.xml" in names
@@ -91,19 +83,13 @@ def _unpacked(stream: BinaryIO) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(stream)
         infos = [info for info in archive.infolist() if not info.is_dir()]
-    except _BROKEN:
-        _unreadable()
+    except BROKEN:
+        unreadable()
     _check_archive(infos)
     for info in infos:
         if info.filename.rsplit("/", 1)[-1].startswith("."):
             continue  # What an operating system leaves beside the files is no delivery.
         yield Member(info.filename, _member(archive, info))
-
-
-def _unreadable() -> NoReturn:
-    raise SubmissionError(
-        "FG-SUB-02", "the archive cannot be read", "Make the zip again and send it."
-    ) from None
 
 
 def _check_archive(infos: Sequence[zipfile.ZipInfo]) -> None:
@@ -132,7 +118,7 @@ def _check_archive(infos: Sequence[zipfile.ZipInfo]) -> None:
         or total > MAX_UNPACKED
         or (total > 50 << 20 and total > packed * MAX_RATIO)
     ):
-        _too_much()
+        too_much()
     for info in infos:
         if info.filename.casefold().endswith((".zip", ".gz", ".7z", ".rar", ".tar")):
             raise SubmissionError(
@@ -140,99 +126,8 @@ def _check_archive(infos: Sequence[zipfile.ZipInfo]) -> None:
             )
 
 
-def _too_much() -> NoReturn:
-    raise SubmissionError(
-        "FG-SUB-14",
-        "the archive unpacks to more than an extract can be",
-        "Send the files apart, or less of them at once.",
-    )
-
-
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
     def opened() -> BinaryIO:
-        try:
-            counted: Any = _Counted(archive.open(info), info.file_size)
-        except _BROKEN:
-            _unreadable()
-        return io.BufferedReader(counted)
+        return io.BufferedReader(MemberStream(archive, info))
 
     return opened
-
-
-class _Counted(io.RawIOBase):
-    """A member that may not grow beyond the size that the archive states for it."""
-
-    def __init__(self, stream: Any, size: int) -> None:
-        self._stream, self._size = stream, size
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return int(self._stream.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._stream.tell())
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self._stream.read(len(buffer))
-        except _BROKEN:
-            _unreadable()
-        if self._stream.tell() > self._size:
-            _too_much()
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def check_workbook(stream: BinaryIO) -> None:
-    """Refuse a workbook that holds formulas or unpacks to too much.
-
-    A formula's cell shows what some program once computed and not what somebody entered; a value is
-    sent as a value.
-
-    Raises:
-        SubmissionError: ``FG-SUB-14`` too large, ``FG-SUB-16`` a formula cell.
-    """
-    stream.seek(0)
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            formula = _any_formula(archive)
-    except _BROKEN:
-        _unreadable()
-    if formula:
-        raise SubmissionError(
-            "FG-SUB-16",
-            "a cell of the workbook is a formula",
-            "Copy the sheet and paste it as values; send that.",
-        )
-    stream.seek(0)
-
-
-def _any_formula(archive: zipfile.ZipFile) -> bool:
-    infos = archive.infolist()
-    total = sum(info.file_size for info in infos)
-    if total > MAX_WORKBOOK or len(infos) > 10 * MAX_MEMBERS:
-        _too_much()
-    for info in infos:
-        if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml"):
-            with archive.open(info) as sheet:
-                if _holds_formula(sheet, info.file_size):
-                    return True
-    return False
-
-
-def _holds_formula(sheet: Any, size: int) -> bool:
-    tail, seen = b"", 0
-    while block := sheet.read(1 << 20):
-        seen += len(block)
-        if seen > size:
-            _too_much()
-        text = tail + block
-        if b"<f>" in text or b"<f " in text or b"<f/>" in text:
-            return True
-        tail = text[-4:]
-    return False

@@ -21,6 +21,9 @@ from engine.intake.read_xml import open_xml
 __all__ = ["Batch", "Opened", "format_of", "open_delivery"]
 
 
+_ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+
+
 @dataclass
 class Opened:
     """A delivery that fits the contract, its rows still to be read."""
@@ -101,7 +104,7 @@ def format_of(stream: BinaryIO) -> str:
     text = head.decode("utf-16", errors="ignore").encode() if wide else head
     if text.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return "xml"
-    if head.startswith((b"PK", b"\xd0\xcf\x11\xe0", b"%PDF", b"{", b"[")) or (
+    if head.startswith((*_ARCHIVE, b"\xd0\xcf\x11\xe0", b"%PDF", b"{", b"[")) or (
         b"\x00" in head and not wide
     ):
         raise SubmissionError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO
@@ -15,7 +16,6 @@ import python_calamine
 
 from engine.domain.errors import ContractError, SubmissionError
 from engine.intake.contract import Contract, FieldContract
-from engine.intake.package import check_workbook
 from engine.intake.parts import (
     MAX_COLUMNS,
     Batch,
@@ -25,6 +25,7 @@ from engine.intake.parts import (
     plain_name,
     wrong_layout,
 )
+from engine.intake.workbook_hazards import check_workbook
 
 BATCH_ROWS = 16_384
 _BROKEN = (python_calamine.CalamineError, ValueError, OSError, OverflowError)
@@ -46,28 +47,55 @@ def open_workbook(stream: BinaryIO, contract: Contract) -> list[Part]:
         names = list(book.sheet_names)
     except _BROKEN:
         raise _unreadable() from None
-    parts = []
-    errors: list[ContractError] = []
+    parts: list[Part] = []
+    wrong: dict[str, ContractError] = {}
+    left_out: list[Mapping[str, str]] = []
     for sheet in names:
         named = next((one.id for one in contract.tables if one.named(sheet)), None)
         if named is None and any(one.sheets for one in contract.tables):
+            left_out.append(_left_out(sheet, "is no table of the contract"))
             continue
         try:
             rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
         except _BROKEN:
             raise _unreadable() from None
-        found = _header(rows, contract, layouts, named)
-        if isinstance(found, ContractError):
-            errors.append(found)
+        if not any(cell_text(cell).strip() for row in rows for cell in row):
+            left_out.append(_left_out(sheet, "is empty"))
             continue
-        parts.append(_sheet_part(sheet, rows, *found, contract))
-    if not parts:
-        raise (
-            errors[0]
-            if errors
-            else wrong_layout(contract, "no sheet has a name that the contract knows")
-        )
+        found = _header(rows, contract, layouts, named)
+        if not isinstance(found, ContractError):
+            parts.append(_sheet_part(sheet, rows, *found, contract))
+        elif named is None:
+            wrong.setdefault(sheet, found)
+            left_out.append(_left_out(sheet, "has no header of the contract"))
+        else:
+            wrong[sheet] = found
+    # A sheet that bears the name of a table is meant to be read; another may be a cover or notes.
+    if not parts or any(one.named(sheet) for sheet in wrong for one in contract.tables):
+        raise _no_header(contract, wrong)
+    parts[0].notes += left_out
     return parts
+
+
+def _left_out(sheet: str, why: str) -> Mapping[str, str]:
+    return {
+        "id": "sheet",
+        "element": plain_name(sheet),
+        "says": f"the sheet {why} and was not read",
+        "do": "Nothing, if it holds no rows for this source.",
+    }
+
+
+def _no_header(contract: Contract, wrong: Mapping[str, ContractError]) -> ContractError:
+    """Return the error of a workbook, with what is wrong with each of its sheets."""
+    if not wrong:
+        return wrong_layout(contract, "no sheet has a name that the contract knows")
+    sheets = [f"{plain_name(sheet)}: {error.message}" for sheet, error in wrong.items()]
+    if len(sheets) == 1:
+        return next(iter(wrong.values()))
+    made = wrong_layout(contract, f"{len(sheets)} sheets have no header of it")
+    made.reasons = tuple(sheets)
+    return made
 
 
 def _unreadable() -> SubmissionError:
@@ -158,6 +186,8 @@ def cell_text(cell: Any) -> str:
     if isinstance(cell, bool):
         return "1" if cell else "0"
     if isinstance(cell, float):
+        if math.isnan(cell):
+            return ""
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
@@ -197,18 +227,34 @@ def open_parquet(stream: BinaryIO, name: str, contract: Contract, table: str | N
     )
 
 
+def _parquet_cells(column: pa.Array) -> pa.Array:
+    try:
+        values = column.to_pylist()
+    except (OverflowError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        # A day that no calendar of ours has is a text like any other, and its row is told of it.
+        values = column.cast(pa.string()).to_pylist()
+    return pa.array([cell_text(value) for value in values], pa.string())
+
+
+def _at(names: Sequence[str], name: str) -> list[int]:
+    return [place for place, one in enumerate(names) if one == name]
+
+
 def _parquet_batches(
     file: pq.ParquetFile, names: Sequence[str], columns: Columns
 ) -> Iterator[Batch]:
-    wanted = sorted({place for places in columns.at.values() for place in places})
+    wanted = {names[place] for places in columns.at.values() for place in places}
     line = 1
     try:
-        for chunk in file.iter_batches(BATCH_ROWS, columns=[names[place] for place in wanted]):
+        for chunk in file.iter_batches(BATCH_ROWS, columns=sorted(wanted)):
+            read_names = chunk.schema.names
             cells = {
-                place: pa.array(
-                    [cell_text(value) for value in chunk.column(number).to_pylist()], pa.string()
-                )
-                for number, place in enumerate(wanted)
+                place: _parquet_cells(chunk.column(number))
+                for name in wanted
+                # A name that stands twice is read twice, in the order of the file.
+                for place, number in zip(_at(names, name), _at(read_names, name), strict=True)
             }
             rows = chunk.num_rows
             read = {
@@ -236,7 +282,7 @@ def _parquet_batches(
                 {name: one.filter(mask) for name, one in read.items()},
                 blank=int(rows - filled.sum()),
             )
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise SubmissionError(
             "FG-SUB-02", "the Parquet file is damaged", "Write it again and send it."
         ) from None

@@ -22,6 +22,8 @@ from engine.intake.parts import MAX_CELL, MAX_COLUMNS, Batch, Part, plain_name, 
 
 BATCH_ROWS = 16_384
 CHUNK = 256 << 10
+MAX_DEPTH = 64
+"""Rows that may stand inside each other."""
 MAX_INSIDE = 32 << 20
 """Bytes that may stand between the ends of two persons; more is no extract."""
 Row = tuple[str, int, list[dict[str, str]]]
@@ -32,7 +34,8 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
 
     Raises:
         SubmissionError: ``FG-SUB-02`` no XML, ``FG-SUB-05`` a document type, ``FG-SUB-18`` a person
-            that never ends, ``FG-SUB-26`` a header that the contract calls wrong.
+            that never ends, ``FG-SUB-26`` a header that the contract calls wrong, ``FG-SUB-28`` rows
+            inside rows without end.
         ContractError: ``FG-SUB-03`` or ``FG-SUB-04``.
     """
     layouts = contract.layouts_of("xml")
@@ -262,6 +265,12 @@ class _People:
         if scopes:
             if not table:
                 return
+            if len(scopes) > MAX_DEPTH:
+                raise SubmissionError(
+                    "FG-SUB-28",
+                    f"at line {self._parser.CurrentLineNumber} rows stand inside rows without end",
+                    "Export it again from the case system.",
+                )
             scope: dict[str, str] = {}
             scopes.append(scope)
             self._tags.append(tag)

@@ -298,9 +298,6 @@ def test_csv_without_end_is_read_in_pieces(
     assert peak < 400 * MEBI
 
 
-@pytest.mark.xfail(
-    strict=True, reason="csv_head.text_lines makes a list of all lines that it was given"
-)
 def test_a_quote_that_never_closes_costs_no_more_than_what_stands_behind_it(pack: Pack) -> None:
     data = CSV + b'C,"' + b"a\n" * (4 * MEBI)
     tracemalloc.start()
@@ -313,7 +310,6 @@ def test_a_quote_that_never_closes_costs_no_more_than_what_stands_behind_it(pack
     assert peak < 12 * len(data)
 
 
-@pytest.mark.xfail(strict=True, reason="read_xml copies all open rows for each row that begins")
 def test_rows_in_rows_cost_no_more_than_rows_beside_each_other(pack: Pack) -> None:
     many = 3000
     data = (
@@ -333,17 +329,11 @@ def test_rows_in_rows_cost_no_more_than_rows_beside_each_other(pack: Pack) -> No
     assert peak < 15 * MEBI
 
 
-@pytest.mark.xfail(
-    strict=True, reason="zipfile ends a member where the directory says, so package never sees more"
-)
 def test_a_member_that_goes_on_behind_a_forged_sum_is_refused(pack: Pack) -> None:
     with pytest.raises(SubmissionError, match="FG-SUB-(02|14)"):
         _read(pack, _longer_than_stated(forged=True))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="package._holds_formula looks for letters in members of one name"
-)
 @pytest.mark.parametrize(
     "make",
     [
@@ -405,9 +395,6 @@ def _strings_that_lie() -> bytes:
                 )
             ),
             id="a-cell-at-the-far-end",
-            marks=pytest.mark.xfail(
-                strict=True, reason="calamine makes every cell between the first and the last"
-            ),
         ),
         pytest.param(_strings_that_lie, id="strings-that-lie"),
         pytest.param(lambda: workbook(FORMULA), id="a-formula"),
@@ -428,9 +415,6 @@ def test_a_workbook_that_would_fill_the_memory_is_refused(make: Callable[[], byt
     assert int(grown) < 100 << 10
 
 
-@pytest.mark.xfail(
-    strict=True, reason="read.format_of takes any file that begins with PK for an archive"
-)
 def test_a_header_that_begins_like_an_archive_is_read(pack: Pack) -> None:
     assert _read(pack, b"PKNumber,PersonID,RecordedOn\n1,A,2026-11-01\n") == 1
 
