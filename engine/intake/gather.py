@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.domain.ids import day_number
 from engine.domain.records import EVENT_COLUMNS, STATE_COLUMNS, Ints, Prepared, Rows
-from engine.intake.contract import Contract, Yield
+from engine.intake.contract import Yield
+from engine.intake.kept import UNIT, Kept
 from engine.intake.meaning import (
     NO_DAY,
     age_bands,
@@ -27,70 +26,6 @@ from engine.intake.parts import text_of
 from engine.intake.terms import Intake
 
 OPEN_END = 2**31 - 1
-_UNIT = "\x1f"
-
-
-@dataclass
-class Kept:
-    """Rows of a table after checking; after minimising, only what may be kept.
-
-    Attributes:
-        rows: Number of each row, unique in the delivery.
-        lines: Physical line of each row.
-        keys: Local key of each row.
-        row_keys: Text that names each row, where the contract names rows; else null.
-        deleted: Rows that the delivery says are deleted.
-        merges: (old key, new key, undone) of the rows of a table of merges.
-    """
-
-    table: str
-    rows: Ints
-    lines: Ints
-    columns: dict[str, pa.Array] = field(repr=False)
-    keys: pa.Array = field(default=None, repr=False)
-    row_keys: pa.Array | None = field(default=None, repr=False)
-    deleted: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
-    merges: list[tuple[str, str, bool]] = field(default_factory=list, repr=False)
-
-    def note(self, contract: Contract, row_key: Sequence[str]) -> None:
-        """Take what names, ends or joins rows out of the columns, before they are minimised."""
-        self.keys = _local_keys(self.columns, contract, len(self.lines))
-        sending = contract.sending
-        if row_key and all(name in self.columns for name in row_key):
-            parts = [pc.fill_null(text_of(self.columns[name]), "") for name in row_key]
-            # The table is part of the name: two tables may count their rows alike.
-            texts = pc.binary_join_element_wise(pa.scalar(self.table), *parts, pa.scalar(_UNIT))
-            # A row of which every part of the key is empty has no name.
-            nameless = pc.equal(texts, self.table + _UNIT * len(row_key))
-            self.row_keys = pc.if_else(nameless, pa.scalar(None, pa.string()), texts)
-        if sending.deleted_field in self.columns:
-            wanted = pa.array(sorted(sending.deleted_in), pa.string())
-            mask = pc.is_in(text_of(self.columns[sending.deleted_field]), value_set=wanted)
-            self.deleted = np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
-        merges = sending.merges
-        if merges and self.table == merges["table"] and merges["into"] in self.columns:
-            into = self.columns[merges["into"]].to_pylist()
-            undone = self.columns.get(merges.get("undone", ""))
-            flags = undone.to_pylist() if undone is not None else [None] * len(into)
-            self.merges = [
-                (old, new, flag == "yes")
-                for old, new, flag in zip(self.keys.to_pylist(), into, flags, strict=True)
-                if old and new and old != new
-            ]
-
-
-def _local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int) -> pa.Array:
-    key = contract.fields[contract.key]
-    if key.type != "derived":
-        found = columns.get(key.name)
-        return found if found is not None else pa.array([""] * count, pa.string())
-    # A list without ids of its own: the identity as sent stands in for a local key.
-    parts = [
-        pc.fill_null(pc.utf8_lower(text_of(columns[spec.name])), "")
-        for spec in contract.fields.values()
-        if spec.part in ("given_name", "surname", "birth_date") and spec.name in columns
-    ]
-    return pc.binary_join_element_wise(*parts, pa.scalar(_UNIT))
 
 
 class Gathered:
@@ -127,7 +62,7 @@ class Gathered:
         if kept.deleted is not None and kept.deleted.any():
             gone = np.flatnonzero(kept.deleted)
             self.gone.append((table, kept.rows[gone], self._key_numbers(kept, gone)))
-            some = _some(kept, np.flatnonzero(~kept.deleted))
+            some = kept.some(np.flatnonzero(~kept.deleted))
         numbers = self._record_numbers(some.keys)
         keys = self._key_numbers(some, None)
         days = days_of(some.columns.get(self.contract.sending.window), len(some.rows))
@@ -308,18 +243,6 @@ class Gathered:
         return len(places)
 
 
-def _some(kept: Kept, places: Ints) -> Kept:
-    taken = pa.array(places)
-    return Kept(
-        kept.table,
-        kept.rows[places],
-        kept.lines[places],
-        {name: one.take(taken) for name, one in kept.columns.items()},
-        kept.keys.take(taken),
-        kept.row_keys.take(taken) if kept.row_keys is not None else None,
-    )
-
-
 def _append(
     batches: list[tuple[Ints, dict[str, Ints], pa.Array]],
     rows: Ints,
@@ -342,7 +265,7 @@ def _sorted(rows: set[int]) -> Ints:
 
 
 def _is_whole(name: str) -> bool:
-    return _UNIT * 2 not in name and not name.endswith(_UNIT)
+    return UNIT * 2 not in name and not name.endswith(UNIT)
 
 
 def gathered(keeper: Gathered, closed: set[int], born: Mapping[str, str]) -> Prepared:

@@ -23,8 +23,9 @@ from engine.intake.contract import Contract, FieldContract
 from engine.intake.cross import Checks
 from engine.intake.derive import derived
 from engine.intake.findings import CHECK_CODE, ROWS_KEPT
-from engine.intake.gather import Gathered, Kept, gathered
+from engine.intake.gather import Gathered, gathered
 from engine.intake.grade import Grades
+from engine.intake.kept import Kept
 from engine.intake.parts import Batch, Part, text_of
 from engine.intake.read import Opened
 from engine.intake.tally import Tally
