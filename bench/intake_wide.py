@@ -31,6 +31,8 @@ from policies.model import Pack
 from scoring.tables import load_tables, shipped
 
 TODAY = date(2026, 11, 25)
+# Read once, as a server does.
+SCORING = load_tables(shipped())
 ROWS, CHILDREN, DOM_CHILDREN = 1_000_000, 50_000, 10_000
 Found = dict[tuple[str, str], int]
 COLUMNS = 30
@@ -114,7 +116,7 @@ def read_ours(path: Path, pack: Pack, contract: Contract) -> Found:
     with path.open("rb") as stream:
         opened = open_delivery([Member("file", lambda: stream)], contract)
         tally = Tally()
-        intake = intake_for(pack, contract, opened.present, load_tables(shipped()), TODAY)
+        intake = intake_for(pack, contract, opened.present, SCORING, TODAY)
         kept = sum(len(batch.lines) for batch in minimised(opened, intake, tally))
     assert kept == sum(counts["kept"] for counts in tally.tables.values())
     return {(one.code, one.column): one.count for one in tally.findings.groups()}
@@ -279,7 +281,7 @@ def _census(path: Path, pack: Pack, contract: Contract) -> int:
     with path.open("rb") as stream:
         opened = open_delivery([Member("file", lambda: stream)], contract)
         tally = Tally()
-        intake = intake_for(pack, contract, opened.present, load_tables(shipped()), TODAY)
+        intake = intake_for(pack, contract, opened.present, SCORING, TODAY)
         for _ in minimised(opened, intake, tally):
             pass
     return sum(one.count for one in tally.findings.groups() if one.code == "FG-ROW-07")

@@ -156,9 +156,9 @@ class _Marks:
 
         A carriage return that ends a line by itself is left to the careful reader too.
         """
-        if b"\r" in whole and whole.count(b"\r") != whole.count(b"\r\n"):
-            return False
         cut = len(whole)
+        if b"\r" in whole and self._lone_returns(cut):
+            return False
         quotes = self.quotes[: int(np.searchsorted(self.quotes, cut))]
         if not len(quotes):
             return True
@@ -174,6 +174,13 @@ class _Marks:
         doubled = closing + 1 == np.append(opening[1:], -1)[: len(closing)]
         reopened = (after == _QUOTE) & ~doubled
         return bool(good.all() and not reopened.any())
+
+    def _lone_returns(self, cut: int) -> bool:
+        """Say whether a carriage return stands in the first bytes without its line feed."""
+        data = self._found[:cut]
+        ends = self.newlines[: int(np.searchsorted(self.newlines, cut))]
+        paired = np.count_nonzero(data[ends[ends > 0] - 1] == _RETURN)
+        return bool(np.count_nonzero(data == _RETURN) != paired)
 
     def block(self, whole: bytes, line: int) -> Block:
         """Return a block of whole records with the line on which each begins."""

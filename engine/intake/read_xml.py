@@ -228,17 +228,15 @@ class _People:
         self._held: dict[str, list[tuple[int, dict[str, str]]]] = {}
         self._count = 0
         self._ended = False
-        # The open person: values by open row element, the rows begun, and the leaf that is open.
+        # The open person: values by open row element, and the rows begun.
         self._scopes: list[dict[str, str]] = []
         self._tags: list[str] = []
         self._begun: list[Row] = []
-        self._leaf = False
-        self._text: list[str] = []
         self._parser: Any = None
 
     def batches(self, stream: BinaryIO) -> Iterator[Batch]:
         """Yield the rows of the persons, a table at a time."""
-        self._parser = _parser(self._start, self._end, self._data)
+        self._parser = _parser(*self._handlers())
         since = 0
         while data := stream.read(CHUNK):
             _feed(self._parser, data, last=False)
@@ -258,59 +256,70 @@ class _People:
         self._known[tag] = found
         return found
 
-    def _start(self, tag: str, _: object) -> None:
-        self._leaf = True
-        scopes = self._scopes
-        table, _fields, name = self._known.get(tag) or self._meaning(tag)
-        if scopes:
-            if not table:
-                return
-            if len(scopes) > MAX_DEPTH:
-                raise SubmissionError(
-                    "FG-SUB-28",
-                    f"at line {self._parser.CurrentLineNumber} rows stand inside rows without end",
-                    "Export it again from the case system.",
-                )
-            scope: dict[str, str] = {}
-            scopes.append(scope)
-            self._tags.append(tag)
-            self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
-        elif name == self._parent:
-            scopes.append({})
-            self._tags.append(tag)
-            if table or self._only:
-                self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
+    def _handlers(self) -> tuple[Any, Any, Any]:  # noqa: C901  # one call less for every element
+        """Return what is called as an element begins, as it ends, and for text.
 
-    def _data(self, text: str) -> None:
-        if self._leaf and self._scopes:
-            self._text.append(text)
+        They run for every element of a file, so that what they need is at hand as local names, and text
+        is collected without a call of ours.
+        """
+        scopes, tags, text, known = self._scopes, self._tags, [""], self._known
+        nothing = ("", (), "")
+        leaf: tuple[str, tuple[str, ...], str] = nothing
 
-    def _end(self, tag: str) -> None:
-        scopes, text = self._scopes, self._text
-        if scopes and self._leaf:
-            _table, fields, name = self._known[tag]
-            if fields:
-                value = "".join(text).strip()
-                if len(value) > MAX_CELL:
-                    raise SubmissionError(
-                        "FG-SUB-02",
-                        f"the value at line {self._parser.CurrentLineNumber} is endless",
-                        "Send it again.",
-                    )
-                own = scopes[-1]
-                for one in fields:
-                    # Of several values the first counts; a table of its own keeps them all.
-                    own.setdefault(one, value)
-            elif not _table and len(self.unknown) < MAX_COLUMNS:
-                self.unknown.setdefault(name)
-        if text:
+        def start(tag: str, _: object) -> None:
+            nonlocal leaf
             text.clear()
-        self._leaf = False
-        if scopes and tag == self._tags[-1]:
-            self._tags.pop()
-            scopes.pop()
+            leaf = known.get(tag) or self._meaning(tag)
+            if scopes:
+                if leaf[0]:
+                    self._row_begins(tag, leaf[0])
+            elif leaf[2] == self._parent:
+                self._row_begins(tag, leaf[0])
+
+        def end(tag: str) -> None:
+            nonlocal leaf
             if not scopes:
-                self._person_ended()
+                return
+            if leaf is not nothing:
+                fields = leaf[1]
+                if fields:
+                    value = "".join(text).strip()
+                    if len(value) > MAX_CELL:
+                        self._endless()
+                    own = scopes[-1]
+                    for one in fields:
+                        # Of several values the first counts; a table of its own keeps them all.
+                        own.setdefault(one, value)
+                elif not leaf[0] and len(self.unknown) < MAX_COLUMNS:
+                    self.unknown.setdefault(leaf[2])
+                leaf = nothing
+            if tag == tags[-1]:
+                tags.pop()
+                scopes.pop()
+                if not scopes:
+                    self._person_ended()
+
+        return start, end, text.append
+
+    def _row_begins(self, tag: str, table: str) -> None:
+        scopes = self._scopes
+        if len(scopes) > MAX_DEPTH:
+            raise SubmissionError(
+                "FG-SUB-28",
+                f"at line {self._parser.CurrentLineNumber} rows stand inside rows without end",
+                "Export it again from the case system.",
+            )
+        scopes.append({})
+        self._tags.append(tag)
+        if table or self._only:
+            self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
+
+    def _endless(self) -> None:
+        raise SubmissionError(
+            "FG-SUB-02",
+            f"the value at line {self._parser.CurrentLineNumber} is endless",
+            "Send it again.",
+        )
 
     def _person_ended(self) -> None:
         """Make the rows of a person, now that every value that surrounds them is known."""
@@ -321,8 +330,8 @@ class _People:
             # A person without any row of the only table is a row all the same: nobody is lost.
             rows = [(self._only, *self._begun[0][1:])]
         for table, line, chain in rows:
-            row: dict[str, str] = {}
-            for scope in chain:
+            row = chain[0] if len(chain) == 1 else {**chain[0], **chain[1]}
+            for scope in chain[2:]:
                 row.update(scope)
             held.setdefault(table, []).append((line, row))
         self._count += len(rows)
@@ -330,9 +339,14 @@ class _People:
 
     def _made(self) -> Iterator[Batch]:
         held, self._held, self._count = self._held, {}, 0
+        met = {name for _, fields, _ in self._known.values() for name in fields}
         for table, rows in held.items():
             names = self._fields[table]
-            columns = {name: [row.get(name, "") for _, row in rows] for name in names}
+            empty = [""] * len(rows)
+            columns = {
+                name: [row.get(name, "") for _, row in rows] if name in met else empty
+                for name in names
+            }
             # The key comes first and is hardly ever empty; only then is every cell looked at.
             filled = (
                 [True]
