@@ -111,6 +111,7 @@ class Source:
         tables: Files, sheets or elements that belong together; none means one table.
         checks: Rules over several cells, rows or tables, each with an id and a severity.
         changes: What of its layout or codes changed, when and why.
+        people_once: Whether it holds nobody twice: two of its ids are then two people.
     """
 
     id: str
@@ -133,6 +134,7 @@ class Source:
     tables: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Mapping[str, Any], ...] = ()
     changes: tuple[Mapping[str, Any], ...] = ()
+    people_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def source_of(document: Document, register: Register, words: PackVocabulary) -> 
         yields=tuple(raw.get("yields", [])),
         record_defaults=dict(raw.get("record_defaults", {})),
         row_error_limit=float(raw["row_error_limit"]),
+        people_once=raw.get("people_once") == "yes",
         derived_from=frozenset(raw.get("derived_from", [])),
         feeds_models=raw.get("feeds_models", "yes") == "yes",
         origins=frozenset({party.body}) if party else frozenset(),

@@ -219,6 +219,7 @@ SOURCE = _closed(
     {
         **dict.fromkeys(("source", "agency", "title", "scheme", "key"), _WORD),
         "regime": {"enum": ["ukgdpr", "le_part3"]},
+        "people_once": {"enum": ["yes", "no"]},
         "row_error_limit": {"type": "string", "pattern": r"^[01]\.[0-9]{1,3}$"},
         "record_defaults": _FLAGS,
         "derived_from": _WORDS,

@@ -43,7 +43,7 @@ def main() -> None:
     city = write_city(folder, "town", SEED, TODAY)
     with (city.truth / TRUTH_KEYS).open(encoding="utf-8", newline="") as stream:
         truth = {(r["source"], r["local_key"]): int(r["person"]) for r in csv.DictReader(stream)}
-    words, people = [], []
+    words, people, agencies = [], [], []
     for source in FILES:
         contract = contract_of(pack.sources[source])
         with city.file(source).open("rb") as stream:
@@ -58,13 +58,14 @@ def main() -> None:
         )
         words.append(encoder.encode(clean, TODAY))
         people += [truth[source, key] for key in ready.local_keys]
+        agencies += [contract.agency] * len(ready.local_keys)
     residents = make_population("town", SEED, TODAY).people
     names = {
         "given": [name_parts(one.given)[0] for one in residents],
         "surname": [fold(one.surname) for one in residents],
     }
     target = artefacts.shipped()
-    measured = train(target, encoder, np.concatenate(words), people, names)
+    measured = train(target, encoder, np.concatenate(words), people, agencies, names)
     (target / artefacts.CARD).write_text(_card(measured, len(people)), encoding="utf-8")
     artefacts.sign(target, Signer.from_bytes(artefacts.RELEASE, os.urandom(32)))
     print(measured, file=sys.stderr)

@@ -14,7 +14,6 @@ from engine.domain.ids import Clock, Randomness
 from engine.flows.home import DEMO_PASSPHRASE, MANIFEST, UNFINISHED, Home, passphrase
 from engine.identity.keys import DEMO, PURPOSES, STRONG, create_keyring
 from engine.identity.vault_tables import metadata as vault_metadata
-from engine.linkage.index_tables import metadata as linkage_metadata
 from engine.settings import Settings
 from engine.store.migrate import upgrade
 
@@ -82,7 +81,7 @@ def create_home(
     AuditLog.create(path / "audit", signer.vkey())
     upgrade(home.casework)
     vault_metadata.create_all(home.vault)
-    linkage_metadata.create_all(home.linkage)
+    home.linkage  # noqa: B018  # opening it makes its tables
     _copy_policy(path, demo=profile == "demo", clock=clock)
     (path / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return home

@@ -27,9 +27,10 @@ from engine.identity.keys import (
 from engine.identity.pseudonyms import Domain, domain, self_test
 from engine.intake.contract import contract_of
 from engine.intake.contract_lint import contract_problems
+from engine.linkage.index_tables import ensure
 from engine.settings import Settings
 from engine.store.session import make_engine, reading
-from engine.store.tables import AgreementStop, Delivery, LinkRun, PolicyPointer
+from engine.store.tables import AgreementStop, Delivery, LinkDecision, LinkRun, PolicyPointer
 from engine.warehouse.files import Warehouse
 from engine.warehouse.live import Live, Sent, live_of
 from policies.model import Pack
@@ -141,7 +142,9 @@ class Home:
     @cached_property
     def linkage(self) -> Engine:
         """The linkage database."""
-        return make_engine(self.path / "linkage" / "linkage.db", _url(self.settings.linkage_url))
+        made = make_engine(self.path / "linkage" / "linkage.db", _url(self.settings.linkage_url))
+        ensure(made)
+        return made
 
     @cached_property
     def warehouse(self) -> Warehouse:
@@ -231,6 +234,12 @@ class Home:
         """Return the published link runs, oldest first; memberships of others do not count."""
         with Session(reading(self.casework)) as session:
             return list(session.exec(select(LinkRun.id).order_by(col(LinkRun.number))).all())
+
+    def final_decisions(self) -> list[str]:
+        """Return the decisions about pairs of records that hold, oldest first."""
+        with Session(reading(self.casework)) as session:
+            asked = select(LinkDecision.id).where(LinkDecision.state == "final")
+            return list(session.exec(asked.order_by(col(LinkDecision.number))).all())
 
     def published(self) -> dict[str, int]:
         """Return the deliveries that count and their place in time.

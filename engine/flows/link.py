@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
@@ -15,19 +16,22 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.identity.normalise import VERSION
 from engine.linkage.artefacts import load_model, shipped
-from engine.linkage.cluster import Clusters, cluster, enough_to_identify, same_local_id
+from engine.linkage.cluster import Memory
+from engine.linkage.decide import Linked, decide
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, Encoder
-from engine.linkage.guard import may_link
+from engine.linkage.encodings import EncodedRecords, read_encodings
 from engine.linkage.index import (
     Assignment,
-    EncodedRecords,
+    ReviewPair,
     assign,
     current_membership,
     discard_run,
-    read_encodings,
+    past_membership,
+    person_ages,
     stage_run,
 )
-from engine.linkage.linker import Edges, Linker, SplinkLinker
+from engine.linkage.linker import Linker, SplinkLinker
+from engine.linkage.memory import CANNOT, MUST, final_decisions
 from engine.store.session import reading
 from engine.store.tables import LinkRun, RecordFlag, SubjectState
 from engine.telemetry import span
@@ -65,33 +69,31 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         found = _holding(home, found)
         model = load_model(shipped())
         chosen = linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model)
-        usable = np.flatnonzero(enough_to_identify(found.words))
+        memory = _memory(home, found)
+        stated = _stated_flags(home, found)
         flow.arrow("predict")
-        with span("link.predict", records=len(usable)):
-            edges = _back_to_rows(chosen.edges(found.words[usable]), usable)
+        with span("link.predict", records=len(found.records)):
+            linked = decide(
+                found.words, found.agencies, chosen, model, memory,
+                hidden=_flagged(stated, found, "protected", "victim_safety"),
+                apart=_flagged(stated, found, "adopted"),
+            )  # fmt: skip
         flow.arrow("cluster")
-        allowed = may_link(edges, found.words)
-        linking = edges.take(np.flatnonzero(allowed & (edges.weight >= model.auto_weight)))
-        # What the guard holds back and what weighs too little are questions for a reviewer.
-        held = edges.take(np.flatnonzero(~allowed & (edges.weight >= model.auto_weight)))
-        to_review = int((allowed & (edges.weight < model.auto_weight)).sum()) + len(held.left)
-        clusters = cluster(found.words, same_local_id(found.words), linking)
         before = current_membership(home.linkage, runs)
-        assignment = assign(found.records, clusters.cluster, before, home.randomness)
-        identified = _identified(assignment, usable)
+        assignment = assign(
+            found.records, linked.clusters.cluster, before, home.randomness,
+            past_membership(home.linkage, runs), person_ages(home.linkage, runs),
+        )  # fmt: skip
+        identified = _identified(assignment, linked)
         flow.arrow("stage")
         stage_run(
-            home.linkage,
-            flow.intent,
-            found.records,
-            assignment,
-            identified,
-            before,
-            _refused(clusters, found, linking, held),
-        )
-        summary = _summary(found, identified, edges, linking, to_review, clusters, assignment)
+            home.linkage, flow.intent, found.records, assignment, identified, before,
+            [ReviewPair(found.records[one.left], found.records[one.right], one.reason, one.weight,
+                        one.levels) for one in linked.questions],
+        )  # fmt: skip
+        summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash
-        states = _subject_states(home, flow.intent, found, assignment, identified)
+        states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
@@ -114,65 +116,63 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
     )
 
 
+def _memory(home: Home, found: EncodedRecords) -> Memory:
+    """Return what people decided about records that are there, and which sources hold nobody twice."""
+    place = {record: row for row, record in enumerate(found.records)}
+    pairs: dict[str, list[tuple[int, int]]] = {MUST: [], CANNOT: []}
+    for one in final_decisions(home.linkage, home.final_decisions()):
+        if one.left in place and one.right in place and one.kind in pairs:
+            pairs[one.kind].append((place[one.left], place[one.right]))
+    once = {
+        source: number
+        for number, source in enumerate(sorted(home.pack.sources), 1)
+        if home.pack.sources[source].people_once
+    }
+    numbers = np.array([once.get(source, 0) for source in found.sources], np.int64)
+    return Memory(pairs[MUST], pairs[CANNOT], numbers)
+
+
+def _flagged(
+    stated: dict[int, dict[str, str]], found: EncodedRecords, *flags: str
+) -> npt.NDArray[np.bool_]:
+    """Return the records on which one of some flags is set."""
+    mask = np.zeros(len(found.records), dtype=bool)
+    mask[[row for row, held in stated.items() if any(held.get(one) == "y" for one in flags)]] = True
+    return mask
+
+
 def _summary(
     found: EncodedRecords,
     identified: dict[bytes, bool],
-    edges: Edges,
-    linking: Edges,
-    to_review: int,
-    clusters: Clusters,
+    linked: Linked,
     assignment: Assignment,
+    memory: Memory,
 ) -> dict[str, Any]:
     return {
         "records": len(found.records),
         "persons": len(identified),
         "identified": sum(identified.values()),
         "not_enough_to_identify": len(identified) - sum(identified.values()),
-        "pairs_scored": len(edges.left),
-        "pairs_linked": len(linking.left),
-        "pairs_for_review": to_review,
-        "joins_refused": dict(Counter(reason for _, _, reason in clusters.refused)),
+        "pairs_scored": linked.scored,
+        "pairs_linked": linked.linking,
+        "pairs_for_review": len(linked.questions),
+        "review_reasons": dict(sorted(Counter(one.reason for one in linked.questions).items())),
+        "joins_refused": dict(Counter(reason for _, _, reason in linked.clusters.refused)),
+        "decisions_kept": len(memory.must) + len(memory.cannot),
+        "blocks_capped": [one.as_dict() for one in linked.capped],
+        "addresses_set_aside": linked.homes_set_aside,
         "ids_created": assignment.created,
         "ids_merged": len(assignment.merged),
         "ids_split": assignment.split,
+        "ids_revived": len(assignment.revived),
     }
 
 
-def _back_to_rows(edges: Edges, usable: np.ndarray) -> Edges:
-    """Turn row numbers of the usable records into row numbers of all of them."""
-    return Edges(usable[edges.left], usable[edges.right], edges.weight, edges.gammas)
-
-
-def _identified(assignment: Assignment, usable: np.ndarray) -> dict[bytes, bool]:
-    enough = set(usable.tolist())
+def _identified(assignment: Assignment, linked: Linked) -> dict[bytes, bool]:
     found: dict[bytes, bool] = {}
     for row, person in enumerate(assignment.people):
-        found[person] = found.get(person, False) or row in enough
+        found[person] = found.get(person, False) or bool(linked.usable[row])
     return found
-
-
-def _refused(
-    clusters: Clusters, found: EncodedRecords, linking: Edges, held: Edges
-) -> list[tuple[bytes, bytes, str, float]]:
-    """Joins that did not happen although they weigh enough: for the clerical queue."""
-    weights = {
-        (left, right): weight
-        for left, right, weight in zip(
-            linking.left.tolist(),
-            linking.right.tolist(),
-            linking.weight.tolist(),
-            strict=True,
-        )
-    }
-    refused = {
-        (found.records[left], found.records[right]): (reason, weights.get((left, right), 99.0))
-        for left, right, reason in clusters.refused
-    }
-    for left, right, weight in zip(
-        held.left.tolist(), held.right.tolist(), held.weight.tolist(), strict=True
-    ):
-        refused.setdefault((found.records[left], found.records[right]), ("merge_guard", weight))
-    return [(left, right, *why) for (left, right), why in refused.items()]
 
 
 def _subject_states(
@@ -181,6 +181,7 @@ def _subject_states(
     found: EncodedRecords,
     assignment: Assignment,
     identified: dict[bytes, bool],
+    stated: dict[int, dict[str, str]],
 ) -> list[SubjectState]:
     """What trusted tables say of each person: age band from the encodings, markers from the sources."""
     band = COLUMNS.index("band")
@@ -189,7 +190,6 @@ def _subject_states(
     for row, person in enumerate(assignment.people):
         records[person].append(row)
         bands[person].add(int(found.words[row, band]))
-    stated = _stated_flags(home, found)
     people = sorted(records)
     names = home.domain("casework")
     texts = [names.text(sealed) for sealed in names.seal(people)]

@@ -25,7 +25,8 @@ from engine.flows.stage import UNKNOWN_MONTH
 from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
-from engine.linkage.index import current_membership, read_encodings, records_of_source
+from engine.linkage.encodings import read_encodings, records_of_source
+from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Delivery, LinkRun, ReviewItem, ScoreRun
 from engine.telemetry import span

@@ -22,7 +22,7 @@ from engine.identity.normalise import normalise
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
 from engine.linkage.encode import Encoder
-from engine.linkage.index import forget_delivery, write_encodings
+from engine.linkage.encodings import forget_delivery, write_encodings
 from engine.warehouse import live
 from engine.warehouse.files import event_table, merge_table, spoken_table, state_table
 

@@ -9,15 +9,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from audit.errors import AuditFault
 from audit.note import Signer, Verifier
 from engine.domain.errors import LinkageError
+
+if TYPE_CHECKING:
+    from engine.linkage.linker import Edges
 
 MODEL, GIVEN, SURNAME, CARD = (
     "model.json",
@@ -28,6 +34,9 @@ MODEL, GIVEN, SURNAME, CARD = (
 MANIFEST, VKEY = "manifest.note", "release.vkey"
 SIGNED = (MODEL, GIVEN, SURNAME, CARD)
 RELEASE = "fieldgate.release/linkage"
+
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Model:
         review_weight: Match weight from which a pair is shown to a reviewer.
         frequencies: ``given`` and ``surname``: folded name to its share of people.
         rare: Share taken for a name that the frozen table does not hold.
+        leader_margin: Bits by which the best person must lead the next.
+        bands: Two agencies, joined by ``|`` in order, to their own (auto, review) weights.
         hash: SHA-256 over the signed files.
     """
 
@@ -51,6 +62,26 @@ class Model:
     frequencies: dict[str, dict[str, float]]
     rare: float
     hash: str
+    leader_margin: float = 0.0
+    bands: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def thresholds(self, agencies: Sequence[str], edges: Edges) -> tuple[Floats, Floats]:
+        """Return, pair by pair, the weights from which it links and from which it is reviewed.
+
+        Args:
+            agencies: Agency of each record; two agencies may have thresholds of their own.
+            edges: Scored pairs.
+        """
+        names = sorted(set(agencies))
+        number = {name: place for place, name in enumerate(names)}
+        of = np.array([number[name] for name in agencies], np.int64)
+        default = (self.auto_weight, self.review_weight)
+        table = np.array(
+            [[self.bands.get("|".join(sorted((one, other))), default) for other in names]
+             for one in names], np.float64,
+        ).reshape(len(names), len(names), 2)  # fmt: skip
+        found = table[of[edges.left], of[edges.right]]
+        return found[:, 0], found[:, 1]
 
 
 def shipped() -> Path:
@@ -97,6 +128,8 @@ def load_model(folder: Path) -> Model:
                 "surname": read_frequencies(folder / SURNAME),
             },
             rare=model["rare"],
+            leader_margin=model["leader_margin"],
+            bands={pair: (auto, review) for pair, (auto, review) in model["bands"].items()},
             hash=hashlib.sha256(text.encode()).hexdigest(),
         )
     except (OSError, AuditFault, KeyError, ValueError):

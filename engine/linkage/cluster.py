@@ -1,14 +1,17 @@
 """Constraint clustering: join by descending weight, and refuse a join that would merge two people.
 
 Connected components join A and C through B; here every join is held against what the two groups
-already know: NHS numbers, age bands and given names (linkage.md 4.1, cases 1 to 3, 21, 25).
+already know: what people decided, NHS numbers, age bands, given names, and sources that hold nobody
+twice (linkage.md 4.1, cases 1 to 3, 21, 25).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.linkage.encode import COLUMNS, Words
 from engine.linkage.linker import Edges
@@ -16,6 +19,7 @@ from engine.linkage.linker import Edges
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
 _LARGEST = 60
+_RIVALS = 20
 
 
 @dataclass
@@ -31,16 +35,42 @@ class Clusters:
     refused: list[tuple[int, int, str]] = field(default_factory=list)
 
 
-def cluster(words: Words, certain: list[tuple[int, int]], edges: Edges) -> Clusters:
+@dataclass(frozen=True)
+class Memory:
+    """What is known besides the records: what people decided, and which sources hold nobody twice.
+
+    Attributes:
+        must: Pairs of rows that a person decided are one person.
+        cannot: Pairs of rows that a person decided are two.
+        once: Per row, the number of its source if that holds nobody twice, else 0; None for none.
+    """
+
+    must: Sequence[tuple[int, int]] = ()
+    cannot: Sequence[tuple[int, int]] = ()
+    once: npt.NDArray[np.int64] | None = None
+
+
+NOTHING = Memory()
+
+
+def cluster(
+    words: Words, certain: list[tuple[int, int]], edges: Edges, memory: Memory = NOTHING
+) -> Clusters:
     """Cluster records.
 
     Args:
         words: Encoded records.
         certain: Pairs that are one person by an agency's own id.
         edges: Pairs that may link, by descending weight.
+        memory: What people decided. That two records are two people holds against everything; that
+            they are one holds against what only looks like a contradiction.
     """
-    groups = _Groups(words)
+    groups = _Groups(words, memory)
     refused: list[tuple[int, int, str]] = []
+    for left, right in memory.must:
+        reason = groups.join(left, right, decided=True)
+        if reason:
+            refused.append((left, right, reason))
     for left, right in certain:
         reason = groups.join(left, right)
         if reason:
@@ -56,8 +86,16 @@ def cluster(words: Words, certain: list[tuple[int, int]], edges: Edges) -> Clust
 class _Groups:
     """Union-find whose groups carry what would contradict another group."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, memory: Memory) -> None:
         self._words = words
+        # Groups that a decision joined: their names were accepted as one person's.
+        self._decided: set[int] = set()
+        self._apart: dict[int, set[int]] = {}
+        for left, right in memory.cannot:
+            self._apart.setdefault(left, set()).add(right)
+            self._apart.setdefault(right, set()).add(left)
+        once = memory.once
+        self._once = once.tolist() if once is not None else [0] * len(words)
         self._parent = list(range(len(words)))
         self._rows: dict[int, list[int]] = {}
         self._nhs = words[:, _PLACE["nhs"]].tolist()
@@ -70,24 +108,45 @@ class _Groups:
             row = parent[row]
         return row
 
-    def join(self, left: int, right: int) -> str:
-        """Join the groups of two rows; return why not when they contradict."""
+    def join(self, left: int, right: int, *, decided: bool = False) -> str:
+        """Join the groups of two rows; return why not when they contradict.
+
+        What a person decided (`decided`) holds against all but another decision.
+        """
         first, second = self.root(left), self.root(right)
         if first == second:
             return ""
         rows = self._rows.get(first, [first]), self._rows.get(second, [second])
-        reason = self._contradiction(*rows)
+        if self._apart and self._kept_apart(first, rows[1]):
+            return "decided_apart"
+        reason = "" if decided else self.contradiction(*rows)
         if reason:
             return reason
         low, high = min(first, second), max(first, second)
         self._parent[high] = low
         self._rows[low] = rows[0] + rows[1]
         self._rows.pop(high, None)
+        if decided or first in self._decided or second in self._decided:
+            self._decided.add(low)
+        if high in self._apart:
+            self._apart.setdefault(low, set()).update(self._apart.pop(high))
         return ""
 
-    def _contradiction(self, first: list[int], second: list[int]) -> str:
+    def two_people(self, left: int, right: int) -> bool:
+        """Say whether two rows cannot be one person, whoever else they are."""
+        return right in self._apart.get(left, ()) or bool(self.contradiction([left], [right]))
+
+    def _kept_apart(self, first: int, rows: list[int]) -> bool:
+        apart = self._apart.get(first)
+        return apart is not None and any(row in apart for row in rows)
+
+    def contradiction(self, first: list[int], second: list[int]) -> str:
+        """Return why two groups of rows cannot be one person; empty when nothing speaks against it."""
         if len(first) + len(second) > _LARGEST:
             return "too_many_records"
+        sources = [self._once[row] for row in first + second if self._once[row]]
+        if len(sources) > len(set(sources)) and self._new_twice(first, second):
+            return "twice_in_one_source"
         numbers = {self._nhs[row] for row in first + second} - {0}
         if len(numbers) > 1:
             return "two_nhs_numbers"
@@ -103,8 +162,21 @@ class _Groups:
         ones, others = self._named(first), self._named(second)
         if not ones or not others:
             return False
-        return any(not any(self._like(one, other) for other in others) for one in ones) or any(
-            not any(self._like(one, other) for one in ones) for other in others
+        # A group whose several names a person accepted may hold one that the other group lacks.
+        ones_clash = any(not any(self._like(one, other) for other in others) for one in ones)
+        others_clash = any(not any(self._like(one, other) for one in ones) for other in others)
+        return (ones_clash and self.root(first[0]) not in self._decided) or (
+            others_clash and self.root(second[0]) not in self._decided
+        )
+
+    def _new_twice(self, first: list[int], second: list[int]) -> bool:
+        """Say whether the two groups hold two people of one source, who have ids of their own."""
+        local = _PLACE["local"]
+        held = {self._once[row]: int(self._words[row, local]) for row in first if self._once[row]}
+        return any(
+            self._once[row] in held and held[self._once[row]] != int(self._words[row, local])
+            for row in second
+            if self._once[row]
         )
 
     def _named(self, rows: list[int]) -> list[int]:
@@ -130,6 +202,41 @@ class _Groups:
                      for word in _GIVEN_WORDS)  # fmt: skip
         total = int(a[_PLACE["pc_given"]] + b[_PLACE["pc_given"]])
         return total > 0 and 2 * shared * 100 >= 70 * total
+
+
+def without_leader(
+    words: Words, edges: Edges, margin: float, memory: Memory = NOTHING
+) -> npt.NDArray[np.bool_]:
+    """Return which pairs have a rival: the record fits another person, who is not this one, as well.
+
+    A record is linked only when its best person leads the next by a margin; else a person decides
+    (leader advantage, linkage.md 2.1; ties are never broken by the order of rows, LNK-14).
+
+    Args:
+        words: Encoded records.
+        edges: Pairs that may link, by descending weight.
+        margin: Lead in bits of match weight.
+        memory: What people decided.
+    """
+    groups = _Groups(words, memory)
+    unclear = np.zeros(len(edges.left), dtype=bool)
+    ends = np.concatenate([edges.left, edges.right])
+    pairs = np.tile(np.arange(len(edges.left), dtype=np.int64), 2)
+    order = np.lexsort([pairs, ends])
+    ends, pairs = ends[order], pairs[order]
+    if not len(ends):
+        return unclear
+    starts = np.flatnonzero(np.append(True, ends[1:] != ends[:-1]))
+    for begin, stop in zip(starts, np.append(starts[1:], len(ends)), strict=True):
+        if stop - begin < 2:
+            continue
+        row, mine = int(ends[begin]), pairs[begin:stop][:_RIVALS]
+        best = edges.weight[mine[0]]
+        close = [int(pair) for pair in mine if best - edges.weight[pair] < margin]
+        others = [int(edges.left[pair] + edges.right[pair] - row) for pair in close]
+        if any(groups.two_people(others[0], other) for other in others[1:]):
+            unclear[close] = True
+    return unclear
 
 
 def enough_to_identify(words: Words) -> Words:

@@ -196,7 +196,7 @@ def _band(value: str | None, today: date) -> int:
     return CHILD if whole_years(date.fromisoformat(value), today) < 18 else ADULT
 
 
-def _mix(*parts: Words) -> Words:
+def mix(*parts: Words) -> Words:
     """Mix tokens into one 63-bit key; 0 when any of them is not known (splitmix64 finaliser)."""
     total = np.zeros(len(parts[0]), np.uint64)
     for number, part in enumerate(parts, start=1):
@@ -211,18 +211,18 @@ def _mix(*parts: Words) -> Words:
 
 
 def _blocks(columns: dict[str, Words]) -> dict[str, Words]:
-    def mix(*names: str) -> Words:
-        return _mix(*(columns[name] for name in names))
+    def key(*names: str) -> Words:
+        return mix(*(columns[name] for name in names))
 
     return {
-        "b_dob_nick": mix("dob", "nick"),
-        "b_dob_surname": mix("dob", "surname_skel"),
-        "b_dob_postcode": mix("dob", "postcode"),
-        "b_name_sector": mix("nick", "surname_last", "sector"),
-        "b_swap_names": mix("dob_swap", "nick", "surname_last"),
-        "b_skeletons_year": mix("skel", "surname_skel", "dob_year"),
-        "b_dob_house": mix("dob", "house", "sector"),
-        "b_pair_dob": mix("name_pair", "dob"),
-        "b_given_postcode": mix("given", "postcode", "house"),
-        "b_name_street": mix("nick", "surname_skel", "street"),
+        "b_dob_nick": key("dob", "nick"),
+        "b_dob_surname": key("dob", "surname_skel"),
+        "b_dob_postcode": key("dob", "postcode"),
+        "b_name_sector": key("nick", "surname_last", "sector"),
+        "b_swap_names": key("dob_swap", "nick", "surname_last"),
+        "b_skeletons_year": key("skel", "surname_skel", "dob_year"),
+        "b_dob_house": key("dob", "house", "sector"),
+        "b_pair_dob": key("name_pair", "dob"),
+        "b_given_postcode": key("given", "postcode", "house"),
+        "b_name_street": key("nick", "surname_skel", "street"),
     }

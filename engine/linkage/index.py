@@ -8,136 +8,76 @@ part gets a new id (linkage.md 4).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from typing import Any
 
-import numpy as np
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Column, Connection, Engine, delete, select, update
 
-from engine.domain.errors import LinkageError
-from engine.domain.ids import EPOCH, Randomness
-from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Words
-from engine.linkage.index_tables import encoding, membership, person, refused_join
+from engine.domain.ids import Randomness
+from engine.linkage.encode import Words
+from engine.linkage.index_tables import membership, person, redirect, review_pair
 
 
 @dataclass(frozen=True)
-class EncodedRecords:
-    """The newest published encoding of every record, in the order of its pseudonym."""
+class ReviewPair:
+    """Two records that a run did not decide.
 
-    records: list[bytes] = field(repr=False)
-    agencies: list[str]
-    sources: list[str]
-    birth_months: list[int]
-    words: Words = field(repr=False)
-
-
-def write_encodings(
-    engine: Engine,
-    delivery: str,
-    agency: str,
-    source: str,
-    key_version: int,
-    norm_version: str,
-    records: Sequence[bytes],
-    birth_months: Sequence[int],
-    words: Words,
-) -> None:
-    """Write the encodings of a delivery; they count only once the delivery is published."""
-    rows = [
-        {
-            "record": record,
-            "delivery": delivery,
-            "agency": agency,
-            "source": source,
-            "key_version": key_version,
-            "norm_version": norm_version,
-            "encoder_version": ENCODER_VERSION,
-            "birth_month": month,
-            "words": row.astype("<i8").tobytes(),
-        }
-        for record, month, row in zip(records, birth_months, words, strict=True)
-    ]
-    if rows:
-        with engine.begin() as connection:
-            connection.execute(encoding.insert(), rows)
-
-
-def forget_delivery(engine: Engine, delivery: str) -> None:
-    """Take back the encodings of a delivery; harmless when there are none."""
-    with engine.begin() as connection:
-        connection.execute(delete(encoding).where(encoding.c.delivery == delivery))
-
-
-def read_encodings(
-    engine: Engine,
-    order: Mapping[str, int],
-    key_version: int,
-    norm_version: str,
-    today: date,
-) -> EncodedRecords:
-    """Read the newest published encoding of every record.
-
-    Args:
-        engine: The linkage store.
-        order: Published delivery to its place in time.
-        key_version: Version of the link key that this run holds.
-        norm_version: Version of the normaliser that this run expects.
-        today: Day of the run; the coarse age band is taken on it, and not on the day of a delivery,
-            so that a birthday between two deliveries parts nobody.
-
-    Raises:
-        LinkageError: ``FG-LNK-02`` when a row was made with another key, normaliser or encoder:
-            zero links would otherwise look like a clean result (linkage.md 4.1, cases 31 and 32).
+    Attributes:
+        reason: Why: ``merge_guard``, ``no_clear_leader``, ``review_band``, or what contradicts.
+        weight: Match weight in bits.
+        levels: Comparison to the number of its level.
     """
-    newest: dict[bytes, tuple[int, str, str, int, bytes]] = {}
+
+    left: bytes = field(repr=False)
+    right: bytes = field(repr=False)
+    reason: str
+    weight: float
+    levels: Mapping[str, int]
+
+    def as_row(self) -> dict[str, Any]:
+        """Return a row of the table."""
+        return {
+            "left": self.left,
+            "right": self.right,
+            "reason": self.reason,
+            "weight": self.weight,
+            "levels": ",".join(f"{name}={level}" for name, level in self.levels.items()),
+        }
+
+
+def review_pairs(engine: Engine, run: str) -> list[ReviewPair]:
+    """Return the pairs that a run left to people, the heaviest first."""
     with engine.connect() as connection:
-        for row in connection.execute(select(encoding)):
-            place = order.get(row.delivery)
-            if place is None:
-                continue
-            versions = (row.key_version, row.norm_version, row.encoder_version)
-            if versions != (key_version, norm_version, ENCODER_VERSION):
-                raise LinkageError(
-                    "FG-LNK-02",
-                    f"a delivery of {row.source} was encoded with another key or version",
-                    "Send that delivery again under the present key.",
-                )
-            record = bytes(row.record)
-            if record not in newest or place > newest[record][0]:
-                newest[record] = (
-                    place, row.agency, row.source, row.birth_month, bytes(row.words)
-                )  # fmt: skip
-    records = sorted(newest)
-    raw = b"".join(newest[record][4] for record in records)
-    words = np.frombuffer(raw, "<i8").astype(np.int64).reshape(len(records), len(COLUMNS))
-    months = [newest[record][3] for record in records]
-    words[:, COLUMNS.index("band")] = _bands(months, today)
-    return EncodedRecords(
-        records,
-        [newest[record][1] for record in records],
-        [newest[record][2] for record in records],
-        months,
-        words,
-    )
-
-
-def _bands(months: Sequence[int], today: date) -> Words:
-    """Age band from the birth month; the month of the eighteenth birthday is a child's to its end."""
-    now = (today.year - EPOCH.year) * 12 + today.month - 1
-    age = now - np.array(months, np.int64)
-    band = np.where(age > 18 * 12, ADULT, CHILD)
-    return np.where(age > 150 * 12, 0, band)
+        rows = connection.execute(select(review_pair).where(review_pair.c.run == run)).all()
+    found = [
+        ReviewPair(
+            bytes(row.left),
+            bytes(row.right),
+            row.reason,
+            row.weight,
+            {name: int(level) for name, _, level in
+             (one.partition("=") for one in row.levels.split(",") if one)},
+        )
+        for row in rows
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: (-one.weight, one.left, one.right))
 
 
 @dataclass
 class Assignment:
-    """Which person each record belongs to, and what changed."""
+    """Which person each record belongs to, and what changed.
+
+    Attributes:
+        merged: Former person to the one it became.
+        revived: Former persons whose merge no longer holds: they have their own id again.
+    """
 
     people: list[bytes] = field(repr=False)
     created: int = 0
     merged: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     split: int = 0
+    revived: list[bytes] = field(default_factory=list, repr=False)
 
 
 def assign(
@@ -145,15 +85,23 @@ def assign(
     clusters: Words,
     before: Mapping[bytes, bytes],
     randomness: Randomness,
+    past: Mapping[bytes, Sequence[bytes]] | None = None,
+    age: Mapping[bytes, int] | None = None,
 ) -> Assignment:
     """Give every cluster a person id, keeping the ids that people already have.
+
+    When persons merge, the older id stays; when one splits, the id stays with the records that bore it
+    first, and what was merged into it has its former id back (linkage.md 4).
 
     Args:
         records: Record pseudonyms, sorted.
         clusters: Cluster of each record.
         before: Record to its person before this run.
         randomness: Source of new ids.
+        past: Record to every person it has belonged to, the earliest first.
+        age: Person to the run that made it; lower is older.
     """
+    past, age = past or {}, age or {}
     members: dict[int, list[int]] = {}
     for row, cluster in enumerate(clusters.tolist()):
         members.setdefault(cluster, []).append(row)
@@ -161,29 +109,57 @@ def assign(
         cluster: Counter(before[records[row]] for row in rows if records[row] in before)
         for cluster, rows in members.items()
     }
-    # A person id goes to the cluster that holds most of its records; a tie to the lowest cluster.
-    claims: dict[bytes, tuple[int, int]] = {}
-    for cluster, counted in votes.items():
-        for old, count in counted.items():
-            best = claims.get(old)
-            if best is None or (-count, cluster) < (-best[0], best[1]):
-                claims[old] = (count, cluster)
+    owner = _owners(records, members, votes, past)
     result = Assignment([b""] * len(records))
     for cluster, rows in members.items():
         mine = sorted(
-            (old for old in votes[cluster] if claims[old][1] == cluster),
-            key=lambda old: (-votes[cluster][old], old),
+            (old for old in votes[cluster] if owner[old] == cluster),
+            key=lambda old: (age.get(old, 0), -votes[cluster][old], old),
         )
         if mine:
             chosen = mine[0]
             result.merged.update(dict.fromkeys(mine[1:], chosen))
         else:
-            chosen = randomness(16)
-            result.created += 1
+            former = _former(records, rows, past, owner)
+            chosen = former or randomness(16)
+            result.created += former is None
             result.split += bool(votes[cluster])
+            if former is not None:
+                owner[former] = cluster
+                result.revived.append(former)
         for row in rows:
             result.people[row] = chosen
     return result
+
+
+def _owners(
+    records: Sequence[bytes],
+    members: Mapping[int, Sequence[int]],
+    votes: Mapping[int, Counter[bytes]],
+    past: Mapping[bytes, Sequence[bytes]],
+) -> dict[bytes, int]:
+    """Return the cluster that keeps each id: of records that bore it first, then of most of them."""
+    claims: dict[bytes, tuple[int, int, int]] = {}
+    for cluster, rows in members.items():
+        first = Counter(past[records[row]][0] for row in rows if past.get(records[row]))
+        for old, count in votes[cluster].items():
+            claim = (-first[old], -count, cluster)
+            if old not in claims or claim < claims[old]:
+                claims[old] = claim
+    return {old: claim[2] for old, claim in claims.items()}
+
+
+def _former(
+    records: Sequence[bytes],
+    rows: Sequence[int],
+    past: Mapping[bytes, Sequence[bytes]],
+    owner: Mapping[bytes, int],
+) -> bytes | None:
+    """Return the id that most of these records once bore and that nobody bears now."""
+    held = Counter(
+        old for row in rows for old in dict.fromkeys(past.get(records[row], ())) if old not in owner
+    )
+    return min(held, key=lambda old: (-held[old], old)) if held else None
 
 
 def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, bytes]:
@@ -211,6 +187,28 @@ def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, 
         }
 
 
+def past_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, list[bytes]]:
+    """Return every person that each record has belonged to, in the order of the runs."""
+    order = {run: number for number, run in enumerate(published)}
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(membership.c.record, membership.c.person_id, membership.c.from_run)
+        ).all()
+    found: dict[bytes, list[bytes]] = {}
+    counted = (row for row in rows if row.from_run in order)
+    for row in sorted(counted, key=lambda row: order[row.from_run]):
+        found.setdefault(bytes(row.record), []).append(bytes(row.person_id))
+    return found
+
+
+def person_ages(engine: Engine, published: Sequence[str]) -> dict[bytes, int]:
+    """Return the place in time of the run that made each person."""
+    order = {run: number for number, run in enumerate(published)}
+    with engine.connect() as connection:
+        rows = connection.execute(select(person.c.person_id, person.c.from_run))
+        return {bytes(row.person_id): order[row.from_run] for row in rows if row.from_run in order}
+
+
 def stage_run(
     engine: Engine,
     run: str,
@@ -218,82 +216,60 @@ def stage_run(
     assignment: Assignment,
     identified: Mapping[bytes, bool],
     before: Mapping[bytes, bytes],
-    refused: Sequence[tuple[bytes, bytes, str, float]],
+    for_review: Sequence[ReviewPair],
 ) -> None:
     """Write a run's memberships beside the old ones; `discard_run` takes them back."""
     now = dict(zip(records, assignment.people, strict=True))
     moved = [record for record in records if before.get(record) != now[record]]
     gone = [record for record in before if before[record] != now.get(record)]
     with engine.begin() as connection:
-        _end(connection, gone, run)
-        if moved:
-            connection.execute(
-                membership.insert(),
-                [
-                    {
-                        "record": record,
-                        "from_run": run,
-                        "person_id": now[record],
-                        "to_run": None,
-                    }
-                    for record in moved
-                ],
-            )
+        _end(connection, membership.c.record, membership.c.to_run, gone, run)
+        _end(connection, redirect.c.old, redirect.c.to_run, assignment.revived, run)
         known = {bytes(row[0]) for row in connection.execute(select(person.c.person_id))}
-        fresh = sorted(set(assignment.people) - known)
-        if fresh:
-            connection.execute(
-                person.insert(),
-                [
-                    {"person_id": one, "from_run": run, "identified": identified[one],
-                     "redirect_to": None, "redirect_run": None}
-                    for one in fresh
-                ],
-            )  # fmt: skip
-        for old, new in assignment.merged.items():
-            connection.execute(
-                update(person)
-                .where(person.c.person_id == old)
-                .values(redirect_to=new, redirect_run=run)
-            )
-        if refused:
-            connection.execute(
-                refused_join.insert(),
-                [
-                    {
-                        "run": run,
-                        "left": left,
-                        "right": right,
-                        "reason": reason,
-                        "weight": weight,
-                    }
-                    for left, right, reason, weight in refused
-                ],
-            )
+        for table, rows in (
+            (
+                membership,
+                [{"record": one, "from_run": run, "person_id": now[one], "to_run": None}
+                 for one in moved],
+            ),
+            (
+                person,
+                [{"person_id": one, "from_run": run, "identified": identified[one]}
+                 for one in sorted(set(assignment.people) - known)],
+            ),
+            (
+                redirect,
+                [{"old": old, "from_run": run, "new": new, "to_run": None}
+                 for old, new in assignment.merged.items()],
+            ),
+            (review_pair, [{"run": run, **one.as_row()} for one in for_review]),
+        ):  # fmt: skip
+            if rows:
+                connection.execute(table.insert(), rows)
 
 
-def _end(connection: Connection, records: Sequence[bytes], run: str) -> None:
-    for start in range(0, len(records), 500):
-        chunk = list(records[start : start + 500])
+def _end(
+    connection: Connection,
+    name: Column[Any],
+    until: Column[Any],
+    values: Sequence[bytes],
+    run: str,
+) -> None:
+    for start in range(0, len(values), 500):
+        chunk = list(values[start : start + 500])
         connection.execute(
-            update(membership)
-            .where(membership.c.record.in_(chunk), membership.c.to_run.is_(None))
-            .values(to_run=run)
+            update(name.table).where(name.in_(chunk), until.is_(None)).values({until: run})
         )
 
 
 def discard_run(engine: Engine, run: str) -> None:
     """Take back everything a run staged; harmless when it staged nothing."""
     with engine.begin() as connection:
-        connection.execute(delete(membership).where(membership.c.from_run == run))
-        connection.execute(update(membership).where(membership.c.to_run == run).values(to_run=None))
+        for table in (membership, redirect):
+            connection.execute(delete(table).where(table.c.from_run == run))
+            connection.execute(update(table).where(table.c.to_run == run).values(to_run=None))
         connection.execute(delete(person).where(person.c.from_run == run))
-        connection.execute(
-            update(person)
-            .where(person.c.redirect_run == run)
-            .values(redirect_to=None, redirect_run=None)
-        )
-        connection.execute(delete(refused_join).where(refused_join.c.run == run))
+        connection.execute(delete(review_pair).where(review_pair.c.run == run))
 
 
 def resolve(engine: Engine, person_id: bytes, published: Sequence[str]) -> bytes | None:
@@ -306,9 +282,14 @@ def resolve(engine: Engine, person_id: bytes, published: Sequence[str]) -> bytes
             row = connection.execute(select(person).where(person.c.person_id == person_id)).first()
             if row is None or row.from_run not in runs:
                 return None
-            if row.redirect_to is None or row.redirect_run not in runs:
+            led = [
+                bytes(one.new)
+                for one in connection.execute(select(redirect).where(redirect.c.old == person_id))
+                if one.from_run in runs and one.to_run not in runs
+            ]
+            if not led:
                 return person_id
-            person_id = bytes(row.redirect_to)
+            person_id = led[0]
     return None
 
 
@@ -323,13 +304,3 @@ def records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> li
         return sorted(
             bytes(row.record) for row in rows if row.from_run in runs and row.to_run not in runs
         )
-
-
-def records_of_source(engine: Engine, source: str, deliveries: Iterable[str]) -> list[bytes]:
-    """Return the record pseudonyms of a source in published deliveries, in order."""
-    with engine.connect() as connection:
-        rows = connection.execute(
-            select(encoding.c.record, encoding.c.delivery).where(encoding.c.source == source)
-        )
-        known = set(deliveries)
-        return sorted({bytes(row.record) for row in rows if row.delivery in known})

@@ -1,16 +1,19 @@
-"""The linkage store: encoded records, persons, memberships, redirects and refused joins."""
+"""The linkage store: encoded records, persons, memberships, redirects, decisions and pairs for review."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     Boolean,
     Column,
+    Engine,
     Float,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
+    inspect,
+    text,
 )
 
 metadata = MetaData()
@@ -44,16 +47,54 @@ person = Table(
     Column("person_id", LargeBinary(16), primary_key=True),
     Column("from_run", String(40), nullable=False),
     Column("identified", Boolean, nullable=False),
-    Column("redirect_to", LargeBinary(16), nullable=True),
-    Column("redirect_run", String(40), nullable=True),
 )
 
-refused_join = Table(
-    "refused_join",
+redirect = Table(
+    "redirect",
+    metadata,
+    Column("old", LargeBinary(16), primary_key=True),
+    Column("from_run", String(40), primary_key=True),
+    Column("new", LargeBinary(16), nullable=False),
+    Column("to_run", String(40), nullable=True, index=True),
+)
+"""Which person a former one became, and until which run: a merge that is undone ends its redirect."""
+
+pair_decision = Table(
+    "pair_decision",
+    metadata,
+    Column("decision", String(40), primary_key=True),
+    Column("left", LargeBinary(32), primary_key=True),
+    Column("right", LargeBinary(32), primary_key=True),
+    Column("kind", String(8), nullable=False),
+)
+"""What a person decided about two records: ``must`` or ``cannot`` be one person. It counts once casework
+says that its decision is final, and survives every relink."""
+
+review_pair = Table(
+    "review_pair",
     metadata,
     Column("run", String(40), primary_key=True),
     Column("left", LargeBinary(32), primary_key=True),
     Column("right", LargeBinary(32), primary_key=True),
     Column("reason", String(32), nullable=False),
     Column("weight", Float, nullable=False),
+    Column("levels", String(200), nullable=False),
 )
+"""Pairs that a run did not decide: held back, refused, or too close to call."""
+
+
+def ensure(engine: Engine) -> None:
+    """Make what a home from before this version has not; what it had of redirects is taken over."""
+    found = inspect(engine)
+    before = found.has_table("redirect")
+    metadata.create_all(engine, checkfirst=True)
+    if before or not found.has_table("person"):
+        return
+    if "redirect_to" in {column["name"] for column in found.get_columns("person")}:
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO redirect (old, from_run, new, to_run) SELECT person_id, redirect_run, "
+                    "redirect_to, NULL FROM person WHERE redirect_to IS NOT NULL"
+                )
+            )

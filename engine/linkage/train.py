@@ -19,10 +19,16 @@ from engine.linkage.artefacts import Model
 from engine.linkage.cluster import cluster, enough_to_identify, same_local_id
 from engine.linkage.encode import Encoder, Words
 from engine.linkage.guard import may_link
-from engine.linkage.linker import SplinkLinker, arrow_table
+from engine.linkage.linker import Edges, SplinkLinker, arrow_table
 from engine.linkage.settings_v2 import COMPARISONS, NULLS, TERM_FREQUENCY
 
 _RANDOM_PAIRS = 4_000_000
+_LABELS = 300
+"""Labelled pairs of two agencies from which they may have a threshold of their own."""
+REVIEW_BITS = 6.0
+"""Bits below the weight that links in which a pair is shown to a reviewer."""
+LEADER_MARGIN = 3.0
+"""Bits by which the best person must lead the next: eight times as likely."""
 
 
 def train(
@@ -30,6 +36,7 @@ def train(
     encoder: Encoder,
     words: Words,
     people: Sequence[int],
+    agencies: Sequence[str],
     names: dict[str, list[str]],
 ) -> dict[str, float]:
     """Count the probabilities, choose the weights, and write the artefacts (unsigned).
@@ -39,6 +46,7 @@ def train(
         encoder: The encoder that made `words`.
         words: Encoded records of the training city.
         people: True person of each record.
+        agencies: Agency of each record.
         names: ``given`` and ``surname``: the folded name of each true person.
 
     Returns:
@@ -46,6 +54,7 @@ def train(
     """
     usable = np.flatnonzero(enough_to_identify(words))
     words, truth = words[usable], np.array(people)[usable]
+    agencies = [agencies[row] for row in usable.tolist()]
     counts = {column: Counter(values) for column, values in names.items()}
     for column, file in (("given", artefacts.GIVEN), ("surname", artefacts.SURNAME)):
         total = sum(counts[column].values())
@@ -63,14 +72,16 @@ def train(
     }
     rare = 1 / 200_000
     model = Model(probabilities, prior, 0.0, -8.0, frequencies, rare, "")
-    auto, measured = _choose(SplinkLinker(encoder, model), words, truth)
+    auto, bands, measured = _choose(SplinkLinker(encoder, model), words, truth, agencies)
     document = {
         "version": "v2",
         "probabilities": probabilities,
         "prior": prior,
         "rare": rare,
         "auto_weight": auto,
-        "review_weight": auto - 6.0,
+        "review_weight": auto - REVIEW_BITS,
+        "leader_margin": LEADER_MARGIN,
+        "bands": bands,
     }
     (folder / artefacts.MODEL).write_text(
         json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8"
@@ -161,26 +172,55 @@ def _floored_frequencies(
     }
 
 
-def _choose(
-    linker: SplinkLinker, words: Words, truth: np.ndarray
-) -> tuple[float, dict[str, float]]:
-    """Choose the lowest weight at which at most one linked edge in 1,000 is false."""
-    edges = linker.edges(words)
-    edges = edges.take(np.flatnonzero(may_link(edges, words)))
+def _lowest(edges: Edges, truth: np.ndarray) -> float:
+    """Return the lowest weight at which at most one linked edge in 1,000 is false."""
     false = np.cumsum(truth[edges.left] != truth[edges.right])
     good = np.flatnonzero(false <= (np.arange(len(false)) + 1) / 1000)
-    last = int(good[-1]) if len(good) else 0
-    auto = float(np.floor(edges.weight[last]))
+    return float(np.floor(edges.weight[int(good[-1]) if len(good) else 0]))
+
+
+def _bands(
+    edges: Edges, truth: np.ndarray, agencies: Sequence[str], auto: float
+) -> dict[str, tuple[float, float]]:
+    """Return the thresholds of agency pairs that have labels enough and need a higher one.
+
+    A lower one is never taken from a few hundred labels: a false merge costs more than a missed one
+    (20 to 1 in the design that the leader margin comes from, linkage.md 2.1).
+    """
+    names = ["|".join(sorted((agencies[left], agencies[right])))
+             for left, right in zip(edges.left.tolist(), edges.right.tolist(), strict=True)]  # fmt: skip
+    found = {}
+    for pair, count in sorted(Counter(names).items()):
+        if count >= _LABELS:
+            mine = edges.take(np.flatnonzero(np.array(names) == pair))
+            own = _lowest(mine, truth)
+            if own > auto:
+                found[pair] = (own, own - REVIEW_BITS)
+    return found
+
+
+def _choose(
+    linker: SplinkLinker, words: Words, truth: np.ndarray, agencies: Sequence[str]
+) -> tuple[float, dict[str, tuple[float, float]], dict[str, float]]:
+    """Choose the weights at which at most one linked edge in 1,000 is false."""
+    edges = linker.edges(words)
+    edges = edges.take(np.flatnonzero(may_link(edges, words)))
+    auto = _lowest(edges, truth)
+    bands = _bands(edges, truth, agencies, auto)
     kept = edges.take(np.flatnonzero(edges.weight >= auto))
     result = cluster(words, same_local_id(words), kept)
     precision, recall = pairwise(result.cluster, truth)
-    return auto, {
-        "auto_weight": auto,
-        "edges": float(len(kept.left)),
-        "false_edges": float((truth[kept.left] != truth[kept.right]).sum()),
-        "precision": precision,
-        "recall": recall,
-    }
+    return (
+        auto,
+        bands,
+        {
+            "auto_weight": auto,
+            "edges": float(len(kept.left)),
+            "false_edges": float((truth[kept.left] != truth[kept.right]).sum()),
+            "precision": precision,
+            "recall": recall,
+        },
+    )
 
 
 def pairwise(clusters: np.ndarray, truth: np.ndarray) -> tuple[float, float]:

@@ -109,6 +109,35 @@ class LinkRun(SQLModel, table=True):
     summary: dict[str, Any] = _json()
 
 
+class LinkDecision(SQLModel, table=True):
+    """What somebody decided about two records: one person, two, or cannot tell.
+
+    A decision that would move protected or offence facts waits for a second person. It is never
+    changed: a later one about the same pair takes its place, and the records themselves stand in the
+    linkage store under its id.
+    """
+
+    id: str = Field(primary_key=True, max_length=40)
+    number: int = Field(index=True, unique=True)
+    pair: str = Field(max_length=32, index=True)
+    answer: str = Field(max_length=8)
+    reason: str = Field(max_length=32)
+    left_person: str = Field(max_length=80)
+    right_person: str = Field(max_length=80)
+    decided_by: str = Field(max_length=64)
+    decided_at: datetime = _moment()
+    needs_second: str = Field(default="", max_length=120)
+    second_by: str | None = Field(default=None, max_length=64)
+    second_at: datetime | None = _moment(nullable=True)
+    state: str = Field(max_length=12, index=True)
+    __table_args__ = (
+        CheckConstraint("answer in ('one', 'two', 'unsure')"),
+        CheckConstraint("state in ('waiting', 'final', 'rejected', 'replaced')"),
+        CheckConstraint("(second_by is null) = (second_at is null)"),
+        CheckConstraint("second_by is null or second_by <> decided_by"),
+    )
+
+
 class ScoreRun(SQLModel, table=True):
     """A published, replayable scoring run as of a date."""
 

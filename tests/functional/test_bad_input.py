@@ -22,7 +22,7 @@ from engine.flows.home import Home
 from engine.flows.score import score
 from engine.flows.setup import init, operator
 from engine.flows.submit import submit
-from engine.linkage.index import EncodedRecords, read_encodings
+from engine.linkage.encodings import EncodedRecords, read_encodings
 from engine.settings import Settings
 from engine.settings import settings as read_settings
 from tests.builders.partnership import (

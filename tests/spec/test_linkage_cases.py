@@ -5,14 +5,16 @@ The table is the documentation of the merge guard and of constraint clustering (
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from engine.linkage.artefacts import load_model, shipped
-from engine.linkage.cluster import cluster, enough_to_identify, same_local_id
+from engine.linkage.cluster import NOTHING, Memory, enough_to_identify
+from engine.linkage.decide import Linked, decide
 from engine.linkage.encode import Encoder, Words
-from engine.linkage.guard import may_link
-from engine.linkage.linker import Edges, SplinkLinker
+from engine.linkage.linker import SplinkLinker
 from tests.builders.encoded import KEY, Row, encoded, person
 
 MODEL = load_model(shipped())
@@ -21,14 +23,15 @@ ELSEWHERE = {"address": "77 Harbour Way", "postcode": "TL9 9ZZ"}
 
 def _persons(rows: list[Row], scheme: str = "") -> list[int]:
     """Return the cluster of each row, as the link flow makes it."""
+    return _linked(rows, scheme).clusters.cluster.tolist()
+
+
+def _linked(rows: list[Row], scheme: str = "", memory: Memory = NOTHING, **masks: Any) -> Linked:
+    """Return what the link flow makes of some records, each of an agency of its own."""
     words: Words = encoded(rows, scheme=scheme)
-    usable = np.flatnonzero(enough_to_identify(words))
-    found = SplinkLinker(Encoder(KEY, 1), MODEL).edges(words[usable])
-    edges = Edges(usable[found.left], usable[found.right], found.weight, found.gammas)
-    linking = edges.take(
-        np.flatnonzero(may_link(edges, words) & (edges.weight >= MODEL.auto_weight))
-    )
-    return cluster(words, same_local_id(words), linking).cluster.tolist()
+    linker = SplinkLinker(Encoder(KEY, 1), MODEL)
+    agencies = [f"agency{number}" for number in range(len(rows))]
+    return decide(words, agencies, linker, MODEL, memory, **masks)
 
 
 ONE = [
@@ -117,3 +120,78 @@ def test_an_agencys_own_id_joins_records_that_say_nothing_else() -> None:
 )
 def test_not_enough_to_identify_is_a_state(row: Row, enough: bool) -> None:
     assert bool(enough_to_identify(encoded([row]))[0]) is enough
+
+
+ADA = person("Ada", "Fakename", "2010-03-04")
+BY_NUMBER = {"nhs_number": "9990000018"}
+
+
+@pytest.mark.finding("LNK-14")
+def test_a_record_that_fits_two_people_alike_goes_to_a_person() -> None:
+    """Two people of one name, date and home, told apart by their numbers; a third record has none."""
+    one, other = {**ADA, **BY_NUMBER}, {**ADA, "nhs_number": "9990000026"}
+    found = _linked([one, other, ADA])
+    assert len(set(found.clusters.cluster.tolist())) == 3
+    assert {(one.left, one.right, one.reason) for one in found.questions} >= {
+        (0, 2, "no_clear_leader"),
+        (1, 2, "no_clear_leader"),
+    }
+    # With one of them alone there is a leader.
+    assert len(set(_persons([one, ADA]))) == 1
+
+
+@pytest.mark.finding("LNK-23")
+def test_an_address_that_many_share_is_no_evidence_and_is_counted() -> None:
+    hostel = {"address": "5 Harbour Hostel Road", "postcode": "TL5 5HH"}
+    crowd = [person(f"Mock{chr(65 + n)}a", f"Fake{chr(65 + n)}e", f"19{70 + n}-02-03", **hostel)
+             for n in range(20)]  # fmt: skip
+    pair = [person("Ada", "Fakename", "2010-01-01", **hostel)] * 2
+    assert len(set(_persons(pair))) == 1  # A home of two.
+    found = _linked([*pair, *crowd])
+    assert found.homes_set_aside == 22
+    assert len(set(found.clusters.cluster.tolist())) == 22
+
+
+@pytest.mark.finding("LNK-17")
+def test_a_hidden_address_links_nobody_and_helps_nobody() -> None:
+    pair = [person("Ada", "Fakename", "2010-01-01"), person("Ada", "Fakename", "2010-01-01")]
+    assert len(set(_persons(pair))) == 1
+    hidden = np.array([True, False])
+    assert len(set(_linked(pair, hidden=hidden).clusters.cluster.tolist())) == 2
+
+
+@pytest.mark.finding("LNK-15", "LNK-16")
+def test_records_of_an_adopted_child_are_linked_to_nothing_and_asked_about_nowhere() -> None:
+    rows = [{**ADA, **BY_NUMBER, "local_id": "A1"}, {**ADA, **BY_NUMBER, "local_id": "A1"}]
+    assert len(set(_persons(rows, "council.child"))) == 1
+    found = _linked(rows, "council.child", apart=np.array([True, False]))
+    assert len(set(found.clusters.cluster.tolist())) == 2
+    assert found.questions == []
+
+
+@pytest.mark.finding("LNK-20", "LNK-29")
+def test_what_people_decided_holds_against_the_records_and_against_the_model() -> None:
+    twins = [person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")]
+    one = _linked(twins, memory=Memory(must=[(0, 1)])).clusters.cluster.tolist()
+    assert one[0] == one[1]
+    same = [ADA, dict(ADA)]
+    two = _linked(same, memory=Memory(cannot=[(0, 1)]))
+    assert two.clusters.cluster[0] != two.clusters.cluster[1]
+    assert two.questions == []  # It was decided, so nobody is asked again.
+    # Decisions that contradict each other join nobody, and a person is asked.
+    three = _linked([ADA, dict(ADA), dict(ADA)],
+                    memory=Memory(must=[(0, 1), (1, 2)], cannot=[(0, 2)]))  # fmt: skip
+    assert three.clusters.cluster[0] != three.clusters.cluster[2]
+    assert ("decided_apart") in {reason for _, _, reason in three.clusters.refused}
+
+
+def test_a_source_that_holds_nobody_twice_keeps_its_two_ids_apart() -> None:
+    rows = [{**ADA, "local_id": "A1"}, {**ADA, "local_id": "A2"}, dict(ADA)]
+    free = _persons(rows, "council.child")
+    assert len(set(free)) == 1
+    once = Memory(once=np.array([3, 3, 0], np.int64))
+    found = _linked(rows, "council.child", memory=once)
+    assert found.clusters.cluster[0] != found.clusters.cluster[1]
+    again = _linked([rows[0], dict(rows[0])], "council.child",
+                    memory=Memory(once=np.array([3, 3], np.int64)))  # fmt: skip
+    assert len(set(again.clusters.cluster.tolist())) == 1  # The same id came twice: one person.

@@ -12,15 +12,14 @@ from engine.domain.errors import LinkageError
 from engine.linkage import artefacts
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.encode import COLUMNS, Encoder
+from engine.linkage.encodings import read_encodings, write_encodings
 from engine.linkage.index import (
     Assignment,
     assign,
     current_membership,
     discard_run,
-    read_encodings,
     records_of,
     stage_run,
-    write_encodings,
 )
 from engine.linkage.index_tables import metadata
 from engine.linkage.linker import SplinkLinker, keyed_frequencies

@@ -1,0 +1,114 @@
+"""Addresses that are nobody's home, and blocks so large that they would swamp a run.
+
+Both are told from keyed words alone: how many people share one (linkage.md 4.1, cases 23 and 24).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.linkage.encode import BLOCKS, COLUMNS, Words, mix
+
+Mask = npt.NDArray[np.bool_]
+
+CAP = 1000
+"""Records of one blocking key above which it is refined: they would be half a million pairs."""
+COMMUNAL = 15
+"""Different people at one address from which it is a hostel, a surgery or an office, and no home."""
+_PLACE = {name: number for number, name in enumerate(COLUMNS)}
+_HOME_BLOCKS = ("b_dob_postcode", "b_dob_house", "b_given_postcode", "b_name_street")
+_HOME = ("house", "street", "postcode", "pc_postcode", *(f"bf_postcode_{n}" for n in range(4)))
+
+
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """A blocking key that too many records share.
+
+    Attributes:
+        column: The blocking column.
+        blocks: How many of its keys were too large.
+        records: Records in them.
+        pairs: Pairs of them that the refined key does not compare; other keys may.
+    """
+
+    column: str
+    blocks: int
+    records: int
+    pairs: int
+
+    def as_dict(self) -> dict[str, int | str]:
+        """Return plain data."""
+        return {
+            "column": self.column,
+            "blocks": self.blocks,
+            "records": self.records,
+            "pairs": self.pairs,
+        }
+
+
+def _pairs(counts: npt.NDArray[np.int64]) -> int:
+    return int((counts * (counts - 1) // 2).sum())
+
+
+def capped(words: Words, cap: int = CAP) -> tuple[Words, list[Capped]]:
+    """Refine blocking keys that too many records share, and say what is compared no more.
+
+    A key that is too large is mixed with the given name and the surname; where that is too large too
+    the records are left to their other keys. Nothing is dropped without a word (LNK-24).
+
+    Args:
+        words: Encoded records.
+        cap: Records of one key from which it is refined.
+    """
+    found: list[Capped] = []
+    result = words
+    for column in BLOCKS:
+        at = _PLACE[column]
+        keys = words[:, at]
+        large = _larger(keys, cap)
+        if not large.any():
+            continue
+        finer = mix(keys, words[:, _PLACE["given"]], words[:, _PLACE["surname"]])
+        finer = np.where(large, finer, 0)
+        finer = np.where(_larger(finer, cap), 0, finer)
+        _, before = np.unique(keys[large], return_counts=True)
+        _, after = np.unique(finer[finer != 0], return_counts=True)
+        if result is words:
+            result = words.copy()
+        result[:, at] = np.where(large, finer, keys)
+        found.append(Capped(column, len(before), int(large.sum()), _pairs(before) - _pairs(after)))
+    return result, found
+
+
+def _larger(keys: Words, cap: int) -> Mask:
+    values, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    large: Mask = (counts > cap)[inverse] & (values[inverse] != 0)
+    return large
+
+
+def communal(words: Words, people: int = COMMUNAL) -> Mask:
+    """Return which records name an address that more people share than live in a home (LNK-23)."""
+    home = mix(words[:, _PLACE["house"]], words[:, _PLACE["postcode"]])
+    known = np.flatnonzero(home != 0)
+    found = np.zeros(len(words), dtype=bool)
+    if not len(known):
+        return found
+    who = np.stack(
+        [home[known], words[known, _PLACE["given"]], words[known, _PLACE["dob"]]], axis=1
+    )
+    homes, counts = np.unique(np.unique(who, axis=0)[:, 0], return_counts=True)
+    found[known] = np.isin(home[known], homes[counts > people])
+    return found
+
+
+def without_home(words: Words, rows: Mask) -> Words:
+    """Return the records, of which some have no address that could speak for or against anybody."""
+    if not rows.any():
+        return words
+    result = words.copy()
+    for name in (*_HOME, *_HOME_BLOCKS):
+        result[rows, _PLACE[name]] = 0
+    return result

@@ -1,0 +1,156 @@
+"""From encoded records to persons and questions: what links, what a person has to decide, and why.
+
+Pure: the same records, model and memory give the same answer, whatever the order they came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.linkage.artefacts import Model
+from engine.linkage.blocks import Capped, capped, communal, without_home
+from engine.linkage.cluster import (
+    Clusters,
+    Memory,
+    cluster,
+    enough_to_identify,
+    same_local_id,
+    without_leader,
+)
+from engine.linkage.encode import Words
+from engine.linkage.guard import may_link
+from engine.linkage.linker import Edges, Linker
+
+Mask = npt.NDArray[np.bool_]
+
+GUARD, LEADER, BAND = "merge_guard", "no_clear_leader", "review_band"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two records that a person has to decide about.
+
+    Attributes:
+        left, right: Rows.
+        reason: `GUARD`, `LEADER`, `BAND`, or what contradicts.
+        weight: Match weight in bits; 0 for a pair that no rule scored.
+        levels: Comparison to the number of its level.
+    """
+
+    left: int
+    right: int
+    reason: str
+    weight: float
+    levels: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What a run found.
+
+    Attributes:
+        usable: Rows that say enough to be compared with others.
+        scored, linking: Number of pairs scored, and of pairs that link.
+        capped: Blocking keys that were too large.
+        homes_set_aside: Records whose address is shared by too many, or hidden, and was not used.
+    """
+
+    clusters: Clusters
+    usable: Mask = field(repr=False)
+    scored: int
+    linking: int
+    questions: list[Question] = field(repr=False)
+    capped: list[Capped]
+    homes_set_aside: int
+
+
+def decide(
+    words: Words,
+    agencies: Sequence[str],
+    linker: Linker,
+    model: Model,
+    memory: Memory,
+    *,
+    hidden: Mask | None = None,
+    apart: Mask | None = None,
+) -> Linked:
+    """Decide which records are one person, and which pairs are left to people.
+
+    Args:
+        words: Encoded records.
+        agencies: Agency of each record; two agencies may have thresholds of their own.
+        linker: Scores pairs.
+        model: The frozen model with its thresholds.
+        memory: What people decided.
+        hidden: Records whose address must not speak for or against anybody (LNK-17).
+        apart: Records that nothing links to others, such as those of adopted children, for whom the
+            link itself is protected (LNK-15, LNK-16).
+    """
+    none = np.zeros(len(words), dtype=bool)
+    hidden = none if hidden is None else hidden
+    apart = none if apart is None else apart
+    homeless = communal(words) | hidden
+    plain = without_home(words, homeless)
+    usable = (enough_to_identify(plain) != 0) & ~apart
+    blocked, large = capped(plain)
+    rows = np.flatnonzero(usable)
+    found = linker.edges(blocked[rows])
+    edges = Edges(rows[found.left], rows[found.right], found.weight, found.gammas)
+    auto, review = model.thresholds(agencies, edges)
+    allowed, heavy = may_link(edges, plain), edges.weight >= auto
+    links = np.flatnonzero(allowed & heavy)
+    linking = edges.take(links)
+    unclear = without_leader(plain, linking, model.leader_margin, memory)
+    certain = [pair for pair in same_local_id(plain) if not (apart[pair[0]] or apart[pair[1]])]
+    clusters = cluster(plain, certain, linking.take(np.flatnonzero(~unclear)), memory)
+    reasons = {
+        GUARD: np.flatnonzero(~allowed & heavy),
+        LEADER: links[unclear],
+        BAND: np.flatnonzero(allowed & ~heavy & (edges.weight >= review)),
+    }
+    return Linked(
+        clusters,
+        usable,
+        len(edges.left),
+        len(linking.left) - int(unclear.sum()),
+        _questions(edges, reasons, clusters, memory),
+        large,
+        int(homeless.sum()),
+    )
+
+
+def _questions(
+    edges: Edges, reasons: dict[str, npt.NDArray[np.int64]], clusters: Clusters, memory: Memory
+) -> list[Question]:
+    """Return the pairs that are left to people; what is one person or was decided is no question."""
+    answered = {(min(pair), max(pair)) for pair in (*memory.must, *memory.cannot)}
+    place = {
+        pair: number
+        for number, pair in enumerate(
+            zip(edges.left.tolist(), edges.right.tolist(), strict=True)
+        )
+    } if clusters.refused else {}  # fmt: skip
+    asked: dict[tuple[int, int], tuple[str, int]] = {}
+    for left, right, reason in clusters.refused:
+        pair = (min(left, right), max(left, right))
+        asked[pair] = (reason, place.get(pair, -1))
+    for reason, numbers in reasons.items():
+        for number in numbers.tolist():
+            asked.setdefault((int(edges.left[number]), int(edges.right[number])), (reason, number))
+    of = clusters.cluster
+    return [
+        Question(
+            *pair,
+            reason,
+            float(edges.weight[number]) if number >= 0 else 0.0,
+            {name: int(column[number]) for name, column in edges.gammas.items()}
+            if number >= 0
+            else {},
+        )
+        for pair, (reason, number) in sorted(asked.items())
+        if of[pair[0]] != of[pair[1]] and pair not in answered
+    ]

@@ -1,0 +1,134 @@
+"""Encoded records as deliveries brought them; the newest published one of a record counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+from sqlalchemy import Engine, delete, select
+
+from engine.domain.errors import LinkageError
+from engine.domain.ids import EPOCH
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Words
+from engine.linkage.index_tables import encoding
+
+
+@dataclass(frozen=True)
+class EncodedRecords:
+    """The newest published encoding of every record, in the order of its pseudonym."""
+
+    records: list[bytes] = field(repr=False)
+    agencies: list[str]
+    sources: list[str]
+    birth_months: list[int]
+    words: Words = field(repr=False)
+
+
+def write_encodings(
+    engine: Engine,
+    delivery: str,
+    agency: str,
+    source: str,
+    key_version: int,
+    norm_version: str,
+    records: Sequence[bytes],
+    birth_months: Sequence[int],
+    words: Words,
+) -> None:
+    """Write the encodings of a delivery; they count only once the delivery is published."""
+    rows = [
+        {
+            "record": record,
+            "delivery": delivery,
+            "agency": agency,
+            "source": source,
+            "key_version": key_version,
+            "norm_version": norm_version,
+            "encoder_version": ENCODER_VERSION,
+            "birth_month": month,
+            "words": row.astype("<i8").tobytes(),
+        }
+        for record, month, row in zip(records, birth_months, words, strict=True)
+    ]
+    if rows:
+        with engine.begin() as connection:
+            connection.execute(encoding.insert(), rows)
+
+
+def forget_delivery(engine: Engine, delivery: str) -> None:
+    """Take back the encodings of a delivery; harmless when there are none."""
+    with engine.begin() as connection:
+        connection.execute(delete(encoding).where(encoding.c.delivery == delivery))
+
+
+def read_encodings(
+    engine: Engine,
+    order: Mapping[str, int],
+    key_version: int,
+    norm_version: str,
+    today: date,
+) -> EncodedRecords:
+    """Read the newest published encoding of every record.
+
+    Args:
+        engine: The linkage store.
+        order: Published delivery to its place in time.
+        key_version: Version of the link key that this run holds.
+        norm_version: Version of the normaliser that this run expects.
+        today: Day of the run; the coarse age band is taken on it, and not on the day of a delivery,
+            so that a birthday between two deliveries parts nobody.
+
+    Raises:
+        LinkageError: ``FG-LNK-02`` when a row was made with another key, normaliser or encoder:
+            zero links would otherwise look like a clean result (linkage.md 4.1, cases 31 and 32).
+    """
+    newest: dict[bytes, tuple[int, str, str, int, bytes]] = {}
+    with engine.connect() as connection:
+        for row in connection.execute(select(encoding)):
+            place = order.get(row.delivery)
+            if place is None:
+                continue
+            versions = (row.key_version, row.norm_version, row.encoder_version)
+            if versions != (key_version, norm_version, ENCODER_VERSION):
+                raise LinkageError(
+                    "FG-LNK-02",
+                    f"a delivery of {row.source} was encoded with another key or version",
+                    "Send that delivery again under the present key.",
+                )
+            record = bytes(row.record)
+            if record not in newest or place > newest[record][0]:
+                newest[record] = (
+                    place, row.agency, row.source, row.birth_month, bytes(row.words)
+                )  # fmt: skip
+    records = sorted(newest)
+    raw = b"".join(newest[record][4] for record in records)
+    words = np.frombuffer(raw, "<i8").astype(np.int64).reshape(len(records), len(COLUMNS))
+    months = [newest[record][3] for record in records]
+    words[:, COLUMNS.index("band")] = _bands(months, today)
+    return EncodedRecords(
+        records,
+        [newest[record][1] for record in records],
+        [newest[record][2] for record in records],
+        months,
+        words,
+    )
+
+
+def _bands(months: Sequence[int], today: date) -> Words:
+    """Age band from the birth month; the month of the eighteenth birthday is a child's to its end."""
+    now = (today.year - EPOCH.year) * 12 + today.month - 1
+    age = now - np.array(months, np.int64)
+    band = np.where(age > 18 * 12, ADULT, CHILD)
+    return np.where(age > 150 * 12, 0, band)
+
+
+def records_of_source(engine: Engine, source: str, deliveries: Iterable[str]) -> list[bytes]:
+    """Return the record pseudonyms of a source in published deliveries, in order."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(encoding.c.record, encoding.c.delivery).where(encoding.c.source == source)
+        )
+        known = set(deliveries)
+        return sorted({bytes(row.record) for row in rows if row.delivery in known})
