@@ -41,6 +41,8 @@ STAGING = {
     "submit": "engine.flows.submit",
     "link": "engine.flows.link",
     "score": "engine.flows.score",
+    "pair_decide": "engine.flows.clerical",
+    "person_part": "engine.flows.part",
 }
 """Flows that stage effects, and the module whose ``discard`` takes them back. The module is imported
 when it is needed, so that any command can settle what another one left."""

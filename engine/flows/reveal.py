@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlmodel import Session, select
 
 from audit.event import commitment
@@ -28,13 +27,13 @@ from engine.flows.decision import (
 from engine.flows.disclose import Disclosure, Held, disclose, visible_content
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
+from engine.flows.reason import keep_reason
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
 from engine.store.session import reading
 from engine.store.tables import (
     AccessReview,
     OwedNotice,
-    Reason,
     Reveal,
     ReviewItem,
     SharingDecision,
@@ -81,7 +80,7 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
     if ask.purpose == home.pack.vocabulary.break_glass_purpose:
         event = "break_glass"
     with Flow(home, "reveal", event, actor, details) as flow:
-        _keep_reason(home, flow.intent, salt, ask.reason)
+        keep_reason(home, flow.intent, salt, ask.reason)
         if ask.sharing not in (SHARE, WITHHOLD):
             raise PolicyRefused(
                 "FG-REV-08",
@@ -249,18 +248,6 @@ def _sharing(flow: Flow, ask: Ask, decided: Decided) -> SharingDecision:
         policy_version=flow.home.pack.version,
         decided_at=flow.home.clock(),
     )
-
-
-def _keep_reason(home: Home, intent: str, salt: bytes, reason: str) -> None:
-    """Seal the reason, also that of a request that will be refused, so that it can be opened later."""
-    nonce = home.randomness(12)
-    cipher = AESGCM(home.keyring("grant").derive("reason", 32))
-    sealed = cipher.encrypt(nonce, salt + reason.encode(), intent.encode())
-    with Session(home.casework) as session:
-        session.add(
-            Reason(intent=intent, commitment=commitment(salt, reason), sealed=nonce + sealed)
-        )
-        session.commit()
 
 
 def _open(home: Home, decided: Decided) -> Disclosure:

@@ -84,6 +84,7 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
         return []
     pack = get_home(request).pack
     pages = (("lists", "Review lists", "/lists"), ("reveal", "View information", "/reveal"),
+             ("pairs", "Matching", "/pairs"),
              ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [

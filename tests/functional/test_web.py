@@ -14,10 +14,19 @@ from starlette.routing import Route
 
 from audit.canonical import parse
 from audit.log import read_events
+from engine.flows.link import link
 from engine.flows.lists import review_lists
+from engine.flows.submit import submit
 from engine.store.tables import AccessReview, Reveal, SubjectState
 from engine.web.app import create_app
-from tests.builders.partnership import REASON, Partnership, make_home
+from tests.builders.partnership import (
+    OPERATOR,
+    REASON,
+    Partnership,
+    make_home,
+    person_row,
+    persons_file,
+)
 
 USERS = {
     "social_worker": "demo.social_worker",
@@ -29,6 +38,7 @@ USERS = {
     "caldicott_guardian": "demo.caldicott",
     "benefits_officer": "demo.benefits",
     "data_submitter": "demo.council_data",
+    "records_matcher": "demo.matcher",
 }
 OPEN = {"/", "/sign-in", "/sign-out", "/healthz", "/openapi.json", "/api/token"}
 # Calls of an agency's system: a token of client credentials opens them and no cookie does.
@@ -59,6 +69,15 @@ GATE = {
     ("GET", "/api/policy/explain"): "policy",
     ("GET", "/api/policy/as-of"): "policy",
     ("GET", "/api/policy/law"): "policy",
+    ("GET", "/pairs"): "pairs",
+    ("GET", "/pairs/{pair}"): "pairs",
+    ("POST", "/pairs/{pair}"): "pairs",
+    ("POST", "/pairs-second"): "pairs",
+    ("GET", "/api/pairs"): "pairs",
+    ("GET", "/api/pairs/decisions"): "pairs",
+    ("GET", "/api/pairs/{pair}"): "pairs",
+    ("POST", "/api/pairs/decisions"): "pairs",
+    ("POST", "/api/pairs/seconds"): "pairs",
     ("GET", "/api/policy/gateways"): "policy",
     ("GET", "/api/policy/agreements"): "policy",
     ("GET", "/api/policy/check"): "policy",
@@ -141,11 +160,11 @@ def test_every_route_by_every_role_is_as_the_pack_says(
         if method == "POST":
             body = {"json": {"person": "x", "case": "x", "reason": "x"}} if "api" in path else {}
             answer = client.request(
-                method, path.format(person="x", reveal_id="x", number=999), **body
+                method, path.format(person="x", reveal_id="x", number=999, pair="x"), **body
             )  # type: ignore[arg-type]
         else:
             answer = client.get(
-                path.format(person="x", reveal_id="x", number=999) + "?use=lawfulness"
+                path.format(person="x", reveal_id="x", number=999, pair="x") + "?use=lawfulness"
             )
         closed = answer.status_code == 403 and "FG-POL-04" in answer.text
         assert closed is (role not in allowed[route]), (role, path, answer.status_code)
@@ -357,7 +376,7 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         *("/api/lists", "/api/people/{person}", "/api/outcomes", "/api/reveals", "/api/trail"),
-        *(path for _, path in GATE if path.startswith("/api/policy/")),
+        *(path for _, path in GATE if path.startswith(("/api/policy/", "/api/pairs"))),
         *("/api/token", "/api/deliveries", "/api/deliveries/{number}"),
     }
     assert client.get("/docs").status_code == 404
@@ -382,6 +401,49 @@ def test_every_request_that_shows_or_refuses_leaves_one_intent_and_one_outcome(
         new = [parse(body) for _, body in read_events(folder)[: len(read_events(folder)) - before]]
         assert [event["phase"] for event in new] == ["outcome", "intent"]
         assert new[0]["actor"]["id"] == "demo.social_worker"
+
+
+def test_a_pair_is_decided_on_the_page_and_a_second_reviewer_answers(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    file = persons_file(
+        tmp_path / "persons.csv", person_row(),
+        person_row(PersonID="LA2", BirthDate="2012-03-05", ProtectedAddress="Y"),
+    )  # fmt: skip
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    with TestClient(
+        create_app(home), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as one:
+        one.post("/sign-in", data={"user": "demo.matcher"})
+        page = one.get("/pairs").text
+        assert "1 pairs of records wait" in page or "1 pair" in page
+        assert "Testina" not in page
+        pair = re.search(r'href="/pairs/([0-9a-f]{32})"', page).group(1)  # type: ignore[union-attr]
+        shown = one.get(f"/pairs/{pair}")
+        assert "Testina" in shown.text
+        assert "Joining them needs a second reviewer: protected person" in shown.text
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', shown.text).group(1)  # type: ignore[union-attr]
+        wrong = one.post(f"/pairs/{pair}", data={"csrf": token, "reason": "short"})
+        assert wrong.status_code == 422
+        assert "Choose what the two records are" in wrong.text
+        why = "The school confirmed it by telephone."
+        made = one.post(f"/pairs/{pair}", data={"csrf": token, "answer": "one", "reason": why})
+        assert "For a second reviewer" in made.text
+        assert 'value="agree"' not in made.text  # Not by the same person.
+        one.cookies.clear()
+        one.post("/sign-in", data={"user": "demo.matcher_two"})
+        page = one.get("/pairs").text
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', page).group(1)  # type: ignore[union-attr]
+        assert 'value="agree"' in page
+        done = one.post("/pairs-second", data={"csrf": token, "number": 1, "word": "agree"})
+        assert "No pair waits" in done.text
+        told = one.get("/api/pairs/decisions").json()
+        assert [(each["state"], each["second_by"]) for each in told] == [
+            ("final", "demo.matcher_two")
+        ]
+        assert one.get("/api/pairs").json()["pairs"] == []
+    assert link(home, OPERATOR)["persons"] == 1
+    home.close()
 
 
 def test_the_policy_can_be_asked_and_a_change_answered_over_the_web(tmp_path: Path) -> None:

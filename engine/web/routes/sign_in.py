@@ -28,6 +28,7 @@ def first_page(request: Request, role: str) -> str:
     routes = get_home(request).pack.routes
     for route, path in (
         ("lists", "/lists"),
+        ("pairs", "/pairs"),
         ("trail", "/trail"),
         ("reveal", "/reveal"),
         ("policy", "/policy"),

@@ -1,0 +1,193 @@
+"""``fieldgate pairs``: clerical review of linkage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
+from engine.cli.output import emit, table, told
+
+pairs = typer.Typer(
+    help="Pairs of records that a person decides: one person or two.", no_args_is_help=True
+)
+ReasonOption = Annotated[str, typer.Option(help="Why, in your own words; kept sealed.")]
+
+
+@pairs.command("list")
+def list_command(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
+    """List the pairs that wait, the most urgent first; references and evidence, no names."""
+    with told(as_json):
+        from engine.flows.clerical import queue
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = queue(opened, user, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _queue_words(result))
+
+
+@pairs.command("show")
+def show_command(
+    pair: Annotated[str, typer.Argument(help="The pair, as the list names it.")],
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show both records of a pair side by side, at the level of your role, and the evidence."""
+    with told(as_json):
+        from engine.flows.pair_view import open_pair
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = open_pair(opened, user, pair, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _pair_words(result))
+
+
+@pairs.command("decide")
+def decide_command(
+    pair: Annotated[str, typer.Argument(help="The pair, as the list names it.")],
+    answer: Annotated[str, typer.Argument(help="one, two or unsure.")],
+    reason: ReasonOption = "",
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide whether the two records are one person. It lasts, and takes effect with the next link."""
+    with told(as_json):
+        from engine.flows.clerical import decide_pair
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = decide_pair(opened, user, pair, answer, reason, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _decision_words(result))
+
+
+@pairs.command("second")
+def second_command(
+    number: Annotated[int, typer.Argument(help="Number of the decision.")],
+    agree: Annotated[bool, typer.Option("--agree/--reject", help="Your answer.")],
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer as the second reviewer of a decision that would move protected or offence facts."""
+    with told(as_json):
+        from engine.flows.clerical import answer_second
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = answer_second(opened, user, number, agree=agree, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _decision_words(result))
+
+
+@pairs.command("history")
+def history_command(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
+    """List every decision, the newest first."""
+    with told(as_json):
+        from engine.flows.clerical import decisions
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = decisions(opened, user, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: "\n".join(map(_decision_words, result)) or "No decisions.")
+
+
+@pairs.command("records")
+def records_command(
+    person: Annotated[str, typer.Option(help="Reference of the person.")],
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how many records a person has, and every score, list place and reveal that rests on them."""
+    with told(as_json):
+        from engine.flows.part import records
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = records(opened, user, person, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: f"{result['records']} records. {_rests(result)}")
+
+
+@pairs.command("part")
+def part_command(
+    person: Annotated[str, typer.Option(help="Reference of the person.")],
+    record: Annotated[int, typer.Option(help="Number of the record that is somebody else's.")],
+    reason: ReasonOption = "",
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Undo a wrong merge: the record leaves the person for good, and what used the merge is listed."""
+    with told(as_json):
+        from engine.flows.part import part
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = part(opened, user, person, record, reason, auth=auth)
+        opened.close()
+        emit(
+            result,
+            as_json,
+            lambda: (
+                f"Decision {result['decision']}: takes effect with the next link. {_rests(result)}"
+            ),
+        )
+
+
+def _queue_words(result: dict[str, Any]) -> str:
+    if not result["pairs"]:
+        return "No pair waits for a decision."
+    rows = [
+        (one["pair"], one["priority"], f"{one['weight']:.1f}", one["says"],
+         one["waits_for"] or one["why"])
+        for one in result["pairs"][:50]
+    ]  # fmt: skip
+    more = len(result["pairs"]) - len(rows)
+    text = table("Pairs that wait", ("pair", "priority", "bits", "evidence", "why"), rows)
+    return text + (f"\nand {more} more; --json lists all of them" if more > 0 else "")
+
+
+def _pair_words(result: dict[str, Any]) -> str:
+    rows = [
+        (one["label"], *(cell["value"] or "not shown" for cell in one["cells"]))
+        for one in result["rows"]
+    ]
+    evidence = [(one["label"], one["says"], f"{one['bits']:+.1f}") for one in result["evidence"]]
+    parts = [
+        table("The two records", ("", *result["sides"]), rows),
+        table("Evidence", ("", "what it says", "bits"), evidence),
+        f"{result['says']} {result['why']}",
+    ]
+    if result["needs_second"]:
+        parts.append(f"Joining them needs a second reviewer: {'; '.join(result['needs_second'])}.")
+    return "\n\n".join([*parts, result["note"]])
+
+
+def _decision_words(one: dict[str, Any]) -> str:
+    text = f"Decision {one['number']}: {one['answer']}, {one['state']}, by {one['decided_by']}."
+    if one["needs_second"]:
+        text += (
+            f" Second reviewer: {one['second_by'] or 'waits'} ({'; '.join(one['needs_second'])})."
+        )
+    return text + (f" It takes effect {one['takes_effect']}." if one["takes_effect"] else "")
+
+
+def _rests(result: dict[str, Any]) -> str:
+    rests = result["rests_on_it"]
+    return (
+        f"On this person rest {len(rests['scores'])} scored runs, {len(rests['list_places'])} list "
+        f"places and {len(rests['reveals'])} reveals"
+        + "".join(f"\n  seen by {one['user']} on {one['opened_at']}" for one in rests["reveals"])
+    )

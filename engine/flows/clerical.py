@@ -1,0 +1,400 @@
+"""Clerical review of linkage: a queue of pairs, the two records side by side, and decisions that last.
+
+A queue shows references and numbers. A pair is opened at the level that the reviewer's role may see,
+source by source, and every opening is in the trail. A decision is never changed: a later one takes its
+place. What would move protected or offence facts to another person waits for a second reviewer.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from audit.event import commitment
+from engine.domain.errors import LinkageError, PolicyRefused
+from engine.domain.ids import Actor, as_utc
+from engine.flows.accounts import actor_of, open_account
+from engine.flows.decision import sources_of
+from engine.flows.facts import suspended
+from engine.flows.home import Home
+from engine.flows.intent import Flow, record_denial
+from engine.flows.reason import keep_reason
+from engine.flows.states import declared, record_rows, subject_flags
+from engine.linkage.explain import REASONS, sentence
+from engine.linkage.index import ReviewPair, current_membership, review_pairs
+from engine.linkage.memory import CANNOT, MUST, forget_decision, pairs_of, write_decision
+from engine.store.session import reading
+from engine.store.tables import Account, LinkDecision, LinkRun, ReviewItem, SubjectState
+
+ROUTE = "pairs"
+ANSWERS = {
+    "one": "They are one person",
+    "two": "They are two people",
+    "unsure": "I cannot tell from these records",
+}
+_KINDS = {"one": MUST, "two": CANNOT}
+SHORTEST_REASON = 10
+MET = frozenset({"justify"})
+"""The queue is the reason: a run put the pair there, and the trail names it."""
+PROTECTED = ("protected", "adopted", "victim_safety")
+MOVING = frozenset({"offence", "offence_victim", "police_intel", "special_health"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair of the queue: the heaviest of all pairs between two persons."""
+
+    token: str
+    left: bytes = field(repr=False)
+    right: bytes = field(repr=False)
+    people: tuple[str, str]
+    reason: str
+    weight: float
+    levels: Mapping[str, int]
+    others: int = 0
+
+
+def queue(home: Home, user: str, *, auth: str) -> dict[str, Any]:
+    """Return the pairs that wait for a decision, the most urgent first, without a name.
+
+    Raises:
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs.
+
+    Audited as ``consultation``.
+    """
+    account, actor = reviewer(home, user, auth)
+    with Flow(home, "pairs", "consultation", actor, {"purpose": account.purpose}) as flow:
+        pairs, decided = _open_pairs(home), _decisions(home)
+        urgent = _urgent(home)
+        waiting = {one.pair: one for one in decided if one.state == "waiting"}
+        rows = []
+        for one in pairs:
+            stands = waiting.get(one.token)
+            high = bool(urgent & set(one.people))
+            rows.append(
+                {
+                    "pair": one.token,
+                    "priority": "high" if high else "ordinary",
+                    "why": REASONS.get(one.reason, one.reason),
+                    "says": sentence(one.levels, one.weight),
+                    "weight": round(one.weight, 1),
+                    "other_pairs": one.others,
+                    "waits_for": "a second reviewer" if stands else "",
+                    "decided_by": stands.decided_by if stands else "",
+                    "number": stands.number if stands else None,
+                }
+            )
+        rows.sort(key=lambda row: (row["priority"] != "high", -float(str(row["weight"]))))
+        flow.finish({"rows": len(rows)})
+    return {"pairs": rows, "waiting": len(rows), "decided": len(decided)}
+
+
+def decide_pair(
+    home: Home, user: str, token: str, answer: str, reason: str, *, auth: str
+) -> dict[str, Any]:
+    """Record whether the two records of a pair are one person.
+
+    Args:
+        home: The home.
+        user: Who decides.
+        token: The pair, as the queue names it.
+        answer: ``one``, ``two`` or ``unsure``.
+        reason: In the reviewer's own words; sealed, and in the trail as a commitment only.
+        auth: How the user signed in.
+
+    Raises:
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs.
+        LinkageError: ``FG-LNK-07`` no such pair waits, ``FG-LNK-08`` no answer or no reason,
+            ``FG-LNK-09`` a decision about it waits for a second reviewer.
+
+    Audited as ``alteration`` with both subjects.
+    """
+    account, actor = reviewer(home, user, auth)
+    pair = waiting_pair(home, token)
+    audit = home.domain("audit")
+    ids = home.domain("linkage").open([pair.left, pair.right])
+    salt = home.randomness(32)
+    details: dict[str, Any] = {
+        "purpose": account.purpose,
+        "subjects": {"count": 2, "names": [audit.text(one) for one in audit.seal(ids)]},
+        "rules": [f"pair {token}"],
+        "reason": commitment(salt, reason),
+    }
+    with Flow(home, "pair_decide", "alteration", actor, details) as flow:
+        keep_reason(home, flow.intent, salt, reason)
+        _must_be_said(answer, reason)
+        second = needs_second(home, ids, pair.people) if answer == "one" else []
+        if answer in _KINDS:
+            write_decision(home.linkage, flow.intent, [(pair.left, pair.right)], _KINDS[answer])
+        made = flow.commit(
+            lambda session: _record(session, flow, pair, answer, account.user, second)
+        )
+        entry = flow.finish({**details, "decision": answer, "obligations": second})
+        return {**_told(made), "audit_entry": entry.seq}
+
+
+def answer_second(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dict[str, Any]:
+    """Answer as the second reviewer of a decision that would move protected or offence facts.
+
+    Raises:
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs, ``FG-LNK-10`` the same person.
+        LinkageError: ``FG-LNK-07`` no such decision waits.
+
+    Audited as ``alteration``.
+    """
+    account, actor = reviewer(home, user, auth)
+    with Flow(home, "pair_second", "alteration", actor, {"purpose": account.purpose}) as flow:
+
+        def publish(session: Session) -> LinkDecision:
+            found = session.exec(select(LinkDecision).where(LinkDecision.number == number)).first()
+            if found is None or found.state != "waiting":
+                raise _no_pair()
+            if found.decided_by == account.user:
+                raise PolicyRefused(
+                    "FG-LNK-10",
+                    "the second reviewer is another person than the first",
+                    "Ask a colleague to look at it.",
+                )
+            found.second_by, found.second_at = account.user, home.clock()
+            found.state = "final" if agree else "rejected"
+            session.add(found)
+            return found
+
+        made = flow.commit(publish)
+        word = "agreed" if agree else "rejected"
+        entry = flow.finish({"decision": word, "rules": [f"pair {made.pair}"]})
+        return {**_told(made), "audit_entry": entry.seq}
+
+
+def decisions(home: Home, user: str, *, auth: str) -> list[dict[str, Any]]:
+    """Return every decision, the newest first.
+
+    Audited as ``consultation``.
+    """
+    account, actor = reviewer(home, user, auth)
+    with Flow(home, "pair_list", "consultation", actor, {"purpose": account.purpose}) as flow:
+        found = [_told(one) for one in reversed(_decisions(home))]
+        flow.finish({"rows": len(found)})
+        return found
+
+
+def discard(home: Home, intent: str) -> None:
+    """Take back what an unfinished decision staged."""
+    forget_decision(home.linkage, intent)
+
+
+def reviewer(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
+    """Return who reviews, or refuse and put the refusal into the trail.
+
+    Raises:
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs.
+    """
+    account = open_account(home, user, auth)
+    actor = actor_of(account, auth)
+    if account.role not in home.pack.routes.get(ROUTE, frozenset()):
+        record_denial(home, actor, "FG-LNK-06")
+        error = PolicyRefused(
+            "FG-LNK-06",
+            "your role does not review pairs of records",
+            "Ask the information governance lead who does.",
+        )
+        error.audited = True
+        raise error
+    suspended(home, account)
+    return account, actor
+
+
+def _must_be_said(answer: str, reason: str) -> None:
+    if answer not in ANSWERS or len(reason.strip()) < SHORTEST_REASON:
+        raise LinkageError(
+            "FG-LNK-08",
+            "a decision needs an answer and a reason",
+            f"Answer {', '.join(ANSWERS)}, and say why in at least {SHORTEST_REASON} characters.",
+        )
+
+
+def _no_pair() -> LinkageError:
+    return LinkageError(
+        "FG-LNK-07",
+        "no such pair or decision waits",
+        "Look at the queue again: fieldgate pairs list.",
+    )
+
+
+def waiting_pair(home: Home, token: str) -> Pair:
+    """Return a pair of the queue.
+
+    Raises:
+        LinkageError: ``FG-LNK-07`` no such pair waits.
+    """
+    for one in _open_pairs(home):
+        if hmac.compare_digest(one.token, token):
+            return one
+    raise _no_pair()
+
+
+def pair_token(home: Home, left: bytes, right: bytes) -> str:
+    """Return the reference of a pair of records: keyed, the same in every run."""
+    key = home.keyring("psn").derive("review-pair", 32)
+    return hmac.digest(key, min(left, right) + max(left, right), "sha256").hex()[:32]
+
+
+def _open_pairs(home: Home) -> list[Pair]:
+    """Return what the newest run left to people and nobody has answered, one pair per two persons."""
+    runs = home.link_runs()
+    if not runs:
+        return []
+    member = current_membership(home.linkage, runs)
+    held: dict[tuple[bytes, bytes], list[ReviewPair]] = {}
+    for one in review_pairs(home.linkage, runs[-1]):
+        low, high = sorted((member.get(one.left, b""), member.get(one.right, b"")))
+        if low and low != high:
+            held.setdefault((low, high), []).append(one)
+    if not held:
+        return []
+    ids = sorted({one for pair in held for one in pair})
+    casework = home.domain("casework")
+    names = dict(zip(ids, map(casework.text, casework.seal(ids)), strict=True))
+    with Session(reading(home.casework)) as session:
+        run = session.get(LinkRun, runs[-1])
+    answered = {
+        one.pair
+        for one in _decisions(home)
+        if one.state == "final"
+        # Who could not tell is asked again when a later run has seen more.
+        and (one.answer != "unsure" or run is None
+             or as_utc(one.decided_at) >= as_utc(run.published_at))
+    }  # fmt: skip
+    found = []
+    for pairs in held.values():
+        left = [one for one in pairs if pair_token(home, one.left, one.right) not in answered]
+        if len(left) < len(pairs):
+            continue  # Somebody has answered for these two; the next run knows it.
+        best = pairs[0]
+        found.append(
+            Pair(
+                pair_token(home, best.left, best.right), best.left, best.right,
+                (names[member[best.left]], names[member[best.right]]),
+                best.reason, best.weight, best.levels, len(pairs) - 1,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _decisions(home: Home) -> list[LinkDecision]:
+    with Session(reading(home.casework), expire_on_commit=False) as session:
+        return list(session.exec(select(LinkDecision).order_by(col(LinkDecision.number))).all())
+
+
+def history(home: Home, token: str) -> list[dict[str, Any]]:
+    """Return what was decided about a pair, the newest first."""
+    return [_told(one) for one in reversed(_decisions(home)) if one.pair == token]
+
+
+def _told(one: LinkDecision) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "pair": one.pair,
+        "answer": one.answer,
+        "state": one.state,
+        "decided_by": one.decided_by,
+        "decided_at": as_utc(one.decided_at).isoformat(timespec="seconds"),
+        "needs_second": one.needs_second.split("; ") if one.needs_second else [],
+        "second_by": one.second_by,
+        "takes_effect": "with the next link" if one.state == "final" else "",
+    }
+
+
+def _urgent(home: Home) -> set[str]:
+    """References of people who are children, or stand on a review list without an outcome."""
+    with Session(reading(home.casework)) as session:
+        listed = session.exec(
+            select(ReviewItem.person).where(col(ReviewItem.outcome).is_(None))
+        ).all()
+        states = session.exec(select(SubjectState)).all()
+        return set(listed) | {one.person for one in states if one.flags.get("child") == "y"}
+
+
+def needs_second(home: Home, records: Sequence[bytes], people: tuple[str, str]) -> list[str]:
+    """Return why joining two records needs a second person; empty when it does not.
+
+    Args:
+        home: The home.
+        records: The two records.
+        people: The persons they belong to, as casework names them.
+    """
+    reasons = []
+    domain = home.domain("record")
+    names = [domain.text(one) for one in domain.seal(list(records))]
+    rows, complete = record_rows(home, names), declared(home)
+    with Session(reading(home.casework)) as session:
+        for person in people:
+            flags = subject_flags(home, session.get(SubjectState, person), rows, complete)
+            reasons += [f"{flag} person" for flag in PROTECTED if flags.get(flag) == "y"]
+    of = sources_of(home, list(records))
+    kinds = [_classes(home, of[record]) for record in records if record in of]
+    if len(kinds) == 2:
+        moved = (kinds[0] ^ kinds[1]) & MOVING
+        reasons += [f"{one.replace('_', ' ')} facts would move" for one in sorted(moved)]
+    return list(dict.fromkeys(reasons))
+
+
+def _classes(home: Home, source: str) -> set[str]:
+    classes = home.pack.register.vocabulary.categories
+    return {
+        classes[one.category]
+        for one in home.pack.sources[source].fields.values()
+        if one.lane == "content" and one.category in classes
+    }
+
+
+def _record(
+    session: Session, flow: Flow, pair: Pair, answer: str, user: str, second: Sequence[str]
+) -> LinkDecision:
+    about = session.exec(select(LinkDecision).where(LinkDecision.pair == pair.token)).all()
+    if any(one.state == "waiting" for one in about):
+        raise LinkageError(
+            "FG-LNK-09",
+            "a decision about this pair waits for a second reviewer",
+            "Answer as the second reviewer, or wait.",
+        )
+    replace_single(session, flow.home, about)
+    return record_decision(
+        session, flow, pair.token, answer, pair.reason, pair.people, user, second
+    )
+
+
+def replace_single(session: Session, home: Home, about: Sequence[LinkDecision]) -> None:
+    """Mark decisions about one pair as replaced; one about several pairs still holds for the others."""
+    for one in about:
+        if one.state in ("final", "waiting") and len(pairs_of(home.linkage, one.id)) <= 1:
+            one.state = "replaced"
+            session.add(one)
+
+
+def record_decision(
+    session: Session, flow: Flow, token: str, answer: str, reason: str,
+    people: tuple[str, str], user: str, second: Sequence[str],
+) -> LinkDecision:  # fmt: skip
+    """Add a decision under the intent of its flow; it waits when it needs a second person."""
+    last = session.exec(select(func.max(LinkDecision.number))).one() or 0
+    made = LinkDecision(
+        id=flow.intent,
+        number=last + 1,
+        pair=token,
+        answer=answer,
+        reason=reason,
+        left_person=people[0],
+        right_person=people[1],
+        decided_by=user,
+        decided_at=flow.home.clock(),
+        needs_second="; ".join(second)[:120],
+        state="waiting" if second else "final",
+    )
+    session.add(made)
+    return made

@@ -1,0 +1,151 @@
+"""Two records side by side for a reviewer, at the level of their role, and why they may be one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlmodel import Session
+
+from engine.domain.errors import PolicyRefused
+from engine.flows.clerical import history, needs_second, reviewer, waiting_pair
+from engine.flows.decision import NOTHING, sources_of
+from engine.flows.disclose import LEVEL_WORDS, PARTS, identity_value, visible_content
+from engine.flows.facts import request_facts
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.flows.states import declared, record_rows, record_state, subject_flags
+from engine.identity.vault_read import open_identities
+from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.explain import REASONS, sentence, waterfall
+from engine.linkage.index import current_membership
+from engine.store.session import reading
+from engine.store.tables import Account, SubjectState
+from policies import authorise
+from policies.model import Level, Request
+
+MET = frozenset({"justify"})
+"""The queue is the reason: a run put the pair there, and the trail names it."""
+
+
+def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]:
+    """Return both records of a pair, side by side, at the level of the reviewer's role.
+
+    Raises:
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs, ``FG-REV-03`` nothing of one record
+            may be shown to it.
+        LinkageError: ``FG-LNK-07`` no such pair waits.
+
+    Audited as ``consultation`` with both subjects, before anything is opened and after.
+    """
+    account, actor = reviewer(home, user, auth)
+    pair = waiting_pair(home, token)
+    audit = home.domain("audit")
+    ids = home.domain("linkage").open([pair.left, pair.right])
+    details: dict[str, Any] = {
+        "purpose": account.purpose,
+        "subjects": {"count": 2, "names": [audit.text(one) for one in audit.seal(ids)]},
+        "rules": [f"pair {token}"],
+    }
+    with Flow(home, "pair", "consultation", actor, details) as flow:
+        flow.arrow("decide")
+        sides = _sides(home, account, ids)
+        flow.arrow("vault")
+        shown, fields = _show(home, sides)
+        model = load_model(shipped())
+        answer = {
+            "pair": token,
+            "why": REASONS.get(pair.reason, pair.reason),
+            "says": sentence(pair.levels, pair.weight),
+            "weight": round(pair.weight, 1),
+            "links_from": model.auto_weight,
+            "evidence": waterfall(model, pair.levels, pair.weight),
+            "sides": [side.title for side in sides],
+            "rows": shown,
+            "needs_second": needs_second(home, ids, pair.people),
+            "history": history(home, token),
+            "note": NOTHING,
+        }
+        answer["audit_entry"] = flow.finish({**details, "fields": fields, "rows": 2}).seq
+    return answer
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One record of a pair: what may be shown of it, decided before anything is opened."""
+
+    record: bytes = field(repr=False)
+    source: str
+    title: str
+    levels: Mapping[str, tuple[str, Level]]
+
+
+def _sides(home: Home, account: Account, records: Sequence[bytes]) -> list[_Side]:
+    pack, today = home.pack, home.clock().date()
+    of = sources_of(home, list(records))
+    request = Request(
+        account.role,
+        account.agency,
+        account.purpose,
+        request_facts(home, records, justified=True),
+    )
+    domain = home.domain("record")
+    names = dict(zip(records, map(domain.text, domain.seal(list(records))), strict=True))
+    rows, complete = record_rows(home, names.values()), declared(home)
+    sides = []
+    for record in records:
+        source = pack.sources[of[record]]
+        view = authorise(pack, request, source.id, source.fields, today, MET)
+        subject = _subject(home, record)
+        flags = subject_flags(home, subject, rows, complete)
+        state = record_state(home, source.id, names[record], flags, rows)
+        levels = {
+            spec.part: (name, view.level(name, state))
+            for name, spec in source.fields.items()
+            if spec.part is not None and view.level(name, state) >= Level.BANDED
+        }
+        if not levels:
+            raise PolicyRefused(
+                "FG-REV-03",
+                "nothing of one of the two records may be shown to your role",
+                "Leave the pair to a colleague who may see it. " + NOTHING,
+                ["E12 no grant covers the identity of that source, or a restriction closes it"],
+            )
+        # That somebody is known to a service is told only to who may know what the service holds.
+        title = source.title if visible_content(source, view, state) else "a partner's record"
+        sides.append(_Side(record, source.id, title, levels))
+    return sides
+
+
+def _subject(home: Home, record: bytes) -> SubjectState | None:
+    sealed = home.domain("linkage").seal([record])[0]
+    member = current_membership(home.linkage, home.link_runs()).get(sealed)
+    if member is None:
+        return None
+    casework = home.domain("casework")
+    with Session(reading(home.casework), expire_on_commit=False) as session:
+        return session.get(SubjectState, casework.text(casework.seal([member])[0]))
+
+
+def _show(home: Home, sides: Sequence[_Side]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Open the vault for the two records: the first moment at which a clear value exists."""
+    opened = open_identities(
+        home.vault, home.keyring("vault"), [side.record for side in sides], home.published()
+    )
+    rows, used = [], []
+    for part, label in PARTS.items():
+        cells = []
+        for side in sides:
+            name, level = side.levels.get(part, ("", Level.REFUSE))
+            value = opened.get(side.record, {}).get(part)
+            shown = None
+            if name and value:
+                spec = home.pack.sources[side.source].fields[name]
+                shown = identity_value(spec, value, level)
+            if shown is not None:
+                used.append(f"{side.source}.{name}")
+            cells.append({"value": shown, "level": LEVEL_WORDS[level]})
+        if any(cell["value"] for cell in cells):
+            rows.append({"part": part, "label": label, "cells": cells})
+    return rows, sorted(set(used))

@@ -1,0 +1,257 @@
+"""Clerical review of linkage: what a person decides lasts, is seen at their level, and can be undone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import Session
+
+from audit.canonical import parse
+from audit.log import read_events
+from engine.domain.errors import LinkageError, PolicyRefused
+from engine.flows.clerical import answer_second, decide_pair, decisions, queue
+from engine.flows.decision import Ask
+from engine.flows.home import Home
+from engine.flows.intent import recover
+from engine.flows.link import link
+from engine.flows.pair_view import open_pair
+from engine.flows.part import part, records
+from engine.flows.reveal import reveal
+from engine.flows.score import score
+from engine.flows.submit import submit
+from engine.linkage.index import current_membership
+from engine.linkage.memory import final_decisions
+from engine.store.tables import RecordFlag, SubjectState
+from tests.builders.partnership import (
+    OPERATOR,
+    REASON,
+    TODAY,
+    make_home,
+    person_row,
+    persons_file,
+    write_csv,
+)
+
+WHY = "Both records carry the same school and the same mother."
+MATCHER, SECOND = "demo.matcher", "demo.matcher_two"
+DEMO: dict[str, Any] = {"auth": "demo"}
+OCCURRENCES = (
+    *("OccurrenceRef", "NominalRef", "Role", "Surname", "Forename", "DOB", "Address", "Postcode"),
+    *("OccurredOn", "RecordedOn", "MOText"),
+)
+
+
+def _two(folder: Path, **second: str) -> Home:
+    """A home with two records that differ by a day of birth: a question for a person."""
+    home = make_home(folder / "home")
+    file = persons_file(
+        folder / "persons.csv",
+        person_row(),
+        person_row(**{"PersonID": "LA2", "BirthDate": "2012-03-05", **second}),
+        person_row(PersonID="LA3", Forename="Canaryname", Surname="Elsewhere",
+                   BirthDate="2009-07-08", Postcode="TL9 9ZZ", Address="7 Harbour Way",
+                   HouseholdRef="H9"),
+    )  # fmt: skip
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    return home
+
+
+def _people(home: Home) -> list[bytes]:
+    member = current_membership(home.linkage, home.link_runs())
+    return [member[record] for record in sorted(member)]
+
+
+@pytest.mark.finding("LNK-29", "B26")
+def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
+    tmp_path: Path,
+) -> None:
+    home = _two(tmp_path)
+    before = _people(home)
+    assert len(set(before)) == 3
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert waits["priority"] == "high"  # A child is in it.
+    assert "birth dates are alike" in waits["says"]
+    made = decide_pair(home, MATCHER, waits["pair"], "one", WHY, **DEMO)
+    assert (made["state"], made["takes_effect"]) == ("final", "with the next link")
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    assert len(set(_people(home))) == 3  # Nothing changes before the next link.
+    summary = link(home, OPERATOR)
+    assert (summary["ids_merged"], summary["decisions_kept"]) == (1, 1)
+    merged = _people(home)
+    assert len(set(merged)) == 2
+    link(home, OPERATOR)
+    assert _people(home) == merged  # It survives every relink.
+    score(home, TODAY, OPERATOR)
+    casework = home.domain("casework")
+    person = casework.text(casework.seal([max(set(merged), key=merged.count)])[0])
+    with Session(home.casework) as session:
+        state = session.get(SubjectState, person)
+        assert state is not None
+    shown = reveal(home, Ask("demo.social_worker", "safeguard_child", "C-1", REASON, person),
+                   **DEMO)  # fmt: skip
+    assert shown["permitted"]
+    told = records(home, MATCHER, person, **DEMO)
+    assert told["records"] == 2
+    undone = part(home, MATCHER, person, 1, WHY, **DEMO)
+    rests = undone["rests_on_it"]
+    assert [one["user"] for one in rests["reveals"]] == ["demo.social_worker"]
+    assert [one["run"] for one in rests["scores"]] == [1]
+    link(home, OPERATOR)
+    assert _people(home) == before  # Every id as it was.
+    states = {one["number"]: one["state"] for one in decisions(home, MATCHER, **DEMO)}
+    assert states == {1: "replaced", 2: "final"}
+    home.close()
+
+
+def test_both_records_are_shown_at_the_level_of_the_role_with_evidence_that_adds_up(
+    tmp_path: Path,
+) -> None:
+    home = _two(tmp_path)
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert "Testina" not in json.dumps(waits)
+    found = open_pair(home, MATCHER, waits["pair"], **DEMO)
+    shown = {row["label"]: [cell["value"] for cell in row["cells"]] for row in found["rows"]}
+    assert shown["Birth date"] in (
+        ["4 March 2012", "5 March 2012"],
+        ["5 March 2012", "4 March 2012"],
+    )
+    assert shown["First name"] == ["Testina", "Testina"]
+    assert found["sides"] == ["People known to social care"] * 2
+    assert abs(sum(one["bits"] for one in found["evidence"]) - found["weight"]) < 0.4
+    assert found["says"].startswith("The given names are the same, the birth dates are alike")
+    events = [json.dumps(parse(body)) for _, body in read_events(home.path / "audit")]
+    assert not any("Testina" in event for event in events)
+    outcome = parse(list(read_events(home.path / "audit"))[0][1])
+    assert outcome["flow"] == "pair"
+    assert "council.persons.surname" in outcome["fields"]
+    home.close()
+
+
+@pytest.mark.finding("LNK-17")
+def test_what_the_role_may_not_see_is_not_shown_and_what_is_protected_needs_two(
+    tmp_path: Path,
+) -> None:
+    home = _two(tmp_path, ProtectedAddress="Y")
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    found = open_pair(home, MATCHER, waits["pair"], **DEMO)
+    values = {row["label"]: [cell["value"] for cell in row["cells"]] for row in found["rows"]}
+    assert None in values.get("Address", [None])
+    assert found["needs_second"] == ["protected person"]
+    made = decide_pair(home, MATCHER, waits["pair"], "one", WHY, **DEMO)
+    assert made["state"] == "waiting"
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 3
+    with pytest.raises(PolicyRefused, match="FG-LNK-10"):
+        answer_second(home, MATCHER, made["number"], agree=True, **DEMO)
+    with pytest.raises(LinkageError, match="FG-LNK-09"):
+        decide_pair(home, SECOND, waits["pair"], "two", WHY, **DEMO)
+    assert answer_second(home, SECOND, made["number"], agree=True, **DEMO)["state"] == "final"
+    with pytest.raises(LinkageError, match="FG-LNK-07"):
+        answer_second(home, SECOND, made["number"], agree=True, **DEMO)
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 2
+    home.close()
+
+
+def test_offence_facts_move_to_nobody_on_one_persons_word(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    row = ["O1", "N1", "SUSPECT", "Fakename", "Testina", "06/03/2012", "1 Lantern Street", "TL1 0AA",
+           "01/11/2026", "02/11/2026", ""]  # fmt: skip
+    file = write_csv(tmp_path / "occurrences.csv", OCCURRENCES, [row])
+    submit(home, file, agency="police", source="police.occurrences", actor=OPERATOR)
+    link(home, OPERATOR)
+    pairs = queue(home, MATCHER, **DEMO)["pairs"]
+    opened = [open_pair(home, MATCHER, one["pair"], **DEMO) for one in pairs]
+    needs = [one["needs_second"] for one in opened]
+    # What the police hold is no concern of the role, so neither is that they hold something.
+    assert any("a partner's record" in one["sides"] for one in opened)
+    assert not any("occurrence" in json.dumps(one["sides"]).casefold() for one in opened)
+    moved = [place for place, why in enumerate(needs) if any("offence" in one for one in why)]
+    assert moved
+    made = decide_pair(home, MATCHER, pairs[moved[0]]["pair"], "one", WHY, **DEMO)
+    assert made["state"] == "waiting"
+    assert answer_second(home, SECOND, made["number"], agree=False, **DEMO)["state"] == "rejected"
+    before = len(set(_people(home)))
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == before
+    home.close()
+
+
+@pytest.mark.finding("LNK-15")
+def test_an_adopted_child_is_not_shown_and_not_asked_about(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    domain = home.domain("record")
+    member = current_membership(home.linkage, home.link_runs())
+    ids = home.domain("linkage").open(sorted(member))
+    with Session(home.casework) as session:
+        for name in map(domain.text, domain.seal(ids)):
+            session.add(RecordFlag(record=name, flag="adopted", value="y", set_by="operator",
+                                   set_at=home.clock()))  # fmt: skip
+        session.commit()
+    with pytest.raises(PolicyRefused, match="FG-REV-03"):
+        open_pair(home, MATCHER, waits["pair"], **DEMO)
+    link(home, OPERATOR)
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    home.close()
+
+
+def test_only_reviewers_review_and_a_refusal_stands_in_the_trail(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    for ask in (
+        lambda: queue(home, "demo.social_worker", **DEMO),
+        lambda: open_pair(home, "demo.ig_lead", waits["pair"], **DEMO),
+        lambda: decide_pair(home, "demo.front_door", waits["pair"], "one", WHY, **DEMO),
+        lambda: part(home, "demo.social_worker", "x", 1, WHY, **DEMO),
+    ):
+        with pytest.raises(PolicyRefused, match="FG-LNK-06"):
+            ask()
+        last = parse(list(read_events(home.path / "audit"))[0][1])
+        assert last["kind"] == "deny"
+        assert "FG-LNK-06" in json.dumps(last)
+    for answer, reason in (("maybe", WHY), ("one", "short"), ("", "")):
+        with pytest.raises(LinkageError, match="FG-LNK-08"):
+            decide_pair(home, MATCHER, waits["pair"], answer, reason, **DEMO)
+    with pytest.raises(LinkageError, match="FG-LNK-07"):
+        open_pair(home, MATCHER, "0" * 32, **DEMO)
+    with pytest.raises(PolicyRefused, match="FG-REV-02"):
+        part(home, MATCHER, "casework.1.nobody", 1, WHY, **DEMO)
+    assert decisions(home, MATCHER, **DEMO) == []
+    home.close()
+
+
+def test_who_cannot_tell_is_asked_again_after_the_next_link(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert decide_pair(home, MATCHER, waits["pair"], "unsure", WHY, **DEMO)["state"] == "final"
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    home.clock.advance(days=1)  # type: ignore[attr-defined]
+    link(home, OPERATOR)
+    (again,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert again["pair"] == waits["pair"]
+    assert decide_pair(home, MATCHER, again["pair"], "two", WHY, **DEMO)["state"] == "final"
+    link(home, OPERATOR)
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    assert len(set(_people(home))) == 3
+    home.close()
+
+
+@pytest.mark.parametrize("flow", ["pair_decide", "person_part"])
+def test_a_decision_that_was_cut_off_counts_for_nothing(tmp_path: Path, flow: str) -> None:
+    from engine.linkage.memory import write_decision
+
+    home = _two(tmp_path)
+    left, right = sorted(current_membership(home.linkage, home.link_runs()))[:2]
+    write_decision(home.linkage, "0" * 36, [(left, right)], "must")
+    assert final_decisions(home.linkage, home.final_decisions()) == []
+    from engine.flows.intent import discard_staged
+
+    discard_staged(home, flow, "0" * 36)
+    assert final_decisions(home.linkage, ["0" * 36]) == []
+    assert recover(home) == []
+    home.close()
