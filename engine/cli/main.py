@@ -89,21 +89,29 @@ def init(
 
 
 @app.command()
-def link(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def link(
+    home: HomeOption = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Compare every record again; the answer is the same.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Link all accepted records into persons."""
     with told(as_json):
         from engine.flows.link import link as run
 
         opened = open_home(home)
         say("Linking ...")
-        result = run(opened, operator(opened))
+        result = run(opened, operator(opened), whole=whole)
         opened.close()
         emit(
             result,
             as_json,
             lambda: (
                 f"{result['records']} records are {result['persons']} persons "
-                f"({result['not_enough_to_identify']} not enough to identify)."
+                f"({result['not_enough_to_identify']} not enough to identify); "
+                f"{result['records_compared']} were compared anew, {result['pairs_for_review']} pairs "
+                "wait for a person."
             ),
         )
 

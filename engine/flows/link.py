@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.identity.normalise import VERSION
-from engine.linkage.artefacts import load_model, shipped
+from engine.linkage import edge_store
+from engine.linkage.artefacts import Model, load_model, shipped
 from engine.linkage.cluster import Memory
 from engine.linkage.decide import Linked, decide
-from engine.linkage.encode import ADULT, CHILD, COLUMNS, Encoder
+from engine.linkage.edge_store import Scored
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Encoder
 from engine.linkage.encodings import EncodedRecords, read_encodings
 from engine.linkage.index import (
     Assignment,
@@ -37,13 +40,17 @@ from engine.store.tables import LinkRun, RecordFlag, SubjectState
 from engine.telemetry import span
 
 
-def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str, Any]:
+def link(
+    home: Home, actor: Actor, *, linker: Linker | None = None, whole: bool = False
+) -> dict[str, Any]:
     """Link all published records.
 
     Args:
         home: The home; only its ``link`` and ``psn`` keyrings are opened.
         actor: Who runs it.
         linker: Another scorer of pairs; the shipped one when None.
+        whole: Compare every record again, and take over no pair of the run before. The answer is the
+            same; it is the check that it is.
 
     Returns:
         Counts: records, persons, identified, not enough to identify, edges, refused joins.
@@ -68,16 +75,10 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
         found = _holding(home, found)
         model = load_model(shipped())
-        chosen = linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model)
-        memory = _memory(home, found)
-        stated = _stated_flags(home, found)
+        memory, stated = _memory(home, found), _stated_flags(home, found)
         flow.arrow("predict")
         with span("link.predict", records=len(found.records)):
-            linked = decide(
-                found.words, found.agencies, chosen, model, memory,
-                hidden=_flagged(stated, found, "protected", "victim_safety"),
-                apart=_flagged(stated, found, "adopted"),
-            )  # fmt: skip
+            linked = _decided(flow, found, model, memory, stated, linker, None if whole else runs)
         flow.arrow("cluster")
         before = current_membership(home.linkage, runs)
         assignment = assign(
@@ -95,6 +96,7 @@ def link(home: Home, actor: Actor, *, linker: Linker | None = None) -> dict[str,
         summary["model"] = model.hash
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
+        edge_store.keep_only(_pairs_folder(home), flow.intent)
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
@@ -114,6 +116,41 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
         [found.birth_months[row] for row in kept],
         found.words[kept],
     )
+
+
+def _pairs_folder(home: Home) -> Path:
+    return home.path / "linkage" / "pairs"
+
+
+def _decided(
+    flow: Flow,
+    found: EncodedRecords,
+    model: Model,
+    memory: Memory,
+    stated: dict[int, dict[str, str]],
+    linker: Linker | None,
+    runs: list[str] | None,
+) -> Linked:
+    """Decide over all records; the pairs of what did not change are those of the run before."""
+    home = flow.home
+    ring = home.keyring("link")
+    made_by = f"{model.hash}|{ring.current}|{ENCODER_VERSION}"
+    folder = _pairs_folder(home)
+    linked = decide(
+        found.words,
+        found.agencies,
+        linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model),
+        model,
+        memory,
+        hidden=_flagged(stated, found, "protected", "victim_safety"),
+        apart=_flagged(stated, found, "adopted"),
+        records=found.records,
+        earlier=edge_store.load(folder, runs[-1], made_by) if runs else None,
+    )
+    edge_store.save(
+        folder, flow.intent, Scored(made_by, found.records, linked.digests, linked.edges)
+    )
+    return linked
 
 
 def _memory(home: Home, found: EncodedRecords) -> Memory:
@@ -153,6 +190,7 @@ def _summary(
         "persons": len(identified),
         "identified": sum(identified.values()),
         "not_enough_to_identify": len(identified) - sum(identified.values()),
+        "records_compared": linked.compared,
         "pairs_scored": linked.scored,
         "pairs_linked": linked.linking,
         "pairs_for_review": len(linked.questions),
@@ -258,3 +296,4 @@ def _publish(
 def discard(home: Home, intent: str) -> None:
     """Take back what an unfinished link staged."""
     discard_run(home.linkage, intent)
+    edge_store.forget(_pairs_folder(home), intent)

@@ -21,6 +21,7 @@ from engine.linkage.cluster import (
     same_local_id,
     without_leader,
 )
+from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.encode import Words
 from engine.linkage.guard import may_link
 from engine.linkage.linker import Edges, Linker
@@ -57,6 +58,8 @@ class Linked:
         scored, linking: Number of pairs scored, and of pairs that link.
         capped: Blocking keys that were too large.
         homes_set_aside: Records whose address is shared by too many, or hidden, and was not used.
+        compared: Records that were compared anew; the pairs of all others were taken over.
+        edges, digests: What the next run may take over.
     """
 
     clusters: Clusters
@@ -66,6 +69,9 @@ class Linked:
     questions: list[Question] = field(repr=False)
     capped: list[Capped]
     homes_set_aside: int
+    compared: int
+    edges: Edges = field(repr=False)
+    digests: Digests = field(repr=False)
 
 
 def decide(
@@ -77,6 +83,8 @@ def decide(
     *,
     hidden: Mask | None = None,
     apart: Mask | None = None,
+    records: Sequence[bytes] = (),
+    earlier: Scored | None = None,
 ) -> Linked:
     """Decide which records are one person, and which pairs are left to people.
 
@@ -89,6 +97,8 @@ def decide(
         hidden: Records whose address must not speak for or against anybody (LNK-17).
         apart: Records that nothing links to others, such as those of adopted children, for whom the
             link itself is protected (LNK-15, LNK-16).
+        records: Record pseudonyms; needed with `earlier`.
+        earlier: What an earlier run scored; the answer is the same without it.
     """
     none = np.zeros(len(words), dtype=bool)
     hidden = none if hidden is None else hidden
@@ -97,9 +107,7 @@ def decide(
     plain = without_home(words, homeless)
     usable = (enough_to_identify(plain) != 0) & ~apart
     blocked, large = capped(plain)
-    rows = np.flatnonzero(usable)
-    found = linker.edges(blocked[rows])
-    edges = Edges(rows[found.left], rows[found.right], found.weight, found.gammas)
+    edges, digests, compared = score(linker, blocked, usable, records, earlier)
     auto, review = model.thresholds(agencies, edges)
     allowed, heavy = may_link(edges, plain), edges.weight >= auto
     links = np.flatnonzero(allowed & heavy)
@@ -120,6 +128,9 @@ def decide(
         _questions(edges, reasons, clusters, memory),
         large,
         int(homeless.sum()),
+        compared,
+        edges,
+        digests,
     )
 
 

@@ -53,8 +53,12 @@ _WORDS: dict[str, dict[str, str]] = {
     "upn": {"exact": "the pupil number is the same", "else": "the pupil numbers differ"},
     "sex": {"exact": "the sex is the same", "else": "the sex differs"},
 }
+_UNKNOWN = {
+    "given": "a given name is not known",
+    "dob": "a birth date is not known",
+}
 REASONS = {
-    "merge_guard": "It weighs enough, but what a merge needs is not all there.",
+    "merge_guard": "A merge needs a name, a birth date and one thing more; one is missing or unsure.",
     "no_clear_leader": "One of them fits another person as well.",
     "review_band": "It is too close to call.",
     "decided_apart": "Somebody decided that records of them are two people.",
@@ -115,8 +119,12 @@ def level_of(comparison: str, number: int) -> str:
 
 def sentence(levels: Mapping[str, int], weight: float) -> str:
     """Return the evidence in one plain sentence."""
-    said = [_WORDS[name][label] for name, number in levels.items()
-            if (label := level_of(name, number)) and name != "sex"]  # fmt: skip
+    said = [
+        _WORDS[name][label] if (label := level_of(name, number)) else _UNKNOWN[name]
+        for name, number in levels.items()
+        # That a birth date is missing is the point of the question; a missing number says nothing.
+        if (number >= 0 and name != "sex") or name in _UNKNOWN
+    ]
     if not said:
         return "The records were not compared field by field."
     text = ", ".join(said[:-1]) + (" and " if len(said) > 1 else "") + said[-1]

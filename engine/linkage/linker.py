@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from engine.linkage.encode import COLUMNS, Encoder, Words
 from engine.linkage.settings_v2 import COMPARISONS, settings
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 # Columns in which zero is a value; in every other column zero is "not known".
 _VALUES = frozenset(
@@ -52,8 +53,14 @@ class Edges:
 class Linker(Protocol):
     """Anything that scores pairs of encoded records with a frozen model."""
 
-    def edges(self, words: Words) -> Edges:
-        """Return scored pairs of the records, at or above the model's review weight."""
+    def edges(self, words: Words, fresh: Mask | None = None) -> Edges:
+        """Return scored pairs of the records, at or above the model's review weight.
+
+        Args:
+            words: Encoded records.
+            fresh: Records of which the pairs are wanted, among themselves and with all others; None
+                for all pairs.
+        """
 
 
 def keyed_frequencies(
@@ -98,10 +105,16 @@ class SplinkLinker:
     def __init__(self, encoder: Encoder, model: Model) -> None:
         self._encoder, self._model = encoder, model
 
-    def edges(self, words: Words) -> Edges:
-        """Score every candidate pair; the same input and model give the same bytes."""
-        if len(words) < 2:
+    def edges(self, words: Words, fresh: Mask | None = None) -> Edges:
+        """Score candidate pairs; the same input and model give the same bytes.
+
+        With `fresh`, the pairs that a full run would find for these records and with the same weights:
+        the frequencies are frozen, so that no weight depends on what else is there.
+        """
+        if len(words) < 2 or (fresh is not None and not fresh.any()):
             return _sorted(_empty())
+        if fresh is not None and fresh.all():
+            fresh = None
         import duckdb
         from splink import Linker as Splink
         from splink.backends.duckdb import DuckDBAPI
@@ -111,7 +124,8 @@ class SplinkLinker:
         try:
             connection.execute("SET threads TO 2")
             api = DuckDBAPI(connection=connection)
-            source = api.register(arrow_table(words), dataset_display_name="records")
+            every = arrow_table(words)
+            source = api.register(every, dataset_display_name="records")
             linker = Splink(
                 source,
                 settings(self._model.probabilities, self._model.prior)
@@ -127,14 +141,25 @@ class SplinkLinker:
                     api.register(lookup, dataset_display_name=f"shares_{column}"),
                     column,
                 )
-            found = linker.inference.predict(threshold_match_weight=self._model.review_weight)
+            least = self._model.review_weight
+            if fresh is None:
+                found = [linker.inference.predict(threshold_match_weight=least)]
+            else:
+                new = api.register(every.filter(pa.array(fresh)), dataset_display_name="fresh")
+                old = api.register(every.filter(pa.array(~fresh)), dataset_display_name="known")
+                found = [
+                    linker.inference.predict_between(old, new, threshold_match_weight=least),
+                    linker.inference.predict_within(new, threshold_match_weight=least),
+                ]
             names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
-            table = connection.sql(
-                f"select rid_l, rid_r, match_weight, {names} from {found.physical_name}"  # noqa: S608
-            ).to_arrow_table()
+            columns = f"rid_l, rid_r, match_weight, {names}"
+            tables = [
+                connection.sql(f"select {columns} from {one.physical_name}").to_arrow_table()  # noqa: S608
+                for one in found
+            ]
         finally:
             connection.close()
-        return _sorted(table)
+        return _sorted(pa.concat_tables(tables))
 
 
 def _empty() -> pa.Table:
@@ -147,13 +172,25 @@ def _empty() -> pa.Table:
     return pa.table({name: pa.array([], pa.int64()) for name in names})
 
 
+def joined(parts: Sequence[Edges]) -> Edges:
+    """Return pairs of several runs as one run would have given them."""
+    left = np.concatenate([one.left for one in parts])
+    right = np.concatenate([one.right for one in parts])
+    weight = np.concatenate([one.weight for one in parts])
+    gammas = {name: np.concatenate([one.gammas[name] for one in parts]) for name in COMPARISONS}
+    return _in_order(left, right, weight, gammas)
+
+
 def _sorted(table: pa.Table) -> Edges:
     left = table.column("rid_l").to_numpy().astype(np.int64)
     right = table.column("rid_r").to_numpy().astype(np.int64)
     weight = table.column("match_weight").to_numpy().astype(np.float64)
-    low, high = np.minimum(left, right), np.maximum(left, right)
-    order = np.lexsort([high, low, -weight])
     gammas = {
         name: table.column(f"gamma_{name}").to_numpy().astype(np.int64) for name in COMPARISONS
     }
-    return Edges(low, high, weight, gammas).take(order)
+    return _in_order(left, right, weight, gammas)
+
+
+def _in_order(left: Words, right: Words, weight: Floats, gammas: Mapping[str, Words]) -> Edges:
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    return Edges(low, high, weight, gammas).take(np.lexsort([high, low, -weight]))

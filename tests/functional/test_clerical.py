@@ -125,7 +125,7 @@ def test_both_records_are_shown_at_the_level_of_the_role_with_evidence_that_adds
     assert found["says"].startswith("The given names are the same, the birth dates are alike")
     events = [json.dumps(parse(body)) for _, body in read_events(home.path / "audit")]
     assert not any("Testina" in event for event in events)
-    outcome = parse(list(read_events(home.path / "audit"))[0][1])
+    outcome = parse(next(iter(read_events(home.path / "audit")))[1])
     assert outcome["flow"] == "pair"
     assert "council.persons.surname" in outcome["fields"]
     home.close()
@@ -211,7 +211,7 @@ def test_only_reviewers_review_and_a_refusal_stands_in_the_trail(tmp_path: Path)
     ):
         with pytest.raises(PolicyRefused, match="FG-LNK-06"):
             ask()
-        last = parse(list(read_events(home.path / "audit"))[0][1])
+        last = parse(next(iter(read_events(home.path / "audit")))[1])
         assert last["kind"] == "deny"
         assert "FG-LNK-06" in json.dumps(last)
     for answer, reason in (("maybe", WHY), ("one", "short"), ("", "")):
@@ -222,6 +222,28 @@ def test_only_reviewers_review_and_a_refusal_stands_in_the_trail(tmp_path: Path)
     with pytest.raises(PolicyRefused, match="FG-REV-02"):
         part(home, MATCHER, "casework.1.nobody", 1, WHY, **DEMO)
     assert decisions(home, MATCHER, **DEMO) == []
+    home.close()
+
+
+@pytest.mark.finding("B03")
+def test_a_new_delivery_is_linked_as_a_whole_relink_would(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    assert link(home, OPERATOR)["records_compared"] == 0
+    more = persons_file(
+        tmp_path / "more.csv",
+        person_row(PersonID="LA4", Forename="Testina", KnownAs="Tess"),
+        person_row(PersonID="LA3", Forename="Canaryname", Surname="Elsewhere", BirthDate="2009-07-09",
+                   Postcode="TL9 9ZZ", Address="7 Harbour Way", HouseholdRef="H9"),
+    )  # fmt: skip
+    submit(home, more, agency="council", source="council.persons", actor=OPERATOR)
+    some = link(home, OPERATOR)
+    assert some["records_compared"] == 2
+    people = _people(home)
+    whole = link(home, OPERATOR, whole=True)
+    assert whole["records_compared"] == 4
+    assert _people(home) == people
+    same = {"persons", "pairs_scored", "pairs_linked", "pairs_for_review", "review_reasons"}
+    assert {name: some[name] for name in same} == {name: whole[name] for name in same}
     home.close()
 
 

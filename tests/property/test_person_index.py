@@ -14,6 +14,7 @@ from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.blocks import capped, communal
 from engine.linkage.cluster import Memory, cluster
 from engine.linkage.decide import decide
+from engine.linkage.edge_store import Scored, forget, keep_only, load, save, score
 from engine.linkage.encode import BLOCKS, COLUMNS, Encoder, Words
 from engine.linkage.index import (
     ReviewPair,
@@ -28,7 +29,7 @@ from engine.linkage.index import (
     stage_run,
 )
 from engine.linkage.index_tables import ensure
-from engine.linkage.linker import Edges, SplinkLinker
+from engine.linkage.linker import Edges, SplinkLinker, joined
 from engine.linkage.memory import (
     CANNOT,
     MUST,
@@ -269,6 +270,61 @@ def test_a_higher_threshold_never_joins_more(pairs: list[Any], limit: float) -> 
         return {frozenset((a, b)) for a in range(6) for b in range(a) if found[a] == found[b]}
 
     assert groups(limit) <= groups(4)
+
+
+@settings(max_examples=12, deadline=None)
+@given(ROWS, st.data())
+@pytest.mark.finding("B03")
+def test_what_is_scored_for_new_records_is_what_a_full_run_scores(
+    rows: list[Any], data: Any
+) -> None:
+    """splink 1112: the pairs of the old records, of the new ones, and of both, weight for weight."""
+    words = _encoded(rows)
+    fresh = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
+    linker = SplinkLinker(Encoder(KEY, 1), MODEL)
+    whole = linker.edges(words)
+    old = np.flatnonzero(~fresh)
+    before = linker.edges(words[old])
+    back = Edges(old[before.left], old[before.right], before.weight, before.gammas)
+    made = joined([back, linker.edges(words, fresh)])
+    for one, other in ((made.left, whole.left), (made.right, whole.right),
+                       (made.weight, whole.weight)):  # fmt: skip
+        assert one.tobytes() == other.tobytes()
+    assert {name: made.gammas[name].tolist() for name in made.gammas} == {
+        name: whole.gammas[name].tolist() for name in whole.gammas
+    }
+
+
+def test_a_run_compares_what_is_new_and_what_changed_and_nothing_else(tmp_path: Path) -> None:
+    rows = [("Ada", "2010-03-04", "1 Lantern Street", None), ("Adah", "2010-03-04", None, None),
+            ("Jack", "1980-03-04", "9 Mill Lane", None), ("James", "1980-03-04", "9 Mill Lane", None)]  # fmt: skip
+    words = _encoded(rows)
+    linker = SplinkLinker(Encoder(KEY, 1), MODEL)
+    usable = np.ones(4, dtype=bool)
+    edges, digests, compared = score(linker, words, usable, RECORDS[:4], None)
+    assert compared == 4
+    save(tmp_path, "r1", Scored("m1", RECORDS[:4], digests, edges))
+    assert load(tmp_path, "r1", "m2") is None
+    assert load(tmp_path, "r0", "m1") is None
+    kept = load(tmp_path, "r1", "m1")
+    assert kept is not None
+    assert score(linker, words, usable, RECORDS[:4], kept)[2] == 0
+    # One record changed, one is gone, one is new; and they stand in another order.
+    order = [3, 1, 0, 4]
+    changed = [*rows, ("Bella", "2010-03-04", "1 Lantern Street", None)]
+    changed[1] = ("Ada", "2010-03-04", "1 Lantern Street", None)
+    now = _encoded([changed[place] for place in order])
+    names = [RECORDS[place] for place in order]
+    made, _, compared = score(linker, now, usable, names, kept)
+    assert compared == 2
+    whole, _, _ = score(linker, now, usable, names, None)
+    assert made.weight.tobytes() == whole.weight.tobytes()
+    assert (made.left.tolist(), made.right.tolist()) == (whole.left.tolist(), whole.right.tolist())
+    save(tmp_path, "r2", Scored("m1", names, digests, made))
+    keep_only(tmp_path, "r2")
+    assert load(tmp_path, "r1", "m1") is None
+    forget(tmp_path, "r2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pairs_for_review_come_back_as_they_were_written() -> None:
