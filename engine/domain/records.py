@@ -204,7 +204,8 @@ class Normalised:
     """Normalised identities of a column of records: what linkage may turn into keyed words.
 
     Every list has one entry per record; None is "not known", which counts neither for nor against.
-    Birth dates are ``YYYY-MM-DD``.
+    Birth dates are ``YYYY-MM-DD``; `nhs_failed` says that an NHS number was given whose check digit does
+    not hold, so that somebody's number is wrong.
     """
 
     version: str
@@ -220,5 +221,6 @@ class Normalised:
     house: list[str | None] = field(repr=False)
     street: list[str | None] = field(repr=False)
     nhs_number: list[str | None] = field(repr=False)
+    nhs_failed: list[bool] = field(repr=False)
     upn: list[str | None] = field(repr=False)
     local_id: list[str | None] = field(repr=False)

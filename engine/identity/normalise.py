@@ -113,13 +113,20 @@ def skeleton(part: str | None) -> str | None:
     return collapsed or None
 
 
+def _failed_check(text: str | None) -> bool:
+    """Say whether ten digits are no NHS number; ten equal ones are a placeholder and no mistake."""
+    digits = re.sub(r"[\s-]", "", text or "")
+    shaped = re.fullmatch(r"[0-9]{10}", digits) is not None and len(set(digits)) > 1
+    return shaped and nhs_number(digits, accept_test_range=True) is None
+
+
 def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
     """Return ten digits when the check digit holds (mod 11), else None.
 
     Args:
         accept_test_range: Numbers that start 999 are never issued; only a demo home takes them.
     """
-    digits = re.sub(r"\s", "", text or "")
+    digits = re.sub(r"[\s-]", "", text or "")
     if not re.fullmatch(r"[0-9]{10}", digits) or len(set(digits)) == 1:
         return None
     if digits.startswith("999") and not accept_test_range:
@@ -221,6 +228,7 @@ def normalise(
         nhs_number=[
             nhs_number(value, accept_test_range=accept_test_range) for value in column("nhs_number")
         ],
+        nhs_failed=[_failed_check(value) for value in column("nhs_number")],
         upn=[upn(value) for value in column("upn")],
         local_id=[
             # As sent: folding would make one id of two, and an equal id is certain evidence.

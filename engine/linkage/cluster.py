@@ -18,6 +18,7 @@ from engine.linkage.linker import Edges
 
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
+FAILED = "a_failed_nhs_number"
 _LARGEST = 60
 _RIVALS = 20
 
@@ -100,6 +101,7 @@ class _Groups:
         self._rows: dict[int, list[int]] = {}
         self._nhs = words[:, _PLACE["nhs"]].tolist()
         self._band = words[:, _PLACE["band"]].tolist()
+        self._failed = words[:, _PLACE["nhs_failed"]].tolist()
 
     def root(self, row: int) -> int:
         parent = self._parent
@@ -133,8 +135,10 @@ class _Groups:
         return ""
 
     def two_people(self, left: int, right: int) -> bool:
-        """Say whether two rows cannot be one person, whoever else they are."""
-        return right in self._apart.get(left, ()) or bool(self.contradiction([left], [right]))
+        """Say whether two rows are known to be two people; a mistyped number is no such knowledge."""
+        if right in self._apart.get(left, ()):
+            return True
+        return self.contradiction([left], [right]) not in ("", FAILED, "too_many_records")
 
     def _kept_apart(self, first: int, rows: list[int]) -> bool:
         apart = self._apart.get(first)
@@ -150,6 +154,8 @@ class _Groups:
         numbers = {self._nhs[row] for row in first + second} - {0}
         if len(numbers) > 1:
             return "two_nhs_numbers"
+        if numbers and any(self._failed[row] for row in first + second):
+            return FAILED
         bands = {self._band[row] for row in first + second} - {0}
         if len(bands) > 1:
             return "child_and_adult"
@@ -163,8 +169,8 @@ class _Groups:
         if not ones or not others:
             return False
         # A group whose several names a person accepted may hold one that the other group lacks.
-        ones_clash = any(not any(self._like(one, other) for other in others) for one in ones)
-        others_clash = any(not any(self._like(one, other) for one in ones) for other in others)
+        ones_clash = any(not any(self._alike(one, other) for other in others) for one in ones)
+        others_clash = any(not any(self._alike(one, other) for one in ones) for other in others)
         return (ones_clash and self.root(first[0]) not in self._decided) or (
             others_clash and self.root(second[0]) not in self._decided
         )
@@ -179,14 +185,24 @@ class _Groups:
             if self._once[row]
         )
 
-    def _named(self, rows: list[int]) -> list[int]:
-        """One row per distinct given name; a single letter is no name to clash with."""
-        found: dict[int, int] = {}
+    def _named(self, rows: list[int]) -> list[list[int]]:
+        """The names of a group, a row per given name; a single letter is no name to clash with.
+
+        Two names that stand in one order here and in the other there are one name with two faces.
+        """
+        found: dict[int, dict[int, int]] = {}
         for row in rows:
             token = int(self._words[row, _PLACE["given"]])
             if token and not self._words[row, _PLACE["given_is_initial"]]:
-                found.setdefault(token, row)
-        return list(found.values())
+                pair = int(self._words[row, _PLACE["name_pair"]])
+                found.setdefault(pair or token, {}).setdefault(token, row)
+        once: dict[tuple[int, ...], list[int]] = {}
+        for faces in found.values():
+            once.setdefault(tuple(sorted(faces)), list(faces.values()))
+        return list(once.values())
+
+    def _alike(self, one: list[int], other: list[int]) -> bool:
+        return any(self._like(first, second) for first in one for second in other)
 
     def _like(self, one: int, other: int) -> bool:
         a, b = self._words[one], self._words[other]

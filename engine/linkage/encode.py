@@ -18,7 +18,7 @@ import numpy.typing as npt
 from engine.domain.ids import whole_years
 from engine.domain.records import Normalised
 
-ENCODER_VERSION = "e1"
+ENCODER_VERSION = "e2"
 
 TOKENS = (
     *(
@@ -35,7 +35,7 @@ TOKENS = (
     *("nhs", "upn", "local", "name_pair"),
 )
 BLOOMS = ("given", "surname", "dob", "postcode")
-FLAGS = ("given_is_initial", "dob_weak", "band")
+FLAGS = ("given_is_initial", "dob_weak", "band", "nhs_failed")
 BLOCKS = (
     *("b_dob_nick", "b_dob_surname", "b_dob_postcode", "b_name_sector", "b_swap_names"),
     *(
@@ -150,6 +150,7 @@ class Encoder:
             "dob_weak": np.array(
                 [v is not None and v.endswith("-01-01") for v in people.birth_date], np.int64
             ),
+            "nhs_failed": np.array(people.nhs_failed, np.int64),
             "band": np.array([_band(value, today) for value in people.birth_date], np.int64),
         }
         blooms = {"given": given, "surname": surname,

@@ -34,7 +34,12 @@ def may_link(edges: Edges, words: Words) -> Mask:
     some_name = given >= gamma("given", "initial")
     same_number = upn == gamma("upn", "exact")
     same_postcode = home >= gamma("home", "postcode_only")
-    exact = (dob == gamma("dob", "exact")) & some_name & ((home > 0) | same_number)
+    # An initial is what twins share (LNK-2): with it, only a number of the person's own is enough.
+    exact = (dob == gamma("dob", "exact")) & (
+        (name_speaks & (home > 0)) | (some_name & same_number)
+    )
+    # Names in the other order are two names that agree, so that the surname is the thing more (LNK-12).
+    exact |= (dob == gamma("dob", "exact")) & (given == gamma("given", "swapped"))
     alike = dob == gamma("dob", "alike")
     unsure = (dob == gamma("dob", "exact_weak")) | (dob == gamma("dob", "swapped"))
     near = name_speaks & ((unsure & same_postcode) | ((unsure | alike) & same_number))

@@ -20,7 +20,8 @@ Mask = npt.NDArray[np.bool_]
 
 # Columns in which zero is a value; in every other column zero is "not known".
 _VALUES = frozenset(
-    name for name in COLUMNS if name.startswith(("bf_", "pc_")) or name.endswith(("_weak", "_is_initial"))
+    name for name in COLUMNS
+    if name.startswith(("bf_", "pc_")) or name.endswith(("_weak", "_is_initial", "_failed"))
 )  # fmt: skip
 
 
