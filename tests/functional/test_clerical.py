@@ -65,7 +65,7 @@ def _people(home: Home) -> list[bytes]:
     return [member[record] for record in sorted(member)]
 
 
-@pytest.mark.finding("LNK-29", "B26")
+@pytest.mark.finding("LNK-29")
 def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     tmp_path: Path,
 ) -> None:
@@ -225,7 +225,6 @@ def test_only_reviewers_review_and_a_refusal_stands_in_the_trail(tmp_path: Path)
     home.close()
 
 
-@pytest.mark.finding("B03")
 def test_a_new_delivery_is_linked_as_a_whole_relink_would(tmp_path: Path) -> None:
     home = _two(tmp_path)
     assert link(home, OPERATOR)["records_compared"] == 0

@@ -195,7 +195,6 @@ def _decided(words: Words, memory: Memory | None = None) -> list[set[int]]:
 
 @settings(max_examples=15, deadline=None)
 @given(ROWS, st.randoms(use_true_random=False))
-@pytest.mark.finding("B09")
 def test_the_order_of_records_changes_nobody(rows: list[Any], chance: Any) -> None:
     order = list(range(len(rows)))
     chance.shuffle(order)
@@ -254,7 +253,6 @@ def test_no_address_of_an_ordinary_home_is_communal() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.floats(4, 20)), max_size=12),
        st.floats(4, 20))  # fmt: skip
-@pytest.mark.finding("B10")
 def test_a_higher_threshold_never_joins_more(pairs: list[Any], limit: float) -> None:
     """anonlink 82: with a higher threshold there were more matches."""
     words = _encoded([("Ada", "2010-03-04", "1 Lantern Street", None)] * 6)
@@ -274,7 +272,6 @@ def test_a_higher_threshold_never_joins_more(pairs: list[Any], limit: float) -> 
 
 @settings(max_examples=12, deadline=None)
 @given(ROWS, st.data())
-@pytest.mark.finding("B03")
 def test_what_is_scored_for_new_records_is_what_a_full_run_scores(
     rows: list[Any], data: Any
 ) -> None:

@@ -89,7 +89,7 @@ def test_a_chain_through_an_initial_never_merges_twins() -> None:
     assert clusters[0] != clusters[2]
 
 
-@pytest.mark.finding("LNK-21")
+@pytest.mark.finding("LNK-21", "B03")
 def test_a_chain_through_a_record_without_a_number_never_joins_two_numbers() -> None:
     rows = [
         person("Ada", "Fakename", "2010-03-04", nhs_number="9990000018"),
@@ -126,7 +126,7 @@ ADA = person("Ada", "Fakename", "2010-03-04")
 BY_NUMBER = {"nhs_number": "9990000018"}
 
 
-@pytest.mark.finding("LNK-14")
+@pytest.mark.finding("LNK-14", "B09")
 def test_a_record_that_fits_two_people_alike_goes_to_a_person() -> None:
     """Two people of one name, date and home, told apart by their numbers; a third record has none."""
     one, other = {**ADA, **BY_NUMBER}, {**ADA, "nhs_number": "9990000026"}

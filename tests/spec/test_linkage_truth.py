@@ -74,7 +74,7 @@ def test_two_agencies_of_one_population_are_linked_whole(realdata: Path) -> None
     assert len(moved) == 7
 
 
-@pytest.mark.finding("LNK-1", "LNK-18", "LNK-21")
+@pytest.mark.finding("LNK-1", "LNK-18", "LNK-21", "B01", "B02")
 def test_twins_of_one_initial_and_a_mistyped_number_are_what_the_file_says(realdata: Path) -> None:
     people = _read(realdata / "handmade" / "cardinality_twins.csv")
     rows: list[Row] = [
@@ -98,7 +98,6 @@ def test_twins_of_one_initial_and_a_mistyped_number_are_what_the_file_says(reald
     assert "a_failed_nhs_number" in {one.reason for one in found.questions}
 
 
-@pytest.mark.finding("B01")
 def test_recall_is_far_above_exact_words_and_no_pair_is_false(realdata: Path) -> None:
     """Exact names and birth date find 365 of 2,975 pairs, 12.3 per cent; 477 have names swapped."""
     people = _read(realdata / "linkage" / "splink_fake_1000.csv")
@@ -130,7 +129,6 @@ def _febrl_row(one: dict[str, str]) -> Row:
     }
 
 
-@pytest.mark.finding("B02")
 @pytest.mark.parametrize(
     ("files", "pairs", "recall", "asked"),
     [
