@@ -102,6 +102,21 @@ def history_command(
         emit(result, as_json, lambda: "\n".join(map(_decision_words, result)) or "No decisions.")
 
 
+@pairs.command("quality")
+def quality_command(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
+    """Print how well the newest run linked, and for whom; groups of ten records and more only."""
+    with told(as_json):
+        from engine.flows.link_quality import link_quality
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = link_quality(opened, user, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _quality_words(result))
+
+
 @pairs.command("records")
 def records_command(
     person: Annotated[str, typer.Option(help="Reference of the person.")],
@@ -144,6 +159,32 @@ def part_command(
                 f"Decision {result['decision']}: takes effect with the next link. {_rests(result)}"
             ),
         )
+
+
+def _quality_words(result: dict[str, Any]) -> str:
+    rows = [
+        (one["group"], one["value"], *(("fewer than 10", "", "") if one["records"] is None else (
+            one["records"], f"{one['matched']:.1%}", f"{one['not_enough']:.1%}")))
+        for one in result["rates"]
+    ]  # fmt: skip
+    text = table(
+        f"Run {result['run']}: {result['records']} records, {result['persons']} persons",
+        ("group", "value", "records", "with another agency", "not enough"),
+        rows,
+    )
+    drift = "; ".join(
+        f"{one['field']} {'too few' if one['distance'] is None else one['distance']}"
+        + (" (the frozen table is old)" if one["too_far"] else "")
+        for one in result["drift"]
+    )
+    lines = [text, f"Distance from the frozen name tables: {drift}"]
+    lines += [f"Alert: {one['says']} ({one['field']}, {one['records']} records)"
+              for one in result["alerts"]]  # fmt: skip
+    backlog = result["backlog"]
+    lines.append(
+        f"{backlog['pairs']} pairs wait, {backlog['second_reviews']} for a second reviewer."
+    )
+    return "\n\n".join(lines)
 
 
 def _queue_words(result: dict[str, Any]) -> str:

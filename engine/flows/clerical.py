@@ -31,7 +31,7 @@ from engine.linkage.memory import CANNOT, MUST, forget_decision, pairs_of, write
 from engine.store.session import reading
 from engine.store.tables import Account, LinkDecision, LinkRun, ReviewItem, SubjectState
 
-ROUTE = "pairs"
+ROUTE, QUALITY = "pairs", "link_quality"
 ANSWERS = {
     "one": "They are one person",
     "two": "They are two people",
@@ -69,7 +69,7 @@ def queue(home: Home, user: str, *, auth: str) -> dict[str, Any]:
     """
     account, actor = reviewer(home, user, auth)
     with Flow(home, "pairs", "consultation", actor, {"purpose": account.purpose}) as flow:
-        pairs, decided = _open_pairs(home), _decisions(home)
+        pairs, decided = open_pairs(home), all_decisions(home)
         urgent = _urgent(home)
         waiting = {one.pair: one for one in decided if one.state == "waiting"}
         rows = []
@@ -178,7 +178,7 @@ def decisions(home: Home, user: str, *, auth: str) -> list[dict[str, Any]]:
     """
     account, actor = reviewer(home, user, auth)
     with Flow(home, "pair_list", "consultation", actor, {"purpose": account.purpose}) as flow:
-        found = [_told(one) for one in reversed(_decisions(home))]
+        found = [_told(one) for one in reversed(all_decisions(home))]
         flow.finish({"rows": len(found)})
         return found
 
@@ -188,7 +188,7 @@ def discard(home: Home, intent: str) -> None:
     forget_decision(home.linkage, intent)
 
 
-def reviewer(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
+def reviewer(home: Home, user: str, auth: str, route: str = ROUTE) -> tuple[Account, Actor]:
     """Return who reviews, or refuse and put the refusal into the trail.
 
     Raises:
@@ -196,7 +196,7 @@ def reviewer(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
     """
     account = open_account(home, user, auth)
     actor = actor_of(account, auth)
-    if account.role not in home.pack.routes.get(ROUTE, frozenset()):
+    if account.role not in home.pack.routes.get(route, frozenset()):
         record_denial(home, actor, "FG-LNK-06")
         error = PolicyRefused(
             "FG-LNK-06",
@@ -232,7 +232,7 @@ def waiting_pair(home: Home, token: str) -> Pair:
     Raises:
         LinkageError: ``FG-LNK-07`` no such pair waits.
     """
-    for one in _open_pairs(home):
+    for one in open_pairs(home):
         if hmac.compare_digest(one.token, token):
             return one
     raise _no_pair()
@@ -244,7 +244,7 @@ def pair_token(home: Home, left: bytes, right: bytes) -> str:
     return hmac.digest(key, min(left, right) + max(left, right), "sha256").hex()[:32]
 
 
-def _open_pairs(home: Home) -> list[Pair]:
+def open_pairs(home: Home) -> list[Pair]:
     """Return what the newest run left to people and nobody has answered, one pair per two persons."""
     runs = home.link_runs()
     if not runs:
@@ -264,7 +264,7 @@ def _open_pairs(home: Home) -> list[Pair]:
         run = session.get(LinkRun, runs[-1])
     answered = {
         one.pair
-        for one in _decisions(home)
+        for one in all_decisions(home)
         if one.state == "final"
         # Who could not tell is asked again when a later run has seen more.
         and (one.answer != "unsure" or run is None
@@ -286,14 +286,15 @@ def _open_pairs(home: Home) -> list[Pair]:
     return found
 
 
-def _decisions(home: Home) -> list[LinkDecision]:
+def all_decisions(home: Home) -> list[LinkDecision]:
+    """Return every decision, the oldest first."""
     with Session(reading(home.casework), expire_on_commit=False) as session:
         return list(session.exec(select(LinkDecision).order_by(col(LinkDecision.number))).all())
 
 
 def history(home: Home, token: str) -> list[dict[str, Any]]:
     """Return what was decided about a pair, the newest first."""
-    return [_told(one) for one in reversed(_decisions(home)) if one.pair == token]
+    return [_told(one) for one in reversed(all_decisions(home)) if one.pair == token]
 
 
 def _told(one: LinkDecision) -> dict[str, Any]:

@@ -33,8 +33,9 @@ from engine.linkage.index import (
     person_ages,
     stage_run,
 )
-from engine.linkage.linker import Linker, SplinkLinker
+from engine.linkage.linker import Linker, SplinkLinker, keyed_frequencies
 from engine.linkage.memory import CANNOT, MUST, final_decisions
+from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.session import reading
 from engine.store.tables import LinkRun, RecordFlag, SubjectState
 from engine.telemetry import span
@@ -94,6 +95,7 @@ def link(
         )  # fmt: skip
         summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash
+        summary["quality"] = _quality(home, found, model, linked)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
@@ -116,6 +118,19 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
         [found.birth_months[row] for row in kept],
         found.words[kept],
     )
+
+
+def _quality(home: Home, found: EncodedRecords, model: Model, linked: Linked) -> dict[str, Any]:
+    ring = home.keyring("link")
+    encoder = Encoder(ring.derive("encode", 32), ring.current)
+    shares = {
+        name: Frozen(
+            *keyed_frequencies(encoder, model, name, found.words[:, COLUMNS.index(name)]),
+            sum(share for share in model.frequencies[name].values() if share >= COMMON),
+        )
+        for name in ("given", "surname")
+    }
+    return quality(found.words, found.agencies, linked, shares, model.rare)
 
 
 def _pairs_folder(home: Home) -> Path:

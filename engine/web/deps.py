@@ -85,6 +85,7 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
     pack = get_home(request).pack
     pages = (("lists", "Review lists", "/lists"), ("reveal", "View information", "/reveal"),
              ("pairs", "Matching", "/pairs"),
+             ("link_quality", "Matching quality", "/link-quality"),
              ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [

@@ -12,29 +12,44 @@ from sqlmodel import Session
 from audit.canonical import parse
 from audit.log import read_events
 from engine.domain.errors import LinkageError, PolicyRefused
-from engine.flows.clerical import answer_second, decide_pair, decisions, queue
+from engine.flows.clerical import (
+    answer_second,
+    decide_pair,
+    decisions,
+    queue,
+)
 from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.intent import recover
 from engine.flows.link import link
+from engine.flows.link_quality import link_quality
 from engine.flows.pair_view import open_pair
 from engine.flows.part import part, records
 from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
+from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.cluster import Memory
+from engine.linkage.decide import decide
+from engine.linkage.encode import COLUMNS, Encoder
 from engine.linkage.index import current_membership
+from engine.linkage.linker import SplinkLinker, keyed_frequencies
 from engine.linkage.memory import final_decisions
+from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.tables import RecordFlag, SubjectState
+from tests.builders.encoded import KEY, encoded, person
 from tests.builders.partnership import (
     OPERATOR,
     REASON,
     TODAY,
+    Partnership,
     make_home,
     person_row,
     persons_file,
     write_csv,
 )
 
+MODEL = load_model(shipped())
 WHY = "Both records carry the same school and the same mother."
 MATCHER, SECOND = "demo.matcher", "demo.matcher_two"
 DEMO: dict[str, Any] = {"auth": "demo"}
@@ -244,6 +259,46 @@ def test_a_new_delivery_is_linked_as_a_whole_relink_would(tmp_path: Path) -> Non
     same = {"persons", "pairs_scored", "pairs_linked", "pairs_for_review", "review_reasons"}
     assert {name: some[name] for name in same} == {name: whole[name] for name in same}
     home.close()
+
+
+@pytest.mark.finding("LNK-34")
+def test_match_rates_are_told_by_group_and_no_small_group_is(partnership: Partnership) -> None:
+    home = partnership.home
+    told = link_quality(home, "demo.ig_lead", **DEMO)
+    rates = {(one["group"], one["value"]): one for one in told["rates"]}
+    assert rates["agency", "schools"]["matched"] > 0.1
+    assert (
+        sum(one["records"] or 0 for (group, _), one in rates.items() if group == "agency")
+        <= (told["records"])
+    )
+    assert {group for group, _ in rates} >= {"agency", "age", "sex", "given name", "has postcode"}
+    for one in told["rates"]:
+        assert one["records"] is None or one["records"] >= 10
+        assert (one["records"] is None) == (one["matched"] is None)
+    assert told["backlog"]["pairs"] == len(queue(home, MATCHER, **DEMO)["pairs"])
+    with pytest.raises(PolicyRefused, match="FG-LNK-06"):
+        link_quality(home, "demo.social_worker", **DEMO)
+
+
+def test_a_placeholder_that_came_through_is_noticed_by_its_frequency() -> None:
+    rows = [person(f"Mock{n}a", f"Fake{n % 50}e", f"20{10 + n % 9}-0{1 + n % 9}-{10 + n % 18}")
+            for n in range(1500)]  # fmt: skip
+    for row in rows[:60]:
+        row["birth_date"] = "2011-11-11"
+    words = encoded(rows)
+    linker = SplinkLinker(Encoder(KEY, 1), MODEL)
+    linked = decide(words, ["a"] * len(rows), linker, MODEL, Memory())
+    shares = {
+        name: Frozen(*keyed_frequencies(Encoder(KEY, 1), MODEL, name, words[:, COLUMNS.index(name)]),
+                     sum(share for share in MODEL.frequencies[name].values() if share >= COMMON))
+        for name in ("given", "surname")
+    }  # fmt: skip
+    told = quality(words, ["a"] * len(rows), linked, shares, MODEL.rare)
+    assert "birth date" in {one["field"] for one in told["alerts"]}
+    assert all(one["too_far"] for one in told["drift"])  # None of these names is in the table.
+    first = decide(words[:5], ["a"] * 5, linker, MODEL, Memory())
+    few = quality(words[:5], ["a"] * 5, first, shares, MODEL.rare)
+    assert all(one["records"] is None for one in few["rates"])
 
 
 def test_who_cannot_tell_is_asked_again_after_the_next_link(tmp_path: Path) -> None:

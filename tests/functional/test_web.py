@@ -73,6 +73,8 @@ GATE = {
     ("GET", "/pairs/{pair}"): "pairs",
     ("POST", "/pairs/{pair}"): "pairs",
     ("POST", "/pairs-second"): "pairs",
+    ("GET", "/link-quality"): "link_quality",
+    ("GET", "/api/pairs/quality"): "link_quality",
     ("GET", "/api/pairs"): "pairs",
     ("GET", "/api/pairs/decisions"): "pairs",
     ("GET", "/api/pairs/{pair}"): "pairs",

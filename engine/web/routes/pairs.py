@@ -16,6 +16,7 @@ from engine.flows.clerical import (
     decisions,
     queue,
 )
+from engine.flows.link_quality import link_quality
 from engine.flows.pair_view import open_pair
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
@@ -49,6 +50,14 @@ class SecondAnswer(BaseModel):
 def waiting(request: Request, user: Reviewer) -> dict[str, Any]:
     """Return the queue: references and evidence, no names."""
     return queue(get_home(request), user.user, auth=user.auth)
+
+
+@api.get("/quality", summary="How well the newest run linked, and for whom")
+def quality(
+    request: Request, user: Annotated[SignedIn, Depends(gate("link_quality"))]
+) -> dict[str, Any]:
+    """Return match rates by group, drift of name frequencies, and what waits."""
+    return link_quality(get_home(request), user.user, auth=user.auth)
 
 
 @api.get("/decisions", summary="Every decision about pairs")
@@ -89,6 +98,15 @@ def page(request: Request, user: Reviewer) -> Response:
     """Show the queue."""
     found = queue(get_home(request), user.user, auth=user.auth)
     return render(request, "pairs.html", user, found=found, shown=SHOWN, user_id=user.user)
+
+
+@router.get("/link-quality")
+def quality_page(
+    request: Request, user: Annotated[SignedIn, Depends(gate("link_quality"))]
+) -> Response:
+    """Show how well the newest run linked, and for whom."""
+    found = link_quality(get_home(request), user.user, auth=user.auth)
+    return render(request, "link_quality.html", user, found=found)
 
 
 @router.get("/pairs/{pair}")

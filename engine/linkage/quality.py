@@ -1,0 +1,183 @@
+"""How well a run linked, and for whom: match rates by group, drift of frequencies, and what waits.
+
+Computed from keyed words alone. A group of fewer than ten records is not told (LNK-34). What stands for
+the origin of a name here is how common it is in the frozen table: a name that the table does not hold is
+where recall is lost first, and no list of origins enters the linkage lane.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.linkage.decide import Linked
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, Words
+
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+COMMON = 0.001
+"""Share of people from which a name is common."""
+SMALL = 10
+"""Records below which a group is not told."""
+PLACEHOLDER = 0.005
+"""Share of records under one birth date from which it is a placeholder that nobody cleaned."""
+DRIFT = 0.10
+"""Distance between the names of these records and of the frozen table from which the model is old."""
+_PLACE = {name: number for number, name in enumerate(COLUMNS)}
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The frozen table of a name, as far as it concerns these records.
+
+    Attributes:
+        tokens: Tokens that are there.
+        shares: Share of people of each of them in the table.
+        common: Share of people whose name is a common one in the table.
+    """
+
+    tokens: Words = field(repr=False)
+    shares: Floats = field(repr=False)
+    common: float
+
+
+def quality(
+    words: Words,
+    agencies: Sequence[str],
+    linked: Linked,
+    frequencies: Mapping[str, Frozen],
+    rare: float,
+) -> dict[str, Any]:
+    """Return the report of a run as plain data.
+
+    Args:
+        words: Encoded records.
+        agencies: Agency of each record.
+        linked: What the run found.
+        frequencies: ``given`` and ``surname``: what the frozen table says of them.
+        rare: Share taken for a name that the frozen table does not hold.
+    """
+    matched = _matched(linked.clusters.cluster, agencies)
+    groups = {
+        "agency": np.array(agencies, dtype=object),
+        "age": _age(words),
+        "sex": _sex(words),
+        "given name": _commonness(words, frequencies["given"], rare),
+        **{
+            f"has {label}": np.where(words[:, _PLACE[name]] != 0, "yes", "no").astype(object)
+            for name, label in (("dob", "birth date"), ("postcode", "postcode"),
+                                ("nhs", "NHS number"), ("upn", "pupil number"))
+        },
+    }  # fmt: skip
+    return {
+        "rates": [
+            row for name, labels in groups.items() for row in _rates(name, labels, matched, linked)
+        ],
+        "drift": [_drift(words, name, frequencies[name]) for name in ("given", "surname")],
+        "alerts": _alerts(words, frequencies),
+        "waiting": dict(sorted(Counter(one.reason for one in linked.questions).items())),
+    }
+
+
+def _matched(clusters: Words, agencies: Sequence[str]) -> Mask:
+    """Return which records are one person with a record of another agency."""
+    number = {name: place for place, name in enumerate(sorted(set(agencies)))}
+    of = np.array([number[name] for name in agencies], np.int64)
+    pairs = np.unique(np.stack([clusters, of], axis=1), axis=0)
+    several, counts = np.unique(pairs[:, 0], return_counts=True)
+    found: Mask = np.isin(clusters, several[counts > 1])
+    return found
+
+
+def _rates(
+    name: str, labels: npt.NDArray[np.object_], matched: Mask, linked: Linked
+) -> list[dict[str, Any]]:
+    rows = []
+    for label in sorted(set(labels.tolist())):
+        mine = labels == label
+        count = int(mine.sum())
+        told = count >= SMALL
+        rows.append(
+            {
+                "group": name,
+                "value": label,
+                "records": count if told else None,
+                "matched": round(float(matched[mine].mean()), 4) if told else None,
+                "not_enough": round(float((~linked.usable[mine]).mean()), 4) if told else None,
+            }
+        )
+    return rows
+
+
+def _age(words: Words) -> npt.NDArray[np.object_]:
+    band = words[:, _PLACE["band"]]
+    names = {CHILD: "under 18", ADULT: "18 and over"}
+    return np.array([names.get(one, "not known") for one in band.tolist()], dtype=object)
+
+
+def _sex(words: Words) -> npt.NDArray[np.object_]:
+    """Return the sex as a group; which token is which is not known here, so they are numbered."""
+    tokens = words[:, _PLACE["sex"]]
+    order = sorted(set(tokens.tolist()) - {0}, key=lambda one: (-int((tokens == one).sum()), one))
+    names = {token: f"group {place}" for place, token in enumerate(order, 1)}
+    return np.array([names.get(one, "not known") for one in tokens.tolist()], dtype=object)
+
+
+def _commonness(words: Words, frozen: Frozen, rare: float) -> npt.NDArray[np.object_]:
+    share = dict(zip(frozen.tokens.tolist(), frozen.shares.tolist(), strict=True))
+
+    def group(token: int) -> str:
+        if not token:
+            return "not known"
+        if share.get(token, rare) <= rare:
+            return "not in the table"
+        return "common" if share[token] >= COMMON else "less common"
+
+    return np.array([group(one) for one in words[:, _PLACE["given"]].tolist()], dtype=object)
+
+
+def _drift(words: Words, name: str, frozen: Frozen) -> dict[str, Any]:
+    """Return how far the common names are from the frozen table (total variation, the rest as one)."""
+    column = words[:, _PLACE[name]]
+    column = column[column != 0]
+    if len(column) < SMALL:
+        return {"field": name, "distance": None, "too_far": False}
+    common = frozen.shares >= COMMON
+    tokens, shares = frozen.tokens[common], frozen.shares[common]
+    values, counts = np.unique(column, return_counts=True)
+    known = dict(zip(values.tolist(), (counts / len(column)).tolist(), strict=True))
+    held = np.array([known.get(token, 0.0) for token in tokens.tolist()])
+    absent = frozen.common - float(shares.sum())
+    rest = abs((1 - float(held.sum())) - (1 - frozen.common))
+    distance = round((float(np.abs(held - shares).sum()) + absent + rest) / 2, 4)
+    return {"field": name, "distance": distance, "too_far": bool(distance > DRIFT)}
+
+
+def _alerts(words: Words, frequencies: Mapping[str, Frozen]) -> list[dict[str, Any]]:
+    """Return tokens that are far too frequent: a placeholder that came through (linkage.md 5.3)."""
+    found = []
+    dates = words[:, _PLACE["dob"]]
+    dates = dates[dates != 0]
+    if len(dates) >= 1000:
+        top = int(np.unique(dates, return_counts=True)[1].max())
+        if top / len(dates) > PLACEHOLDER:
+            found.append({"field": "birth date", "records": top,
+                          "says": "one birth date is far too frequent: a placeholder?"})  # fmt: skip
+    for name, frozen in frequencies.items():
+        column = words[:, _PLACE[name]]
+        column = column[column != 0]
+        if len(column) < 1000:
+            continue
+        values, counts = np.unique(column, return_counts=True)
+        expected = dict(zip(frozen.tokens.tolist(), frozen.shares.tolist(), strict=True))
+        for token, count in zip(values.tolist(), counts.tolist(), strict=True):
+            if count / len(column) > max(0.02, 5 * expected.get(token, 0.0)):
+                found.append({"field": name, "records": count,
+                              "says": "one name is far more frequent than the table says"})  # fmt: skip
+    return found
