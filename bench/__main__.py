@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from bench import encode, exposure, intake, intake_wide, merkle, policy, pseudonyms, rfg
+from bench import encode, exposure, intake, intake_wide, linkage, merkle, policy, pseudonyms, rfg
 from bench.measure import Claim, Measured, heading, measure, table
 
 GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
@@ -17,6 +17,7 @@ GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
     "rfg": rfg.claims,
     "exposure": exposure.claims,
     "encode": encode.claims,
+    "linkage": linkage.claims,
     "intake": intake.claims,
     "intake_wide": intake_wide.claims,
     "policy": policy.claims,

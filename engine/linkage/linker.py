@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.linkage.artefacts import Model
 from engine.linkage.encode import COLUMNS, Encoder, Words
-from engine.linkage.settings_v2 import COMPARISONS, settings
+from engine.linkage.settings_v2 import BLOCKING_COLUMNS, COMPARISONS, settings
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -106,6 +106,12 @@ class SplinkLinker:
     def __init__(self, encoder: Encoder, model: Model) -> None:
         self._encoder, self._model = encoder, model
 
+    def _table(self, words: Words) -> pa.Table:
+        return arrow_table(words)
+
+    def _settings(self) -> dict[str, Any]:
+        return settings(self._model.probabilities, self._model.prior)
+
     def edges(self, words: Words, fresh: Mask | None = None) -> Edges:
         """Score candidate pairs; the same input and model give the same bytes.
 
@@ -114,8 +120,17 @@ class SplinkLinker:
         """
         if len(words) < 2 or (fresh is not None and not fresh.any()):
             return _sorted(_empty())
-        if fresh is not None and fresh.all():
-            fresh = None
+        if fresh is not None and not fresh.all():
+            rows = _within_reach(words, fresh)
+            found = self._scored(words[rows])
+            asked = np.flatnonzero(fresh[rows[found.left]] | fresh[rows[found.right]])
+            found = found.take(asked)
+            return Edges(rows[found.left], rows[found.right], found.weight, found.gammas)
+        return self._scored(words)
+
+    def _scored(self, words: Words) -> Edges:
+        if len(words) < 2:
+            return _sorted(_empty())
         import duckdb
         from splink import Linker as Splink
         from splink.backends.duckdb import DuckDBAPI
@@ -125,12 +140,10 @@ class SplinkLinker:
         try:
             connection.execute("SET threads TO 2")
             api = DuckDBAPI(connection=connection)
-            every = arrow_table(words)
-            source = api.register(every, dataset_display_name="records")
+            source = api.register(self._table(words), dataset_display_name="records")
             linker = Splink(
                 source,
-                settings(self._model.probabilities, self._model.prior)
-                | {"retain_matching_columns": True},
+                self._settings() | {"retain_matching_columns": True},
                 log_level=logging.ERROR,
                 validate_settings=False,
             )
@@ -142,25 +155,14 @@ class SplinkLinker:
                     api.register(lookup, dataset_display_name=f"shares_{column}"),
                     column,
                 )
-            least = self._model.review_weight
-            if fresh is None:
-                found = [linker.inference.predict(threshold_match_weight=least)]
-            else:
-                new = api.register(every.filter(pa.array(fresh)), dataset_display_name="fresh")
-                old = api.register(every.filter(pa.array(~fresh)), dataset_display_name="known")
-                found = [
-                    linker.inference.predict_between(old, new, threshold_match_weight=least),
-                    linker.inference.predict_within(new, threshold_match_weight=least),
-                ]
+            found = linker.inference.predict(threshold_match_weight=self._model.review_weight)
             names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
-            columns = f"rid_l, rid_r, match_weight, {names}"
-            tables = [
-                connection.sql(f"select {columns} from {one.physical_name}").to_arrow_table()  # noqa: S608
-                for one in found
-            ]
+            table = connection.sql(
+                f"select rid_l, rid_r, match_weight, {names} from {found.physical_name}"  # noqa: S608
+            ).to_arrow_table()
         finally:
             connection.close()
-        return _sorted(pa.concat_tables(tables))
+        return _sorted(table)
 
 
 def _empty() -> pa.Table:
@@ -171,6 +173,19 @@ def _empty() -> pa.Table:
         *(f"gamma_{name}" for name in COMPARISONS),
     ]
     return pa.table({name: pa.array([], pa.int64()) for name in names})
+
+
+def _within_reach(words: Words, fresh: Mask) -> Words:
+    """Return the rows that are fresh, or share a blocking key with one that is: no other can pair."""
+    reached = fresh.copy()
+    for name in BLOCKING_COLUMNS:
+        keys = words[:, COLUMNS.index(name)]
+        wanted = np.unique(keys[fresh])
+        wanted = wanted[wanted != 0]
+        if len(wanted):
+            place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+            reached |= wanted[place] == keys
+    return np.flatnonzero(reached)
 
 
 def joined(parts: Sequence[Edges]) -> Edges:

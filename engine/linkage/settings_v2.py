@@ -16,7 +16,8 @@ Level = tuple[str, str]
 BLOCKING_COLUMNS = (*BLOCKS, "nhs", "upn")
 
 
-def _dice(name: str, threshold: str) -> str:
+def dice(name: str, threshold: str) -> str:
+    """Return the SQL that says whether two Bloom words are alike: Dice at or above a threshold."""
     words = " + ".join(
         f"bit_count(bf_{name}_{number}_l & bf_{name}_{number}_r)" for number in range(4)
     )
@@ -29,7 +30,7 @@ def _dice(name: str, threshold: str) -> str:
 _SAME_SURNAME = "surname_l = surname_r"
 _LIKE_SURNAME = (
     f"(surname_last_l = surname_last_r or surname_skel_l = surname_skel_r or "
-    f"({_dice('surname', '0.75')}))"
+    f"({dice('surname', '0.75')}))"
 )
 _SAME_HOME = "(postcode_l = postcode_r and house_l = house_r)"
 _SAME_POSTCODE = "postcode_l = postcode_r"
@@ -38,7 +39,7 @@ COMPARISONS: dict[str, list[Level]] = {
     "given": [
         ("exact", "given_l = given_r"),
         ("nickname", "nick_l = nick_r or nick_l = pref_r or pref_l = nick_r"),
-        ("alike", _dice("given", "0.75")),
+        ("alike", dice("given", "0.75")),
         ("skeleton", "skel_l = skel_r"),
         ("swapped", "given_l = surname_r and surname_l = given_r"),
         (
@@ -50,7 +51,7 @@ COMPARISONS: dict[str, list[Level]] = {
         ("exact_weak", "dob_l = dob_r and dob_weak_l = 1"),
         ("exact", "dob_l = dob_r"),
         ("swapped", "dob_swap_l = dob_swap_r"),
-        ("alike", _dice("dob", "0.8")),
+        ("alike", dice("dob", "0.8")),
     ],
     "home": [
         ("surname_home", f"{_SAME_SURNAME} and {_SAME_HOME}"),
