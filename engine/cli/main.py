@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli import casework, contract, deliveries, govern, law, pairs
+from engine.cli import casework, contract, deliveries, govern, keys, law, pairs
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
 from engine.cli.policy_change import policy
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(casework.review, name="review")
 app.add_typer(pairs.pairs, name="pairs")
+app.add_typer(keys.keys, name="keys")
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)

@@ -111,6 +111,10 @@ class Home:
             )
         return self._rings[purpose]
 
+    def forget_keyring(self, purpose: str) -> None:
+        """Open a keyring anew when it is next asked for; it has a new key."""
+        self._rings.pop(purpose, None)
+
     def domain(self, name: str) -> Domain:
         """Return a pseudonym domain; the self-test runs before the first use."""
         self._tested  # noqa: B018  # evaluated for its effect, once

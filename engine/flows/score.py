@@ -18,10 +18,10 @@ from sqlmodel import Session, col, select
 import scoring.tables
 from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, day_number
+from engine.flows.encodings import UNKNOWN_MONTH
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lights import late_sources
-from engine.flows.stage import UNKNOWN_MONTH
 from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of

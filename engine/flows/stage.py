@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,17 @@ import numpy.typing as npt
 import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engine.domain.ids import EPOCH
 from engine.domain.records import Prepared, Rows
+from engine.flows.encodings import encode
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.identity import vault_write
-from engine.identity.normalise import normalise
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
-from engine.linkage.encode import Encoder
 from engine.linkage.encodings import forget_delivery, write_encodings
 from engine.warehouse import live
 from engine.warehouse.files import event_table, merge_table, spoken_table, state_table
 
-UNKNOWN_MONTH = -(10**6)
 Ints = npt.NDArray[np.int64]
 
 
@@ -63,36 +59,19 @@ def key_tokens(home: Home, contract: Contract, keys: Sequence[str]) -> list[byte
 
 
 def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:
-    home, today = flow.home, flow.home.clock().date()
-    derived_key = contract.fields[contract.key].type == "derived"
-    clean = normalise(
-        dict(prepared.identities),
-        len(records),
-        today,
-        accept_test_range=home.is_demo,
-        local_scheme="" if derived_key else contract.scheme,
-    )
-    ring = home.keyring("link")
-    encoder = Encoder(ring.derive("encode", 32), ring.current)
+    home = flow.home
+    made = encode(home, contract, prepared.identities, len(records))
     write_encodings(
         home.linkage,
         flow.intent,
         contract.agency,
         contract.source,
-        ring.current,
-        clean.version,
+        made.key_version,
+        made.norm_version,
         home.domain("linkage").seal(records),
-        [_month(value) for value in clean.birth_date],
-        encoder.encode(clean, today),
+        made.months,
+        made.words,
     )
-
-
-def _month(born: str | None) -> int:
-    """Months since January 1970, all that the lists need to know of a birth date."""
-    if not born:
-        return UNKNOWN_MONTH
-    day = date.fromisoformat(born)
-    return (day.year - EPOCH.year) * 12 + day.month - 1
 
 
 def token_maker(home: Home) -> Callable[..., int]:

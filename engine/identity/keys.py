@@ -96,7 +96,34 @@ def create_keyring(
         "keys": {"1": {"nonce": _text(nonce), "sealed": _text(sealed)}},
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, document)
+
+
+def add_key(
+    path: Path, purpose: str, passphrase: Callable[[], bytes], randomness: Randomness
+) -> int:
+    """Add a fresh key to a keyring and return its version; what the old ones sealed still opens.
+
+    Raises:
+        ConfigError: See `open_keyring`; the file stays as it is.
+    """
+    words = passphrase()
+    version = open_keyring(path, purpose, lambda: words).current + 1
+    document = json.loads(path.read_text(encoding="ascii"))
+    kdf = document["kdf"]
+    cost = Cost(kdf["memory"], kdf["passes"], kdf["lanes"])
+    secret = _derive(words, base64.b64decode(kdf["salt"]), cost)
+    nonce = randomness(12)
+    sealed = AESGCM(secret).encrypt(nonce, randomness(32), _bound(purpose, version))
+    document["keys"][str(version)] = {"nonce": _text(nonce), "sealed": _text(sealed)}
+    _write(path, document)
+    return version
+
+
+def _write(path: Path, document: object) -> None:
+    """Write a keyring whole or not at all, readable by its owner only."""
     temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         json.dump(document, stream, indent=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, and_, delete, not_, select, update
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import EPOCH
@@ -95,7 +95,7 @@ def read_encodings(
                 raise LinkageError(
                     "FG-LNK-02",
                     f"a delivery of {row.source} was encoded with another key or version",
-                    "Send that delivery again under the present key.",
+                    "Make it again under the present key: fieldgate keys reencode.",
                 )
             record = bytes(row.record)
             if record not in newest or place > newest[record][0]:
@@ -132,3 +132,45 @@ def records_of_source(engine: Engine, source: str, deliveries: Iterable[str]) ->
         )
         known = set(deliveries)
         return sorted({bytes(row.record) for row in rows if row.delivery in known})
+
+
+def outdated(
+    engine: Engine, key_version: int, norm_version: str, encoder_version: str
+) -> dict[tuple[str, str], list[bytes]]:
+    """Return the records that another key, normaliser or encoder encoded, by delivery and source."""
+    present = and_(
+        encoding.c.key_version == key_version,
+        encoding.c.norm_version == norm_version,
+        encoding.c.encoder_version == encoder_version,
+    )
+    asked = select(encoding.c.delivery, encoding.c.source, encoding.c.record).where(not_(present))
+    found: dict[tuple[str, str], list[bytes]] = {}
+    with engine.connect() as connection:
+        for row in connection.execute(asked.order_by(encoding.c.delivery, encoding.c.record)):
+            found.setdefault((row.delivery, row.source), []).append(bytes(row.record))
+    return found
+
+
+def replace_encodings(
+    engine: Engine,
+    delivery: str,
+    key_version: int,
+    norm_version: str,
+    records: Sequence[bytes],
+    birth_months: Sequence[int],
+    words: Words,
+) -> None:
+    """Put new encodings of some records of a delivery in the place of the old ones, all or none."""
+    with engine.begin() as connection:
+        for record, month, row in zip(records, birth_months, words, strict=True):
+            connection.execute(
+                update(encoding)
+                .where(encoding.c.record == record, encoding.c.delivery == delivery)
+                .values(
+                    key_version=key_version,
+                    norm_version=norm_version,
+                    encoder_version=ENCODER_VERSION,
+                    birth_month=month,
+                    words=row.astype("<i8").tobytes(),
+                )
+            )

@@ -1,0 +1,106 @@
+"""The linkage key is changed, and nobody is linked anew by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from typer.testing import CliRunner
+
+from audit.canonical import parse
+from audit.log import read_events
+from engine.cli.main import app
+from engine.domain.errors import LinkageError
+from engine.flows.home import Home
+from engine.flows.link import link
+from engine.flows.rekey import reencode
+from engine.flows.submit import submit
+from engine.identity.keys import add_key
+from engine.linkage.index import current_membership
+from engine.linkage.index_tables import encoding
+from tests.builders.partnership import OPERATOR, make_home, person_row, persons_file
+
+ROWS = [
+    person_row(),
+    person_row(PersonID="LA2", Forename="Testina", BirthDate="2012-03-05"),
+    person_row(PersonID="LA3", Forename="Canaryname", BirthDate="2009-07-08", Postcode="TL9 9ZZ"),
+]
+
+
+def _home(folder: Path) -> Home:
+    home = make_home(folder / "home")
+    submit(home, persons_file(folder / "a.csv", *ROWS), agency="council", source="council.persons",
+           actor=OPERATOR)  # fmt: skip
+    return home
+
+
+def _rows(home: Home) -> list[Any]:
+    with home.linkage.connect() as connection:
+        return list(connection.execute(select(encoding).order_by(encoding.c.record)))
+
+
+@pytest.mark.finding("B26")
+def test_a_new_key_changes_every_word_and_no_person(tmp_path: Path) -> None:
+    home = _home(tmp_path)
+    first = link(home, OPERATOR)
+    people, before = current_membership(home.linkage, home.link_runs()), _rows(home)
+    told = reencode(home, OPERATOR, rotate=True, dry_run=True)
+    assert (told["records"], told["made"], told["key_version"]) == (3, 0, 2)
+    assert _rows(home) == before
+    made = reencode(home, OPERATOR, rotate=True)
+    assert (made["records"], made["made"], made["key_version"]) == (3, 3, 2)
+    after = _rows(home)
+    assert [row.key_version for row in after] == [2, 2, 2]
+    assert all(one.words != other.words for one, other in zip(before, after, strict=True))
+    assert [row.birth_month for row in after] == [row.birth_month for row in before]
+    again = link(home, OPERATOR)
+    assert again["records_compared"] == 3  # Pairs of another key are of no use.
+    assert current_membership(home.linkage, home.link_runs()) == people
+    same = ("persons", "pairs_linked", "pairs_for_review", "review_reasons")
+    assert {name: again[name] for name in same} == {name: first[name] for name in same}
+    # What comes afterwards is encoded under the new key and meets the old records.
+    more = persons_file(tmp_path / "b.csv", person_row(PersonID="LA9"))
+    submit(home, more, agency="council", source="council.persons", actor=OPERATOR)
+    assert link(home, OPERATOR)["persons"] == first["persons"]
+    assert reencode(home, OPERATOR)["records"] == 0
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    assert "key_op" in {event["kind"] for event in events}
+    assert "Canaryname" not in json.dumps(events)
+    home.close()
+
+
+@pytest.mark.finding("LNK-31", "LNK-32")
+def test_a_mixture_of_keys_or_encoders_is_an_error_until_it_is_made_again(tmp_path: Path) -> None:
+    home = _home(tmp_path)
+    path = home.path / "keys" / "link.json"
+    words = (home.path / "keys" / "demo.passphrase").read_bytes().strip()
+    assert add_key(path, "link", lambda: words, home.randomness) == 2
+    home.forget_keyring("link")
+    with pytest.raises(LinkageError, match="FG-LNK-02"):
+        link(home, OPERATOR)
+    assert reencode(home, OPERATOR)["made"] == 3
+    assert link(home, OPERATOR)["records"] == 3
+    with home.linkage.begin() as connection:
+        connection.execute(update(encoding).values(encoder_version="e0", words=b"old"))
+    with pytest.raises(LinkageError, match="FG-LNK-02"):
+        link(home, OPERATOR)
+    assert reencode(home, OPERATOR)["made"] == 3
+    people = current_membership(home.linkage, home.link_runs())
+    link(home, OPERATOR)
+    assert current_membership(home.linkage, home.link_runs()) == people
+    home.close()
+
+
+def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
+    home = _home(tmp_path)
+    home.close()
+    where = ["--home", str(home.path), "--json"]
+    dry = CliRunner().invoke(app, ["keys", "rotate", "--dry-run", *where])
+    assert json.loads(dry.stdout)["made"] == 0
+    done = CliRunner().invoke(app, ["keys", "rotate", *where])
+    assert json.loads(done.stdout)["made"] == 3
+    assert (home.path / "keys" / "link.json").stat().st_mode & 0o077 == 0
+    assert json.loads(CliRunner().invoke(app, ["keys", "reencode", *where]).stdout)["records"] == 0
