@@ -17,7 +17,7 @@ from importlib.resources import files
 
 from engine.domain.records import Normalised
 
-VERSION = "n1"
+VERSION = "n2"
 
 _PLACEHOLDER_NAMES = frozenset(
     {
@@ -55,9 +55,16 @@ _HOUSE = re.compile(r"^(?:FLAT |STUDIO |APARTMENT |UNIT |ROOM )?([0-9]+[A-Z]?)\b
 _UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 
 
+# Letters that Unicode does not take apart, as people write them without a Polish or Danish keyboard.
+_WHOLE = str.maketrans(
+    {"Æ": "AE", "æ": "ae", "Œ": "OE", "œ": "oe", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l", "Đ": "D",
+     "đ": "d", "Ð": "D", "ð": "d", "Þ": "TH", "þ": "th", "ı": "i", "Ħ": "H", "ħ": "h", "Ŧ": "T", "ŧ": "t"}
+)  # fmt: skip
+
+
 def fold(text: str) -> str:
     """Return upper-case ASCII-like letters and digits: accents gone, apostrophes closed up."""
-    plain = unicodedata.normalize("NFKD", text)
+    plain = unicodedata.normalize("NFKD", text.translate(_WHOLE))
     kept = "".join(char for char in plain if not unicodedata.combining(char))
     kept = re.sub(r"['’‘`´]", "", kept.casefold().upper())
     kept = _SEPARATORS.sub(" ", kept)
@@ -86,7 +93,7 @@ def skeleton(part: str | None) -> str | None:
     """Return a consonant skeleton: spelling variants of one sound fall together."""
     if not part:
         return None
-    text = part
+    text = re.sub(r"(.)\1+", r"\1", part)
     for old, new in (
         *(
             ("PH", "F"),
@@ -108,9 +115,8 @@ def skeleton(part: str | None) -> str | None:
         ),
     ):
         text = text.replace(old, new)
-    first, rest = text[:1], re.sub(r"[AEIOUY]", "", text[1:])
-    collapsed = re.sub(r"(.)\1+", r"\1", first + rest)
-    return collapsed or None
+    text = text[:1] + re.sub(r"[AEIOUY]", "", text[1:])
+    return text or None
 
 
 def _failed_check(text: str | None) -> bool:

@@ -31,6 +31,9 @@ def may_link(edges: Edges, words: Words) -> Mask:
     given, dob, home = (edges.gammas[name] for name in ("given", "dob", "home"))
     nhs, upn = edges.gammas["nhs"], edges.gammas["upn"]
     name_speaks = given > gamma("given", "initial")
+    # Louis and Louise are alike, and so are twins: beside another sex a name has to be the same.
+    same_name = np.isin(given, (gamma("given", "exact"), gamma("given", "nickname")))
+    name_speaks &= same_name | (edges.gammas["sex"] != 0)
     some_name = given >= gamma("given", "initial")
     same_number = upn == gamma("upn", "exact")
     same_postcode = home >= gamma("home", "postcode_only")
@@ -39,7 +42,8 @@ def may_link(edges: Edges, words: Words) -> Mask:
         (name_speaks & (home > 0)) | (some_name & same_number)
     )
     # Names in the other order are two names that agree, so that the surname is the thing more (LNK-12).
-    exact |= (dob == gamma("dob", "exact")) & (given == gamma("given", "swapped"))
+    swapped = (given == gamma("given", "swapped")) & name_speaks
+    exact |= (dob == gamma("dob", "exact")) & swapped
     alike = dob == gamma("dob", "alike")
     unsure = (dob == gamma("dob", "exact_weak")) | (dob == gamma("dob", "swapped"))
     near = name_speaks & ((unsure & same_postcode) | ((unsure | alike) & same_number))

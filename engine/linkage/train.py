@@ -6,9 +6,11 @@ pairs. The city is synthetic and the model card says so.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -23,7 +25,8 @@ from engine.linkage.linker import Edges, SplinkLinker, arrow_table
 from engine.linkage.settings_v2 import COMPARISONS, NULLS, TERM_FREQUENCY
 
 _RANDOM_PAIRS = 4_000_000
-_LABELS = 300
+_APART = 10**9
+_LABELS = 2000
 """Labelled pairs of two agencies from which they may have a threshold of their own."""
 REVIEW_BITS = 6.0
 """Bits below the weight that links in which a pair is shown to a reviewer."""
@@ -31,30 +34,43 @@ LEADER_MARGIN = 3.0
 """Bits by which the best person must lead the next: eight times as likely."""
 
 
+@dataclass(frozen=True)
+class Town:
+    """Labelled records of one population; two towns share nobody, whatever their numbers say.
+
+    Attributes:
+        words: Encoded records.
+        people: True person of each.
+        agencies: Agency of each.
+    """
+
+    words: Words = field(repr=False)
+    people: Words = field(repr=False)
+    agencies: list[str] = field(repr=False)
+
+    def usable(self) -> Town:
+        """Return the records that say enough to be compared."""
+        rows = np.flatnonzero(enough_to_identify(self.words))
+        return Town(
+            self.words[rows], self.people[rows], [self.agencies[row] for row in rows.tolist()]
+        )
+
+
 def train(
-    folder: Path,
-    encoder: Encoder,
-    words: Words,
-    people: Sequence[int],
-    agencies: Sequence[str],
-    names: dict[str, list[str]],
+    folder: Path, encoder: Encoder, towns: Sequence[Town], names: dict[str, list[str]]
 ) -> dict[str, float]:
     """Count the probabilities, choose the weights, and write the artefacts (unsigned).
 
     Args:
         folder: Where the artefacts go.
-        encoder: The encoder that made `words`.
-        words: Encoded records of the training city.
-        people: True person of each record.
-        agencies: Agency of each record.
+        encoder: The encoder that made the words.
+        towns: Labelled records.
         names: ``given`` and ``surname``: the folded name of each true person.
 
     Returns:
         What was measured on the training data.
     """
-    usable = np.flatnonzero(enough_to_identify(words))
-    words, truth = words[usable], np.array(people)[usable]
-    agencies = [agencies[row] for row in usable.tolist()]
+    towns = [one.usable() for one in towns]
     counts = {column: Counter(values) for column, values in names.items()}
     for column, file in (("given", artefacts.GIVEN), ("surname", artefacts.SURNAME)):
         total = sum(counts[column].values())
@@ -63,16 +79,18 @@ def train(
             key=lambda item: (-item[1], item[0]),
         )
         artefacts.write_frequencies(folder / file, shares)
-    probabilities = _probabilities(words, truth)
-    true_pairs = sum(count * (count - 1) // 2 for count in Counter(truth.tolist()).values())
-    prior = true_pairs / (len(truth) * (len(truth) - 1) / 2)
+    probabilities = _probabilities(towns)
+    true_pairs = sum(
+        count * (count - 1) // 2 for one in towns for count in Counter(one.people.tolist()).values()
+    )
+    prior = true_pairs / sum(len(one.words) * (len(one.words) - 1) / 2 for one in towns)
     frequencies = {
         "given": artefacts.read_frequencies(folder / artefacts.GIVEN),
         "surname": artefacts.read_frequencies(folder / artefacts.SURNAME),
     }
     rare = 1 / 200_000
     model = Model(probabilities, prior, 0.0, -8.0, frequencies, rare, "")
-    auto, bands, measured = _choose(SplinkLinker(encoder, model), words, truth, agencies)
+    auto, bands, measured = _choose(SplinkLinker(encoder, model), towns)
     document = {
         "version": "v2",
         "probabilities": probabilities,
@@ -97,12 +115,21 @@ def _case(name: str) -> str:
     return f"case when {NULLS[name]} then -1{arms} else 0 end"
 
 
-def _probabilities(words: Words, truth: np.ndarray) -> dict[str, dict[str, tuple[float, float]]]:
+def _probabilities(towns: Sequence[Town]) -> dict[str, dict[str, tuple[float, float]]]:
+    words = np.concatenate([one.words for one in towns])
+    truth = np.concatenate([one.people + number * _APART for number, one in enumerate(towns)])
+    starts = np.cumsum([0, *(len(one.words) for one in towns)])
     connection = duckdb.connect(":memory:")
     columns = arrow_table(words)
     connection.register("words", columns)
     rng = np.random.default_rng(11)
-    one, two = (rng.integers(0, len(words), _RANDOM_PAIRS) for _ in range(2))
+    # Two records drawn at random are of one town: in another one nobody is looked for.
+    drawn = [
+        (rng.integers(start, stop, _RANDOM_PAIRS // len(towns)),
+         rng.integers(start, stop, _RANDOM_PAIRS // len(towns)))
+        for start, stop in itertools.pairwise(starts.tolist())
+    ]  # fmt: skip
+    one, two = (np.concatenate([pair[side] for pair in drawn]) for side in (0, 1))
     different = truth[one] != truth[two]
     order = np.argsort(truth, kind="stable")
     pairs = []
@@ -172,55 +199,70 @@ def _floored_frequencies(
     }
 
 
-def _lowest(edges: Edges, truth: np.ndarray) -> float:
+def _lowest(weight: np.ndarray, false: np.ndarray) -> float:
     """Return the lowest weight at which at most one linked edge in 1,000 is false."""
-    false = np.cumsum(truth[edges.left] != truth[edges.right])
-    good = np.flatnonzero(false <= (np.arange(len(false)) + 1) / 1000)
-    return float(np.floor(edges.weight[int(good[-1]) if len(good) else 0]))
+    order = np.argsort(-weight, kind="stable")
+    wrong = np.cumsum(false[order])
+    good = np.flatnonzero(wrong <= (np.arange(len(wrong)) + 1) / 1000)
+    return float(np.floor(weight[order][int(good[-1]) if len(good) else 0]))
 
 
 def _bands(
-    edges: Edges, truth: np.ndarray, agencies: Sequence[str], auto: float
+    weight: np.ndarray, false: np.ndarray, names: np.ndarray, auto: float
 ) -> dict[str, tuple[float, float]]:
     """Return the thresholds of agency pairs that have labels enough and need a higher one.
 
     A lower one is never taken from a few hundred labels: a false merge costs more than a missed one
     (20 to 1 in the design that the leader margin comes from, linkage.md 2.1).
     """
-    names = ["|".join(sorted((agencies[left], agencies[right])))
-             for left, right in zip(edges.left.tolist(), edges.right.tolist(), strict=True)]  # fmt: skip
     found = {}
-    for pair, count in sorted(Counter(names).items()):
-        if count >= _LABELS:
-            mine = edges.take(np.flatnonzero(np.array(names) == pair))
-            own = _lowest(mine, truth)
+    for pair in sorted(set(names.tolist())):
+        mine = names == pair
+        if mine.sum() >= _LABELS:
+            own = _lowest(weight[mine], false[mine])
             if own > auto:
                 found[pair] = (own, own - REVIEW_BITS)
     return found
 
 
 def _choose(
-    linker: SplinkLinker, words: Words, truth: np.ndarray, agencies: Sequence[str]
+    linker: SplinkLinker, towns: Sequence[Town]
 ) -> tuple[float, dict[str, tuple[float, float]], dict[str, float]]:
     """Choose the weights at which at most one linked edge in 1,000 is false."""
-    edges = linker.edges(words)
-    edges = edges.take(np.flatnonzero(may_link(edges, words)))
-    auto = _lowest(edges, truth)
-    bands = _bands(edges, truth, agencies, auto)
-    kept = edges.take(np.flatnonzero(edges.weight >= auto))
-    result = cluster(words, same_local_id(words), kept)
-    precision, recall = pairwise(result.cluster, truth)
+    found = []
+    for one in towns:
+        edges = linker.edges(one.words)
+        found.append(edges.take(np.flatnonzero(may_link(edges, one.words))))
+    weight = np.concatenate([edges.weight for edges in found])
+    false = np.concatenate(
+        [one.people[edges.left] != one.people[edges.right]
+         for one, edges in zip(towns, found, strict=True)]
+    )  # fmt: skip
+    names = np.array(
+        ["|".join(sorted((one.agencies[left], one.agencies[right])))
+         for one, edges in zip(towns, found, strict=True)
+         for left, right in zip(edges.left.tolist(), edges.right.tolist(), strict=True)]
+    )  # fmt: skip
+    auto = _lowest(weight, false)
+    bands = _bands(weight, false, names, auto)
+    linked = weight >= auto
+    measured = [_clustered(one, edges, auto) for one, edges in zip(towns, found, strict=True)]
     return (
         auto,
         bands,
         {
             "auto_weight": auto,
-            "edges": float(len(kept.left)),
-            "false_edges": float((truth[kept.left] != truth[kept.right]).sum()),
-            "precision": precision,
-            "recall": recall,
+            "edges": float(linked.sum()),
+            "false_edges": float(false[linked].sum()),
+            "precision": float(np.mean([one[0] for one in measured])),
+            "recall": float(np.mean([one[1] for one in measured])),
         },
     )
+
+
+def _clustered(town: Town, edges: Edges, auto: float) -> tuple[float, float]:
+    kept = edges.take(np.flatnonzero(edges.weight >= auto))
+    return pairwise(cluster(town.words, same_local_id(town.words), kept).cluster, town.people)
 
 
 def pairwise(clusters: np.ndarray, truth: np.ndarray) -> tuple[float, float]:

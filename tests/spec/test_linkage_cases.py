@@ -40,6 +40,7 @@ ONE = [
     ("LNK-33 an accent and an apostrophe", "LNK-33", person("Zoë", "O'Dell", "2010-03-04"), person("Zoe", "ODell", "2010-03-04")),
     ("LNK-9 day and month swapped at one home", "LNK-9", person("Ada", "Fakename", "2010-03-04"), person("Ada", "Fakename", "2010-04-03")),
     ("LNK-11 a double-barrelled name shortened", "LNK-11", person("Ada", "Thorne-Smith", "2010-03-04"), person("Ada", "Smith", "2010-03-04")),
+    ("LNK-33 letters that Unicode keeps whole", "LNK-33", person("Łukasz", "Ørsted", "2010-03-04"), person("Lukasz", "Orsted", "2010-03-04")),
     ("LNK-12 given and surname swapped", "LNK-12", person("Ada", "Fakename", "2010-03-04"), person("Fakename", "Ada", "2010-03-04")),
     ("LNK-13 another spelling of one sound", "LNK-13", person("Mohammed", "Fakename", "2010-03-04"), person("Muhammad", "Fakename", "2010-03-04")),
     ("moved house", "", person("Ada", "Fakename", "2010-03-04"), person("Ada", "Fakename", "2010-03-04", **ELSEWHERE)),
@@ -48,6 +49,9 @@ ONE = [
 
 APART = [
     ("LNK-1 twins", "LNK-1", person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")),
+    ("LNK-1 twins of two consonants", "LNK-1", person("Tom", "Fakename", "2010-03-04"), person("Tim", "Fakename", "2010-03-04")),
+    ("LNK-1 twins of one stem and two sexes", "LNK-1", person("Louis", "Fakename", "2010-03-04", sex="m"), person("Louise", "Fakename", "2010-03-04", sex="f")),
+    ("LNK-2 an initial at one home", "LNK-2", person("J", "Fakename", "2010-03-04"), person("Jack", "Fakename", "2010-03-04")),
     ("LNK-2 twins with one initial", "LNK-2", person("Jack", "Fakename", "2010-03-04"), person("James", "Fakename", "2010-03-04")),
     ("LNK-3 a twin without a name", "LNK-3", person("Jack", "Fakename", "2010-03-04"), person("Twin 1", "Fakename", "2010-03-04")),
     ("LNK-4 father and son", "LNK-4", person("Jack", "Fakename", "1980-03-04"), person("Jack", "Fakename", "2010-03-04")),

@@ -112,7 +112,7 @@ def test_recall_is_far_above_exact_words_and_no_pair_is_false(realdata: Path) ->
     assert precision >= 0.99
     # City and e-mail are no evidence of ours; without them most pairs differ in the birth date.
     assert recall >= 0.25
-    assert asked >= 0.33
+    assert asked >= 0.32
 
 
 def _febrl_row(one: dict[str, str]) -> Row:
@@ -132,10 +132,10 @@ def _febrl_row(one: dict[str, str]) -> Row:
 @pytest.mark.parametrize(
     ("files", "pairs", "recall", "asked"),
     [
-        (("dataset1",), 500, 0.66, 0.75),
-        (("dataset2",), 1934, 0.59, 0.72),
-        (("dataset3",), 6538, 0.57, 0.68),
-        (("dataset4a", "dataset4b"), 5000, 0.67, 0.76),
+        (("dataset1",), 500, 0.65, 0.80),
+        (("dataset2",), 1934, 0.58, 0.77),
+        (("dataset3",), 6538, 0.55, 0.74),
+        (("dataset4a", "dataset4b"), 5000, 0.66, 0.82),
     ],
     ids=["febrl1", "febrl2", "febrl3", "febrl4"],
 )
