@@ -25,6 +25,7 @@ def check_all(path: Path | None) -> list[dict[str, Any]]:
         ("sqlite", _sqlite),
         ("pseudonyms", _pseudonyms),
         ("linkage model", _model),
+        ("linkage vectors", _vectors),
         ("front end", _assets),
     ]
     if chosen is not None:
@@ -104,6 +105,12 @@ def _model() -> Check:
     from engine.linkage.artefacts import load_model, shipped
 
     return "ok", f"signed, {load_model(shipped()).hash[:16]}", ""
+
+
+def _vectors() -> Check:
+    from engine.flows.encodings import self_test
+
+    return "ok", f"{self_test()} golden vectors agree", ""
 
 
 def _assets() -> Check:

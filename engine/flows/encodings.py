@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
 
+import numpy as np
+
+from engine.domain.errors import LinkageError
 from engine.domain.ids import EPOCH
 from engine.flows.home import Home
+from engine.identity import normalise as normalise_
 from engine.identity.normalise import normalise
 from engine.intake.contract import Contract
-from engine.linkage.encode import Encoder, Words
+from engine.linkage.encode import ENCODER_VERSION, Encoder, Words, mix
 
 UNKNOWN_MONTH = -(10**6)
 
@@ -39,7 +47,11 @@ def encode(
         contract: The contract of their source.
         identities: Identity part to one clear value per record.
         count: Number of records.
+
+    Raises:
+        LinkageError: ``FG-LNK-12`` this machine does not give the golden vectors.
     """
+    self_test()
     today = home.clock().date()
     derived_key = contract.fields[contract.key].type == "derived"
     clean = normalise(
@@ -57,6 +69,50 @@ def encode(
         [_month(value) for value in clean.birth_date],
         encoder.encode(clean, today),
     )
+
+
+@lru_cache(maxsize=1)
+def self_test() -> int:
+    """Hold normaliser and encoder against the published vectors, once a process; return how many.
+
+    Another library or another version of Unicode could give other words, and nobody would be linked
+    without anybody noticing (linkage.md 4.1, cases 31 to 33).
+
+    Raises:
+        LinkageError: ``FG-LNK-12`` a vector differs.
+    """
+    golden: dict[str, Any] = json.loads(
+        files("engine.flows").joinpath("golden.json").read_text(encoding="utf-8")
+    )
+    day = date.fromisoformat(golden["as_of"])
+    ways: dict[str, Callable[[str], Any]] = {
+        "name": lambda text: list(normalise_.name_parts(text)),
+        "skeleton": normalise_.skeleton,
+        "birth_date": lambda text: normalise_.birth_date(text, day),
+        "postcode": normalise_.postcode,
+        "address": lambda text: list(normalise_.address(text)),
+        "nhs_number": lambda text: normalise_.nhs_number(text, accept_test_range=False),
+        "upn": normalise_.upn,
+    }
+    encoder = Encoder(bytes.fromhex(golden["key"]), golden["key_version"])
+    same = [
+        (golden["normaliser"], golden["encoder"]) == (normalise_.VERSION, ENCODER_VERSION),
+        *(ways[way](text) == given for way, text, given in golden["normalised"]),
+        *(int(encoder.tokens(name, [text])[0]) == given for name, text, given in golden["tokens"]),
+        *(
+            (words[0].tolist(), int(counts[0])) == (given, count)
+            for name, text, given, count in golden["bloom"]
+            for words, counts in [encoder.bloom(name, [text])]
+        ),
+        *(int(mix(np.array([a]), np.array([b]))[0]) == given for a, b, given in golden["mixed"]),
+    ]
+    if not all(same):
+        raise LinkageError(
+            "FG-LNK-12",
+            f"{same.count(False)} of {len(same)} golden vectors of linkage differ on this machine",
+            "Do not link here; install the release again and run fieldgate doctor.",
+        )
+    return len(same)
 
 
 def _month(born: str | None) -> int:

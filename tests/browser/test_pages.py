@@ -125,9 +125,15 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
         _clean(page, Axe())
     page.goto("/sign-in")
     _sign_in(page, "demo.ig_lead")
-    for path in ("/trail", "/trail?use=integrity", "/policy"):
+    for path in ("/trail", "/trail?use=integrity", "/policy", "/link-quality"):
         page.goto(path)
         _clean(page, Axe())
+    page.goto("/sign-in")
+    _sign_in(page, "demo.matcher")
+    _clean(page, Axe())
+    page.locator("table a").first.click()
+    page.get_by_role("heading", name="Are these one person?").wait_for()
+    _clean(page, Axe())
 
 
 def test_an_agency_sends_a_file_and_reads_what_is_wrong(
