@@ -124,15 +124,15 @@ def records_command(
     as_user: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how many records a person has, and every score, list place and reveal that rests on them."""
+    """Show the records of a person, numbered, and every score, list place and reveal on them."""
     with told(as_json):
-        from engine.flows.part import records
+        from engine.flows.pair_view import open_records
 
         opened = open_home(home)
         user, auth = user_of(opened, as_user)
-        result = records(opened, user, person, auth=auth)
+        result = open_records(opened, user, person, auth=auth)
         opened.close()
-        emit(result, as_json, lambda: f"{result['records']} records. {_rests(result)}")
+        emit(result, as_json, lambda: f"{_records_table(result)}\n\n{_rests(result)}")
 
 
 @pairs.command("part")
@@ -201,19 +201,23 @@ def _queue_words(result: dict[str, Any]) -> str:
 
 
 def _pair_words(result: dict[str, Any]) -> str:
-    rows = [
-        (one["label"], *(cell["value"] or "not shown" for cell in one["cells"]))
-        for one in result["rows"]
-    ]
     evidence = [(one["label"], one["says"], f"{one['bits']:+.1f}") for one in result["evidence"]]
     parts = [
-        table("The two records", ("", *result["sides"]), rows),
+        _records_table(result),
         table("Evidence", ("", "what it says", "bits"), evidence),
         f"{result['says']} {result['why']}",
     ]
     if result["needs_second"]:
         parts.append(f"Joining them needs a second reviewer: {'; '.join(result['needs_second'])}.")
     return "\n\n".join([*parts, result["note"]])
+
+
+def _records_table(result: dict[str, Any]) -> str:
+    rows = [
+        (one["label"], *(cell["value"] or "not shown" for cell in one["cells"]))
+        for one in result["rows"]
+    ]
+    return table("The records", ("", *result["sides"]), rows)
 
 
 def _decision_words(one: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from engine.flows.intent import Flow, record_denial
 from engine.flows.reason import keep_reason
 from engine.flows.states import declared, record_rows, subject_flags
 from engine.linkage.explain import REASONS, sentence
-from engine.linkage.index import ReviewPair, current_membership, review_pairs
+from engine.linkage.index import ReviewPair, current_membership, records_of, review_pairs
 from engine.linkage.memory import CANNOT, MUST, forget_decision, pairs_of, write_decision
 from engine.store.session import reading
 from engine.store.tables import Account, LinkDecision, LinkRun, ReviewItem, SubjectState
@@ -128,7 +128,7 @@ def decide_pair(
     with Flow(home, "pair_decide", "alteration", actor, details) as flow:
         keep_reason(home, flow.intent, salt, reason)
         _must_be_said(answer, reason)
-        second = needs_second(home, ids, pair.people) if answer == "one" else []
+        second = needs_second(home, pair.people) if answer == "one" else []
         if answer in _KINDS:
             write_decision(home.linkage, flow.intent, [(pair.left, pair.right)], _KINDS[answer])
         made = flow.commit(
@@ -321,28 +321,37 @@ def _urgent(home: Home) -> set[str]:
         return set(listed) | {one.person for one in states if one.flags.get("child") == "y"}
 
 
-def needs_second(home: Home, records: Sequence[bytes], people: tuple[str, str]) -> list[str]:
-    """Return why joining two records needs a second person; empty when it does not.
+def needs_second(home: Home, people: tuple[str, str]) -> list[str]:
+    """Return why joining two persons needs a second reviewer; empty when it does not.
+
+    A merge moves everything that every record of one person holds, and not only the two records that
+    were compared.
 
     Args:
         home: The home.
-        records: The two records.
-        people: The persons they belong to, as casework names them.
+        people: The two persons, as casework names them.
     """
-    reasons = []
-    domain = home.domain("record")
-    names = [domain.text(one) for one in domain.seal(list(records))]
-    rows, complete = record_rows(home, names), declared(home)
-    with Session(reading(home.casework)) as session:
-        for person in people:
+    reasons: list[str] = []
+    kinds: list[set[str]] = []
+    complete = declared(home)
+    for person in people:
+        records = records_of_person(home, person)
+        domain = home.domain("record")
+        rows = record_rows(home, [domain.text(one) for one in domain.seal(records)])
+        with Session(reading(home.casework)) as session:
             flags = subject_flags(home, session.get(SubjectState, person), rows, complete)
-            reasons += [f"{flag} person" for flag in PROTECTED if flags.get(flag) == "y"]
-    of = sources_of(home, list(records))
-    kinds = [_classes(home, of[record]) for record in records if record in of]
-    if len(kinds) == 2:
-        moved = (kinds[0] ^ kinds[1]) & MOVING
-        reasons += [f"{one.replace('_', ' ')} facts would move" for one in sorted(moved)]
+        reasons += [f"{flag} person" for flag in PROTECTED if flags.get(flag) == "y"]
+        sources = set(sources_of(home, records).values())
+        kinds.append({one for source in sources for one in _classes(home, source)})
+    moved = (kinds[0] ^ kinds[1]) & MOVING
+    reasons += [f"{one.replace('_', ' ')} facts would move" for one in sorted(moved)]
     return list(dict.fromkeys(reasons))
+
+
+def records_of_person(home: Home, person: str) -> list[bytes]:
+    """Return the records of a person by their casework reference."""
+    found = records_of(home.linkage, home.domain("casework").parse(person), home.link_runs())
+    return home.domain("linkage").open(found)
 
 
 def _classes(home: Home, source: str) -> set[str]:

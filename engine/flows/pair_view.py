@@ -9,12 +9,19 @@ from typing import Any
 from sqlmodel import Session
 
 from engine.domain.errors import PolicyRefused
-from engine.flows.clerical import history, needs_second, reviewer, waiting_pair
+from engine.flows.clerical import (
+    history,
+    needs_second,
+    records_of_person,
+    reviewer,
+    waiting_pair,
+)
 from engine.flows.decision import NOTHING, sources_of
 from engine.flows.disclose import LEVEL_WORDS, PARTS, identity_value, visible_content
 from engine.flows.facts import request_facts
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.part import dependents, find_person
 from engine.flows.states import declared, record_rows, record_state, subject_flags
 from engine.identity.vault_read import open_identities
 from engine.linkage.artefacts import load_model, shipped
@@ -63,12 +70,45 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
             "evidence": waterfall(model, pair.levels, pair.weight),
             "sides": [side.title for side in sides],
             "rows": shown,
-            "needs_second": needs_second(home, ids, pair.people),
+            "needs_second": needs_second(home, pair.people),
             "history": history(home, token),
             "note": NOTHING,
         }
         answer["audit_entry"] = flow.finish({**details, "fields": fields, "rows": 2}).seq
     return answer
+
+
+def open_records(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
+    """Return every record of a person, numbered, at the level of the reviewer's role.
+
+    Somebody who doubts a merge sees which record is somebody else's, and what rests on the person.
+
+    Raises:
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs, ``FG-REV-02`` nobody has the reference,
+            ``FG-REV-03`` nothing of one record may be shown to it.
+
+    Audited as ``consultation`` with the person, before anything is opened and after.
+    """
+    account, actor = reviewer(home, user, auth)
+    details: dict[str, Any] = {"purpose": account.purpose}
+    with Flow(home, "person_records", "consultation", actor, details) as flow:
+        person_id, text = find_person(home, person)
+        audit = home.domain("audit")
+        details["subject"] = audit.text(audit.seal([person_id])[0])
+        flow.arrow("decide")
+        sides = _sides(home, account, records_of_person(home, text))
+        flow.arrow("vault")
+        shown, fields = _show(home, sides)
+        answer = {
+            "person": text,
+            "records": len(sides),
+            "sides": [f"{number}: {side.title}" for number, side in enumerate(sides, 1)],
+            "rows": shown,
+            "rests_on_it": dependents(home, text),
+            "note": NOTHING,
+        }
+        entry = flow.finish({**details, "fields": fields, "rows": len(sides)})
+        return {**answer, "audit_entry": entry.seq}
 
 
 @dataclass(frozen=True)
@@ -108,8 +148,8 @@ def _sides(home: Home, account: Account, records: Sequence[bytes]) -> list[_Side
         if not levels:
             raise PolicyRefused(
                 "FG-REV-03",
-                "nothing of one of the two records may be shown to your role",
-                "Leave the pair to a colleague who may see it. " + NOTHING,
+                "nothing of one of the records may be shown to your role",
+                "Leave it to a colleague who may see it. " + NOTHING,
                 ["E12 no grant covers the identity of that source, or a restriction closes it"],
             )
         # That somebody is known to a service is told only to who may know what the service holds.

@@ -31,23 +31,6 @@ from engine.store.session import reading
 from engine.store.tables import LinkDecision, Reveal, ReviewItem, ScoreRun
 
 
-def records(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
-    """Return the records of a person by number, without a name or a source, and what rests on them.
-
-    Raises:
-        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs, ``FG-REV-02`` nobody has the reference.
-
-    Audited as ``consultation``.
-    """
-    account, actor = reviewer(home, user, auth)
-    with Flow(home, "person_records", "consultation", actor, {"purpose": account.purpose}) as flow:
-        person_id, text = _find(home, person)
-        held = records_of(home.linkage, person_id, home.link_runs())
-        answer = {"person": text, "records": len(held), "rests_on_it": dependents(home, text)}
-        flow.finish({"rows": len(held)})
-        return answer
-
-
 def part(
     home: Home, user: str, person: str, number: int, reason: str, *, auth: str
 ) -> dict[str, Any]:
@@ -57,7 +40,7 @@ def part(
         home: The home.
         user: Who decides.
         person: Casework reference of the person.
-        number: Which record, from 1, in the order of `records`.
+        number: Which record, from 1, in the order of `engine.flows.pair_view.open_records`.
         reason: In the reviewer's own words; sealed.
         auth: How the user signed in.
 
@@ -84,7 +67,7 @@ def part(
                 "a decision needs an answer and a reason",
                 f"Say why in at least {SHORTEST_REASON} characters.",
             )
-        person_id, text = _find(home, person)
+        person_id, text = find_person(home, person)
         audit = home.domain("audit")
         details["subject"] = audit.text(audit.seal([person_id])[0])
         held = records_of(home.linkage, person_id, home.link_runs())
@@ -160,7 +143,12 @@ def _counts(rests: dict[str, list[dict[str, Any]]]) -> dict[str, int]:
     return {name: len(rows) for name, rows in rests.items()}
 
 
-def _find(home: Home, person: str) -> tuple[bytes, str]:
+def find_person(home: Home, person: str) -> tuple[bytes, str]:
+    """Return the present id and casework reference of a person, redirects followed.
+
+    Raises:
+        PolicyRefused: ``FG-REV-02`` nobody has the reference.
+    """
     casework = home.domain("casework")
     try:
         found = resolve(home.linkage, casework.parse(person), home.link_runs())

@@ -23,8 +23,8 @@ from engine.flows.home import Home
 from engine.flows.intent import recover
 from engine.flows.link import link
 from engine.flows.link_quality import link_quality
-from engine.flows.pair_view import open_pair
-from engine.flows.part import part, records
+from engine.flows.pair_view import open_pair, open_records
+from engine.flows.part import part
 from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
@@ -109,9 +109,11 @@ def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     shown = reveal(home, Ask("demo.social_worker", "safeguard_child", "C-1", REASON, person),
                    **DEMO)  # fmt: skip
     assert shown["permitted"]
-    told = records(home, MATCHER, person, **DEMO)
+    told = open_records(home, MATCHER, person, **DEMO)
     assert told["records"] == 2
-    undone = part(home, MATCHER, person, 1, WHY, **DEMO)
+    days = next(row for row in told["rows"] if row["label"] == "Birth date")["cells"]
+    wrong = 1 + [cell["value"] for cell in days].index("5 March 2012")
+    undone = part(home, MATCHER, person, wrong, WHY, **DEMO)
     rests = undone["rests_on_it"]
     assert [one["user"] for one in rests["reveals"]] == ["demo.social_worker"]
     assert [one["run"] for one in rests["scores"]] == [1]
@@ -193,6 +195,23 @@ def test_offence_facts_move_to_nobody_on_one_persons_word(tmp_path: Path) -> Non
     before = len(set(_people(home)))
     link(home, OPERATOR)
     assert len(set(_people(home))) == before
+    home.close()
+
+
+def test_facts_of_every_record_of_a_person_count_and_not_only_of_the_two_compared(
+    tmp_path: Path,
+) -> None:
+    """A police record of one of the two persons moves with a merge of two council records."""
+    home = _two(tmp_path)
+    row = ["O1", "N1", "SUSPECT", "Fakename", "Testina", "04/03/2012", "1 Lantern Street", "TL1 0AA",
+           "01/11/2026", "02/11/2026", ""]  # fmt: skip
+    file = write_csv(tmp_path / "occurrences.csv", OCCURRENCES, [row])
+    submit(home, file, agency="police", source="police.occurrences", actor=OPERATOR)
+    assert link(home, OPERATOR)["persons"] == 3  # The police record is LA1's.
+    waits = queue(home, MATCHER, **DEMO)["pairs"]
+    for one in waits:
+        found = open_pair(home, MATCHER, one["pair"], **DEMO)
+        assert any("offence" in why for why in found["needs_second"])
     home.close()
 
 
