@@ -186,6 +186,7 @@ def test_a_year_of_birth_alone_is_shown_as_one_and_never_links(home: Home, tmp_p
     assert [fact["rule"] for fact in shown["facts"]] == ["sto.cse"]
 
 
+@pytest.mark.finding("LNK-30")
 def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_path: Path) -> None:
     made = make_partnership(tmp_path)
     home = made.home

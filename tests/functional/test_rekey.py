@@ -13,15 +13,26 @@ from typer.testing import CliRunner
 from audit.canonical import parse
 from audit.log import read_events
 from engine.cli.main import app
-from engine.domain.errors import LinkageError
+from engine.domain.errors import ConfigError, LinkageError
+from engine.flows.decision import Ask
 from engine.flows.home import Home
 from engine.flows.link import link
 from engine.flows.rekey import reencode
+from engine.flows.reveal import reveal
 from engine.flows.submit import submit
 from engine.identity.keys import add_key
 from engine.linkage.index import current_membership
 from engine.linkage.index_tables import encoding
-from tests.builders.partnership import OPERATOR, make_home, person_row, persons_file
+from engine.settings import Settings
+from tests.builders.partnership import (
+    OPERATOR,
+    REASON,
+    Clock,
+    make_home,
+    person_row,
+    persons_file,
+    seeded,
+)
 
 ROWS = [
     person_row(),
@@ -104,3 +115,37 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["made"] == 3
     assert (home.path / "keys" / "link.json").stat().st_mode & 0o077 == 0
     assert json.loads(CliRunner().invoke(app, ["keys", "reencode", *where]).stdout)["records"] == 0
+
+
+def test_linkage_needs_no_vault_key_and_the_vault_no_linkage_key(tmp_path: Path) -> None:
+    """Each lane works with its own keys alone, and neither opens what is the other's."""
+    home = _home(tmp_path)
+    link(home, OPERATOR)
+    people = current_membership(home.linkage, home.link_runs())
+    home.close()
+    keys = tmp_path / "home" / "keys"
+    held = {name: (keys / f"{name}.json").read_bytes() for name in ("vault", "link")}
+
+    def reopened() -> Home:
+        return Home(tmp_path / "home", Settings(passphrase=None), Clock(), seeded(4))
+
+    (keys / "vault.json").unlink()
+    lane = reopened()
+    assert link(lane, OPERATOR, whole=True)["records"] == 3
+    assert current_membership(lane.linkage, lane.link_runs()) == people
+    person = lane.domain("casework")
+    asked = person.text(person.seal([sorted(people.values())[0]])[0])
+    ask = Ask("demo.social_worker", "safeguard_child", "CASE-1", REASON, asked)
+    with pytest.raises(ConfigError, match="FG-KEY-01"):
+        reveal(lane, ask, auth="demo")
+    lane.close()
+    (keys / "vault.json").write_bytes(held["vault"])
+    (keys / "vault.json").chmod(0o600)
+    (keys / "link.json").unlink()
+    vault = reopened()
+    assert reveal(vault, ask, auth="demo")["permitted"]
+    with pytest.raises(ConfigError, match="FG-KEY-01"):
+        link(vault, OPERATOR)
+    with pytest.raises(ConfigError, match="FG-KEY-01"):
+        vault.keyring("link")
+    vault.close()
