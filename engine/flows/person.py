@@ -13,6 +13,7 @@ from engine.domain.indicators import GROUPS, INDICATORS
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING, sources_of
 from engine.flows.home import Home
+from engine.flows.household import lives_with
 from engine.flows.intent import Flow
 from engine.flows.lists import in_full, latest_run, level_of, list_state, withdrawn
 from engine.flows.states import counts, record_rows, subject_flags
@@ -66,6 +67,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "entries": entries,
             "note": NOTHING,
             "associates": _associates(home, account, run, pid, flags),
+            "household": _household(home, account, found, flags),
         }
         answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
         return answer
@@ -235,6 +237,17 @@ def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
         }
         for code, label in INDICATORS.items()
     ]
+
+
+def _household(
+    home: Home, account: Account, person_id: bytes, flags: State
+) -> list[dict[str, Any]] | None:
+    """Who lives with the person, by handle; None when nothing of links may be shown."""
+    try:
+        level = level_of(home, account, "engine.links", "associates", flags)
+    except PolicyRefused:
+        return None
+    return lives_with(home, person_id, level) if level >= Level.TOKEN else None
 
 
 def _associates(

@@ -23,8 +23,10 @@ from engine.flows.home import Home
 from engine.flows.intent import recover
 from engine.flows.link import link
 from engine.flows.link_quality import link_quality
+from engine.flows.lists import review_lists
 from engine.flows.pair_view import open_pair, open_records
 from engine.flows.part import part
+from engine.flows.person import look
 from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
@@ -350,3 +352,15 @@ def test_a_decision_that_was_cut_off_counts_for_nothing(tmp_path: Path, flow: st
     assert final_decisions(home.linkage, ["0" * 36]) == []
     assert recover(home) == []
     home.close()
+
+
+def test_a_household_is_told_by_number_and_never_by_name(partnership: Partnership) -> None:
+    home = partnership.home
+    lists = review_lists(home, "demo.social_worker", **DEMO)["lists"]
+    listed = [one["person"] for each in lists for one in each["entries"]]
+    found = [look(home, "demo.social_worker", person, **DEMO)["household"] for person in listed]
+    members = [one for each in found for one in each]
+    assert any(one["now"] for one in members)
+    assert {one["handle"].rsplit(" ", 1)[0] for one in members} == {"Household member"}
+    # At the level of this role a link has no dates.
+    assert {name for one in members for name in one} == {"handle", "now", "confidence"}
