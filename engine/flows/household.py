@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from engine.domain.ids import day_number, from_day_number
 from engine.flows.home import Home
 from engine.flows.states import counts, record_rows
-from engine.linkage.index import current_membership, records_of
+from engine.linkage.index import members_of, records_of
 from engine.warehouse.households import Bond, Stay, bonds
 from policies.model import Level
 from policies.transforms import quarter
@@ -88,5 +88,5 @@ def _people(home: Home, rows: list[dict[str, Any]]) -> dict[bytes, bytes]:
     source = {row["record"]: numbers[row["source"]] for row in rows}
     kept = [one for one in records if counts(home, source[one], names[one], flags)]
     sealed = home.domain("linkage").seal(domain.open(kept))
-    member = current_membership(home.linkage, home.link_runs())
+    member = members_of(home.linkage, home.link_runs(), sealed)
     return {one: member[name] for one, name in zip(kept, sealed, strict=True) if name in member}

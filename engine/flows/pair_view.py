@@ -26,7 +26,7 @@ from engine.flows.states import declared, record_rows, record_state, subject_fla
 from engine.identity.vault_read import open_identities
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.explain import REASONS, sentence, waterfall
-from engine.linkage.index import current_membership
+from engine.linkage.index import members_of
 from engine.store.session import reading
 from engine.store.tables import Account, SubjectState
 from policies import authorise
@@ -160,7 +160,7 @@ def _sides(home: Home, account: Account, records: Sequence[bytes]) -> list[_Side
 
 def _subject(home: Home, record: bytes) -> SubjectState | None:
     sealed = home.domain("linkage").seal([record])[0]
-    member = current_membership(home.linkage, home.link_runs()).get(sealed)
+    member = members_of(home.linkage, home.link_runs(), [sealed]).get(sealed)
     if member is None:
         return None
     casework = home.domain("casework")

@@ -187,6 +187,21 @@ def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, 
         }
 
 
+def members_of(
+    engine: Engine, published: Sequence[str], records: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """Return the person of some records as last published; a record of nobody is absent."""
+    runs = set(published)
+    found: dict[bytes, bytes] = {}
+    with engine.connect() as connection:
+        for start in range(0, len(records), 500):
+            some = membership.c.record.in_(list(records[start : start + 500]))
+            for row in connection.execute(select(membership).where(some)):
+                if row.from_run in runs and row.to_run not in runs:
+                    found[bytes(row.record)] = bytes(row.person_id)
+    return found
+
+
 def past_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, list[bytes]]:
     """Return every person that each record has belonged to, in the order of the runs."""
     order = {run: number for number, run in enumerate(published)}
