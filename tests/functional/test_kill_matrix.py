@@ -104,6 +104,8 @@ def _whole(home: Home, step: str) -> None:
     assert [row.delivery for row in encoded] == deliveries * 3
     assert {row.from_run for row in runs} <= set(link_runs)
     assert {row.to_run for row in runs} <= {None}
+    kept = home.path / "linkage" / "pairs"
+    assert {path.stem for path in kept.glob("*")} == set(link_runs)
     if done >= 1:
         assert len(set(current_membership(home.linkage, home.link_runs()).values())) == 2
     warehouse = home.path / "warehouse"

@@ -35,7 +35,7 @@ TODAY = date(2026, 11, 25)
     ("written", "folded"),
     [
         ("Zoë", "ZOE"), ("O'Neil", "ONEIL"), ("ONeil", "ONEIL"), ("O’Neil", "ONEIL"),
-        ("  Thorne - Smith ", "THORNE SMITH"), ("Łukasz", "ŁUKASZ"), ("Siân", "SIAN"), ("ﬁne", "FINE"),
+        ("  Thorne - Smith ", "THORNE SMITH"), ("Łukasz", "LUKASZ"), ("Siân", "SIAN"), ("ﬁne", "FINE"),
     ],
 )  # fmt: skip
 def test_names_fold_to_one_form(written: str, folded: str) -> None:
