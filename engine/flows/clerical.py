@@ -19,14 +19,14 @@ from audit.event import commitment
 from engine.domain.errors import LinkageError, PolicyRefused
 from engine.domain.ids import Actor, as_utc
 from engine.flows.accounts import actor_of, open_account
-from engine.flows.decision import sources_of
 from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
 from engine.flows.reason import keep_reason
-from engine.flows.states import declared, record_rows, subject_flags
+from engine.flows.second import TWO_PEOPLE, needs_second
+from engine.flows.sides import sides_of
 from engine.linkage.explain import REASONS, sentence
-from engine.linkage.index import ReviewPair, current_membership, records_of, review_pairs
+from engine.linkage.index import ReviewPair, members_of, review_pairs
 from engine.linkage.memory import CANNOT, MUST, forget_decision, pairs_of, write_decision
 from engine.store.session import reading
 from engine.store.tables import Account, LinkDecision, LinkRun, ReviewItem, SubjectState
@@ -41,8 +41,6 @@ _KINDS = {"one": MUST, "two": CANNOT}
 SHORTEST_REASON = 10
 MET = frozenset({"justify"})
 """The queue is the reason: a run put the pair there, and the trail names it."""
-PROTECTED = ("protected", "adopted", "victim_safety")
-MOVING = frozenset({"offence", "offence_victim", "police_intel", "special_health"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def queue(home: Home, user: str, *, auth: str) -> dict[str, Any]:
     account, actor = reviewer(home, user, auth)
     with Flow(home, "pairs", "consultation", actor, {"purpose": account.purpose}) as flow:
         pairs, decided = open_pairs(home), all_decisions(home)
-        urgent = _urgent(home)
+        urgent = _urgent(home, sorted({person for one in pairs for person in one.people}))
         waiting = {one.pair: one for one in decided if one.state == "waiting"}
         rows = []
         for one in pairs:
@@ -128,13 +126,15 @@ def decide_pair(
     with Flow(home, "pair_decide", "alteration", actor, details) as flow:
         keep_reason(home, flow.intent, salt, reason)
         _must_be_said(answer, reason)
-        second = needs_second(home, pair.people) if answer == "one" else []
+        sides_of(home, account, ids)
+        why = needs_second(home, pair.people) if answer == "one" else []
+        second = [TWO_PEOPLE] if why else []
         if answer in _KINDS:
             write_decision(home.linkage, flow.intent, [(pair.left, pair.right)], _KINDS[answer])
         made = flow.commit(
             lambda session: _record(session, flow, pair, answer, account.user, second)
         )
-        entry = flow.finish({**details, "decision": answer, "obligations": second})
+        entry = flow.finish({**details, "decision": answer, "obligations": why})
         return {**_told(made), "audit_entry": entry.seq}
 
 
@@ -233,7 +233,7 @@ def waiting_pair(home: Home, token: str) -> Pair:
         LinkageError: ``FG-LNK-07`` no such pair waits.
     """
     for one in open_pairs(home):
-        if hmac.compare_digest(one.token, token):
+        if hmac.compare_digest(one.token.encode(), token.encode()):
             return one
     raise _no_pair()
 
@@ -249,9 +249,11 @@ def open_pairs(home: Home) -> list[Pair]:
     runs = home.link_runs()
     if not runs:
         return []
-    member = current_membership(home.linkage, runs)
+    asked = review_pairs(home.linkage, runs[-1])
+    records = sorted({record for one in asked for record in (one.left, one.right)})
+    member = members_of(home.linkage, runs, records)
     held: dict[tuple[bytes, bytes], list[ReviewPair]] = {}
-    for one in review_pairs(home.linkage, runs[-1]):
+    for one in asked:
         low, high = sorted((member.get(one.left, b""), member.get(one.right, b"")))
         if low and low != high:
             held.setdefault((low, high), []).append(one)
@@ -311,56 +313,18 @@ def _told(one: LinkDecision) -> dict[str, Any]:
     }
 
 
-def _urgent(home: Home) -> set[str]:
-    """References of people who are children, or stand on a review list without an outcome."""
+def _urgent(home: Home, people: Sequence[str]) -> set[str]:
+    """Those of some people who are children, or stand on a review list without an outcome."""
     with Session(reading(home.casework)) as session:
-        listed = session.exec(
-            select(ReviewItem.person).where(col(ReviewItem.outcome).is_(None))
-        ).all()
-        states = session.exec(select(SubjectState)).all()
-        return set(listed) | {one.person for one in states if one.flags.get("child") == "y"}
-
-
-def needs_second(home: Home, people: tuple[str, str]) -> list[str]:
-    """Return why joining two persons needs a second reviewer; empty when it does not.
-
-    A merge moves everything that every record of one person holds, and not only the two records that
-    were compared.
-
-    Args:
-        home: The home.
-        people: The two persons, as casework names them.
-    """
-    reasons: list[str] = []
-    kinds: list[set[str]] = []
-    complete = declared(home)
-    for person in people:
-        records = records_of_person(home, person)
-        domain = home.domain("record")
-        rows = record_rows(home, [domain.text(one) for one in domain.seal(records)])
-        with Session(reading(home.casework)) as session:
-            flags = subject_flags(home, session.get(SubjectState, person), rows, complete)
-        reasons += [f"{flag} person" for flag in PROTECTED if flags.get(flag) == "y"]
-        sources = set(sources_of(home, records).values())
-        kinds.append({one for source in sources for one in _classes(home, source)})
-    moved = (kinds[0] ^ kinds[1]) & MOVING
-    reasons += [f"{one.replace('_', ' ')} facts would move" for one in sorted(moved)]
-    return list(dict.fromkeys(reasons))
-
-
-def records_of_person(home: Home, person: str) -> list[bytes]:
-    """Return the records of a person by their casework reference."""
-    found = records_of(home.linkage, home.domain("casework").parse(person), home.link_runs())
-    return home.domain("linkage").open(found)
-
-
-def _classes(home: Home, source: str) -> set[str]:
-    classes = home.pack.register.vocabulary.categories
-    return {
-        classes[one.category]
-        for one in home.pack.sources[source].fields.values()
-        if one.lane == "content" and one.category in classes
-    }
+        found = set(
+            session.exec(select(ReviewItem.person).where(col(ReviewItem.outcome).is_(None))).all()
+        )
+        for start in range(0, len(people), 500):
+            some = col(SubjectState.person).in_(list(people[start : start + 500]))
+            for one in session.exec(select(SubjectState).where(some)):
+                if one.flags.get("child") == "y":
+                    found.add(one.person)
+        return found
 
 
 def _record(

@@ -92,6 +92,7 @@ def link(
             home.linkage, flow.intent, found.records, assignment, identified, before,
             [ReviewPair(found.records[one.left], found.records[one.right], one.reason, one.weight,
                         one.levels) for one in linked.questions],
+            runs,
         )  # fmt: skip
         summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash

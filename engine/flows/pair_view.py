@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
-from sqlmodel import Session
-
-from engine.domain.errors import PolicyRefused
 from engine.flows.clerical import (
     history,
-    needs_second,
-    records_of_person,
     reviewer,
     waiting_pair,
 )
-from engine.flows.decision import NOTHING, sources_of
-from engine.flows.disclose import LEVEL_WORDS, PARTS, identity_value, visible_content
-from engine.flows.facts import request_facts
+from engine.flows.decision import NOTHING
+from engine.flows.disclose import LEVEL_WORDS, PARTS, identity_value
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.part import dependents, find_person
-from engine.flows.states import declared, record_rows, record_state, subject_flags
+from engine.flows.second import TWO_PEOPLE, needs_second, records_of_person
+from engine.flows.sides import Side, sides_of
 from engine.identity.vault_read import open_identities
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.explain import REASONS, sentence, waterfall
-from engine.linkage.index import members_of
-from engine.store.session import reading
-from engine.store.tables import Account, SubjectState
-from policies import authorise
-from policies.model import Level, Request
+from policies.model import Level
 
 MET = frozenset({"justify"})
 """The queue is the reason: a run put the pair there, and the trail names it."""
@@ -57,7 +47,7 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
     }
     with Flow(home, "pair", "consultation", actor, details) as flow:
         flow.arrow("decide")
-        sides = _sides(home, account, ids)
+        sides = sides_of(home, account, ids)
         flow.arrow("vault")
         shown, fields = _show(home, sides)
         model = load_model(shipped())
@@ -70,7 +60,7 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
             "evidence": waterfall(model, pair.levels, pair.weight),
             "sides": [side.title for side in sides],
             "rows": shown,
-            "needs_second": needs_second(home, pair.people),
+            "needs_second": [TWO_PEOPLE] if needs_second(home, pair.people) else [],
             "history": history(home, token),
             "note": NOTHING,
         }
@@ -96,7 +86,7 @@ def open_records(home: Home, user: str, person: str, *, auth: str) -> dict[str, 
         audit = home.domain("audit")
         details["subject"] = audit.text(audit.seal([person_id])[0])
         flow.arrow("decide")
-        sides = _sides(home, account, records_of_person(home, text))
+        sides = sides_of(home, account, records_of_person(home, text))
         flow.arrow("vault")
         shown, fields = _show(home, sides)
         answer = {
@@ -111,64 +101,7 @@ def open_records(home: Home, user: str, person: str, *, auth: str) -> dict[str, 
         return {**answer, "audit_entry": entry.seq}
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One record of a pair: what may be shown of it, decided before anything is opened."""
-
-    record: bytes = field(repr=False)
-    source: str
-    title: str
-    levels: Mapping[str, tuple[str, Level]]
-
-
-def _sides(home: Home, account: Account, records: Sequence[bytes]) -> list[_Side]:
-    pack, today = home.pack, home.clock().date()
-    of = sources_of(home, list(records))
-    request = Request(
-        account.role,
-        account.agency,
-        account.purpose,
-        request_facts(home, records, justified=True),
-    )
-    domain = home.domain("record")
-    names = dict(zip(records, map(domain.text, domain.seal(list(records))), strict=True))
-    rows, complete = record_rows(home, names.values()), declared(home)
-    sides = []
-    for record in records:
-        source = pack.sources[of[record]]
-        view = authorise(pack, request, source.id, source.fields, today, MET)
-        subject = _subject(home, record)
-        flags = subject_flags(home, subject, rows, complete)
-        state = record_state(home, source.id, names[record], flags, rows)
-        levels = {
-            spec.part: (name, view.level(name, state))
-            for name, spec in source.fields.items()
-            if spec.part is not None and view.level(name, state) >= Level.BANDED
-        }
-        if not levels:
-            raise PolicyRefused(
-                "FG-REV-03",
-                "nothing of one of the records may be shown to your role",
-                "Leave it to a colleague who may see it. " + NOTHING,
-                ["E12 no grant covers the identity of that source, or a restriction closes it"],
-            )
-        # That somebody is known to a service is told only to who may know what the service holds.
-        title = source.title if visible_content(source, view, state) else "a partner's record"
-        sides.append(_Side(record, source.id, title, levels))
-    return sides
-
-
-def _subject(home: Home, record: bytes) -> SubjectState | None:
-    sealed = home.domain("linkage").seal([record])[0]
-    member = members_of(home.linkage, home.link_runs(), [sealed]).get(sealed)
-    if member is None:
-        return None
-    casework = home.domain("casework")
-    with Session(reading(home.casework), expire_on_commit=False) as session:
-        return session.get(SubjectState, casework.text(casework.seal([member])[0]))
-
-
-def _show(home: Home, sides: Sequence[_Side]) -> tuple[list[dict[str, Any]], list[str]]:
+def _show(home: Home, sides: Sequence[Side]) -> tuple[list[dict[str, Any]], list[str]]:
     """Open the vault for the two records: the first moment at which a clear value exists."""
     opened = open_identities(
         home.vault, home.keyring("vault"), [side.record for side in sides], home.published()

@@ -25,6 +25,8 @@ from engine.flows.clerical import (
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.reason import keep_reason
+from engine.flows.second import TWO_PEOPLE, needs_second
+from engine.flows.sides import sides_of
 from engine.linkage.index import records_of, resolve
 from engine.linkage.memory import CANNOT, forget_decision, write_decision
 from engine.store.session import reading
@@ -77,18 +79,22 @@ def part(
                 "the person has no such record, or no other one",
                 "See the person's records: fieldgate pairs records.",
             )
+        sides_of(home, account, home.domain("linkage").open(held))
+        why = [one for one in needs_second(home, (text, text)) if one.endswith("person")]
         gone = held[number - 1]
         others = [one for one in held if one != gone]
         write_decision(home.linkage, flow.intent, [(gone, one) for one in others], CANNOT)
         made = flow.commit(
-            lambda session: _publish(session, flow, home, gone, others, text, account.user)
+            lambda session: _publish(session, flow, gone, others, text, account.user, bool(why))
         )
         rests = dependents(home, text)
-        entry = flow.finish({**details, "decision": "part", "counts": _counts(rests)})
+        entry = flow.finish(
+            {**details, "decision": "part", "obligations": why, "counts": _counts(rests)}
+        )
         return {
             "decision": made.number,
             "person": text,
-            "takes_effect": "with the next link",
+            "takes_effect": "when a second reviewer agrees" if why else "with the next link",
             "rests_on_it": rests,
             "audit_entry": entry.seq,
         }
@@ -162,12 +168,20 @@ def find_person(home: Home, person: str) -> tuple[bytes, str]:
 
 
 def _publish(
-    session: Session, flow: Flow, home: Home, gone: bytes, others: list[bytes], person: str,
+    session: Session,
+    flow: Flow,
+    gone: bytes,
+    others: list[bytes],
+    person: str,
     user: str,
-) -> LinkDecision:  # fmt: skip
-    tokens = [pair_token(home, gone, one) for one in others]
-    about = select(LinkDecision).where(col(LinkDecision.pair).in_(tokens))
-    replace_single(session, home, session.exec(about).all())
+    second: bool,  # noqa: FBT001  # whether it waits, as decided a line before
+) -> LinkDecision:
+    """Add the decision. The newest final word about a pair holds, so that none is marked before."""
+    tokens = [pair_token(flow.home, gone, one) for one in others]
+    if not second:
+        about = select(LinkDecision).where(col(LinkDecision.pair).in_(tokens))
+        replace_single(session, flow.home, session.exec(about).all())
     return record_decision(
-        session, flow, tokens[0], "two", "wrong_merge", (person, person), user, []
-    )
+        session, flow, tokens[0], "two", "wrong_merge", (person, person), user,
+        [TWO_PEOPLE] if second else [],
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from engine.domain.errors import VaultError
 from engine.domain.ids import Actor
 from engine.flows.encodings import encode
 from engine.flows.home import Home, passphrase
@@ -40,7 +41,7 @@ def reencode(
 
     Raises:
         LinkageError: ``FG-LNK-04`` a link is running.
-        VaultError: ``FG-VAU-01`` an identity does not open.
+        VaultError: ``FG-VAU-01`` an identity does not open, ``FG-VAU-02`` one is missing.
 
     Audited as ``key_op``. It may be run again after a crash: what was made already is left as it is.
     """
@@ -76,6 +77,12 @@ def _again(home: Home, delivery: str, source: str, records: list[bytes]) -> int:
     for start in range(0, len(ids), _CHUNK):
         opened |= open_identities(
             home.vault, home.keyring("vault"), ids[start : start + _CHUNK], {delivery: 1}
+        )
+    if len(opened) != len(ids):
+        raise VaultError(
+            "FG-VAU-02",
+            f"the vault holds no identity for {len(ids) - len(opened)} of {len(ids)} encoded records",
+            "Stop: a record would be encoded as nobody. Restore the vault, or send the delivery again.",
         )
     parts: dict[str, list[str | None]] = defaultdict(lambda: [None] * len(ids))
     for row, record in enumerate(ids):

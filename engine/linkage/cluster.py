@@ -101,6 +101,7 @@ class _Groups:
         self._rows: dict[int, list[int]] = {}
         self._nhs = words[:, _PLACE["nhs"]].tolist()
         self._band = words[:, _PLACE["band"]].tolist()
+        self._rest = words[:, _PLACE["given_rest"]].tolist()
         self._failed = words[:, _PLACE["nhs_failed"]].tolist()
 
     def root(self, row: int) -> int:
@@ -136,32 +137,59 @@ class _Groups:
 
     def two_people(self, left: int, right: int) -> bool:
         """Say whether two rows are known to be two people; a mistyped number is no such knowledge."""
-        if right in self._apart.get(left, ()):
+        first, second = self.root(left), self.root(right)
+        if first == second:
+            return False
+        rows = self._rows.get(first, [first]), self._rows.get(second, [second])
+        if self._apart and self._kept_apart(first, rows[1]):
             return True
-        return self.contradiction([left], [right]) not in ("", FAILED, "too_many_records")
+        return self.contradiction(*rows) not in ("", FAILED, "too_many_records")
 
     def _kept_apart(self, first: int, rows: list[int]) -> bool:
         apart = self._apart.get(first)
         return apart is not None and any(row in apart for row in rows)
 
     def contradiction(self, first: list[int], second: list[int]) -> str:
-        """Return why two groups of rows cannot be one person; empty when nothing speaks against it."""
+        """Return why two groups of rows cannot be one person; empty when nothing speaks against it.
+
+        Only what stands between the groups counts: what a person accepted inside one of them does not
+        keep others out of it.
+        """
         if len(first) + len(second) > _LARGEST:
             return "too_many_records"
-        sources = [self._once[row] for row in first + second if self._once[row]]
-        if len(sources) > len(set(sources)) and self._new_twice(first, second):
+        if self._twice(first, second):
             return "twice_in_one_source"
-        numbers = {self._nhs[row] for row in first + second} - {0}
-        if len(numbers) > 1:
+        ones, others = self._values(self._nhs, first), self._values(self._nhs, second)
+        if _disjoint(ones, others):
             return "two_nhs_numbers"
-        if numbers and any(self._failed[row] for row in first + second):
+        if (others and self._only_failed(first, ones)) or (
+            ones and self._only_failed(second, others)
+        ):
             return FAILED
-        bands = {self._band[row] for row in first + second} - {0}
-        if len(bands) > 1:
+        if _disjoint(self._values(self._band, first), self._values(self._band, second)):
             return "child_and_adult"
-        if self._names_clash(first, second):
+        # Mary Ann and Mary Jane are two, also when a Mary without more has joined one of them.
+        second_names = self._values(self._rest, first), self._values(self._rest, second)
+        if _disjoint(*second_names) or self._names_clash(first, second):
             return "given_names_differ"
         return ""
+
+    def _values(self, column: list[int], rows: list[int]) -> set[int]:
+        return {column[row] for row in rows} - {0}
+
+    def _only_failed(self, rows: list[int], numbers: set[int]) -> bool:
+        return not numbers and any(self._failed[row] for row in rows)
+
+    def _twice(self, first: list[int], second: list[int]) -> bool:
+        """Say whether the groups hold two people of one source that holds nobody twice."""
+        local = _PLACE["local"]
+        held: dict[int, tuple[set[int], set[int]]] = {}
+        for side, rows in enumerate((first, second)):
+            for row in rows:
+                if self._once[row]:
+                    both = held.setdefault(self._once[row], (set(), set()))
+                    both[side].add(int(self._words[row, local]))
+        return any(_disjoint(*both) for both in held.values())
 
     def _names_clash(self, first: list[int], second: list[int]) -> bool:
         """True when a given name of one group is unlike every given name of the other."""
@@ -173,16 +201,6 @@ class _Groups:
         others_clash = any(not any(self._alike(one, other) for one in ones) for other in others)
         return (ones_clash and self.root(first[0]) not in self._decided) or (
             others_clash and self.root(second[0]) not in self._decided
-        )
-
-    def _new_twice(self, first: list[int], second: list[int]) -> bool:
-        """Say whether the two groups hold two people of one source, who have ids of their own."""
-        local = _PLACE["local"]
-        held = {self._once[row]: int(self._words[row, local]) for row in first if self._once[row]}
-        return any(
-            self._once[row] in held and held[self._once[row]] != int(self._words[row, local])
-            for row in second
-            if self._once[row]
         )
 
     def _named(self, rows: list[int]) -> list[list[int]]:
@@ -220,6 +238,10 @@ class _Groups:
         return total > 0 and 2 * shared * 100 >= 70 * total
 
 
+def _disjoint(ones: set[int], others: set[int]) -> bool:
+    return bool(ones) and bool(others) and not ones & others
+
+
 def without_leader(
     words: Words, edges: Edges, margin: float, memory: Memory = NOTHING
 ) -> npt.NDArray[np.bool_]:
@@ -235,6 +257,8 @@ def without_leader(
         memory: What people decided.
     """
     groups = _Groups(words, memory)
+    for left, right in memory.must:
+        groups.join(left, right, decided=True)
     unclear = np.zeros(len(edges.left), dtype=bool)
     ends = np.concatenate([edges.left, edges.right])
     pairs = np.tile(np.arange(len(edges.left), dtype=np.int64), 2)

@@ -6,7 +6,7 @@ Pure: the same records, model and memory give the same answer, whatever the orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,9 @@ def decide(
     allowed, heavy = may_link(edges, plain), edges.weight >= auto
     links = np.flatnonzero(allowed & heavy)
     linking = edges.take(links)
+    # What is protected is linked by nobody's earlier word either (LNK-15).
+    must = [pair for pair in memory.must if not (apart[pair[0]] or apart[pair[1]])]
+    memory = replace(memory, must=must)
     unclear = without_leader(plain, linking, model.leader_margin, memory)
     certain = [pair for pair in same_local_id(plain) if not (apart[pair[0]] or apart[pair[1]])]
     clusters = cluster(plain, certain, linking.take(np.flatnonzero(~unclear)), memory)

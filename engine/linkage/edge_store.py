@@ -109,7 +109,10 @@ def load(folder: Path, run: str, made_by: str) -> Scored | None:
     pairs, records = folder / f"{run}.pairs", folder / f"{run}.records"
     if not pairs.exists() or not records.exists():
         return None
-    table, nodes = pq.read_table(pairs), pq.read_table(records)
+    try:
+        table, nodes = pq.read_table(pairs), pq.read_table(records)
+    except (pa.ArrowException, OSError):
+        return None  # Cut off or damaged: everything is scored again, and the answer is the same.
     if (table.schema.metadata or {}).get(b"made_by") != made_by.encode():
         return None
     edges = Edges(

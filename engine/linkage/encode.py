@@ -18,7 +18,7 @@ import numpy.typing as npt
 from engine.domain.ids import whole_years
 from engine.domain.records import Normalised
 
-ENCODER_VERSION = "e2"
+ENCODER_VERSION = "e3"
 
 TOKENS = (
     *(
@@ -32,7 +32,7 @@ TOKENS = (
         "surname_skel",
     ),
     *("dob", "dob_swap", "dob_year", "sex", "postcode", "sector", "house", "street"),
-    *("nhs", "upn", "local", "name_pair"),
+    *("nhs", "upn", "local", "name_pair", "given_rest", "given_end"),
 )
 BLOOMS = ("given", "surname", "dob", "postcode")
 FLAGS = ("given_is_initial", "dob_weak", "band", "nhs_failed")
@@ -128,6 +128,10 @@ class Encoder:
                 "skel", [one if one and len(one) > 2 else None for one in people.skeleton]
             ),
             "skel_block": self.tokens("skel", people.skeleton),
+            "given_rest": self.tokens(
+                "rest", [parts[1] if len(parts) > 1 else None for parts in people.given]
+            ),
+            "given_end": self.tokens("end", [_ending(value) for value in given]),
             "initial": self.tokens("initial", [value[0] if value else None for value in given]),
             "surname": self.tokens("given", surname),
             "surname_last": self.tokens(
@@ -179,6 +183,13 @@ def _grams(value: str, *, positional: bool) -> Iterable[str]:
         seen[gram] = seen.get(gram, 0) + 1
         grams.append(f"{gram}{seen[gram]}")
     return grams
+
+
+def _ending(value: str | None) -> str | None:
+    """Return the vowel that a name ends with, or that it ends with none: Amelia and Amelie are two."""
+    if not value or len(value) < 2:
+        return None
+    return value[-1] if value[-1] in "AEIOUY" else "-"
 
 
 def _swap(value: str | None) -> str | None:

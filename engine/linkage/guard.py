@@ -31,9 +31,7 @@ def may_link(edges: Edges, words: Words) -> Mask:
     given, dob, home = (edges.gammas[name] for name in ("given", "dob", "home"))
     nhs, upn = edges.gammas["nhs"], edges.gammas["upn"]
     name_speaks = given > gamma("given", "initial")
-    # Louis and Louise are alike, and so are twins: beside another sex a name has to be the same.
-    same_name = np.isin(given, (gamma("given", "exact"), gamma("given", "nickname")))
-    name_speaks &= same_name | (edges.gammas["sex"] != 0)
+    name_speaks &= ~_twin_names(edges, words)
     some_name = given >= gamma("given", "initial")
     same_number = upn == gamma("upn", "exact")
     same_postcode = home >= gamma("home", "postcode_only")
@@ -53,3 +51,26 @@ def may_link(edges: Edges, words: Words) -> Mask:
     # An equal number on two people ("confusion") is never enough against both name and date.
     by_number = (nhs == gamma("nhs", "exact")) & ~((given == 0) & (dob == 0))
     return np.asarray(by_number | ((exact | near) & (nhs != 0) & ~band_clash))
+
+
+def _twin_names(edges: Edges, words: Words) -> Mask:
+    """Return the pairs whose given names may be those of twins (LNK-1, LNK-2).
+
+    Twins share birth date, home and surname, so the given name alone tells them apart. Names that are
+    only alike must begin and end alike and stand beside no other sex and no other pupil number: Louis
+    and Louise, Amelia and Amelie, Aiden and Jaiden are two. And where both have a second name, another
+    second name is another person: Mary Ann and Mary Jane.
+    """
+    given = edges.gammas["given"]
+    soft = np.isin(given, (gamma("given", "alike"), gamma("given", "skeleton")))
+
+    def same(name: str) -> Mask:
+        column = words[:, COLUMNS.index(name)]
+        left, right = column[edges.left], column[edges.right]
+        return np.asarray((left == right) & (left != 0), dtype=bool)
+
+    begins = same("initial") | same("skel")
+    apart = (edges.gammas["sex"] == 0) | (edges.gammas["upn"] == 0)
+    rest = words[:, COLUMNS.index("given_rest")]
+    second = (rest[edges.left] != 0) & (rest[edges.right] != 0) & ~same("given_rest")
+    return np.asarray((soft & (~begins | ~same("given_end") | apart)) | second, dtype=bool)

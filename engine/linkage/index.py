@@ -69,13 +69,15 @@ class Assignment:
     """Which person each record belongs to, and what changed.
 
     Attributes:
-        merged: Former person to the one it became.
+        merged: Persons that ended in this run to the one they became.
+        leads: Every former person to the one that holds the records which bore it first.
         revived: Former persons whose merge no longer holds: they have their own id again.
     """
 
     people: list[bytes] = field(repr=False)
     created: int = 0
     merged: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    leads: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     split: int = 0
     revived: list[bytes] = field(default_factory=list, repr=False)
 
@@ -91,7 +93,8 @@ def assign(
     """Give every cluster a person id, keeping the ids that people already have.
 
     When persons merge, the older id stays; when one splits, the id stays with the records that bore it
-    first, and what was merged into it has its former id back (linkage.md 4).
+    first, and what was merged into it has its former id back (linkage.md 4). An id that nobody bears
+    leads to whoever holds the records that bore it first.
 
     Args:
         records: Record pseudonyms, sorted.
@@ -109,7 +112,11 @@ def assign(
         cluster: Counter(before[records[row]] for row in rows if records[row] in before)
         for cluster, rows in members.items()
     }
-    owner = _owners(records, members, votes, past)
+    first = {
+        cluster: Counter(past[records[row]][0] for row in rows if past.get(records[row]))
+        for cluster, rows in members.items()
+    }
+    owner, former = _owners(votes, first), _owners(first, first)
     result = Assignment([b""] * len(records))
     for cluster, rows in members.items():
         mine = sorted(
@@ -120,46 +127,43 @@ def assign(
             chosen = mine[0]
             result.merged.update(dict.fromkeys(mine[1:], chosen))
         else:
-            former = _former(records, rows, past, owner)
-            chosen = former or randomness(16)
-            result.created += former is None
+            own = sorted(
+                (old for old in first[cluster] if old not in owner and former[old] == cluster),
+                key=lambda old: (-first[cluster][old], age.get(old, 0), old),
+            )
+            chosen = own[0] if own else randomness(16)
+            result.created += not own
             result.split += bool(votes[cluster])
-            if former is not None:
-                owner[former] = cluster
-                result.revived.append(former)
+            result.revived += own[:1]
         for row in rows:
             result.people[row] = chosen
+    result.leads = _leads(result.people, members, former, result.merged)
     return result
 
 
 def _owners(
-    records: Sequence[bytes],
-    members: Mapping[int, Sequence[int]],
-    votes: Mapping[int, Counter[bytes]],
-    past: Mapping[bytes, Sequence[bytes]],
+    votes: Mapping[int, Counter[bytes]], first: Mapping[int, Counter[bytes]]
 ) -> dict[bytes, int]:
-    """Return the cluster that keeps each id: of records that bore it first, then of most of them."""
+    """Return the cluster that an id stays with: of records that bore it first, then of most of them."""
     claims: dict[bytes, tuple[int, int, int]] = {}
-    for cluster, rows in members.items():
-        first = Counter(past[records[row]][0] for row in rows if past.get(records[row]))
-        for old, count in votes[cluster].items():
-            claim = (-first[old], -count, cluster)
+    for cluster, counted in votes.items():
+        for old, count in counted.items():
+            claim = (-first[cluster][old], -count, cluster)
             if old not in claims or claim < claims[old]:
                 claims[old] = claim
     return {old: claim[2] for old, claim in claims.items()}
 
 
-def _former(
-    records: Sequence[bytes],
-    rows: Sequence[int],
-    past: Mapping[bytes, Sequence[bytes]],
-    owner: Mapping[bytes, int],
-) -> bytes | None:
-    """Return the id that most of these records once bore and that nobody bears now."""
-    held = Counter(
-        old for row in rows for old in dict.fromkeys(past.get(records[row], ())) if old not in owner
-    )
-    return min(held, key=lambda old: (-held[old], old)) if held else None
+def _leads(
+    people: Sequence[bytes],
+    members: Mapping[int, Sequence[int]],
+    former: Mapping[bytes, int],
+    merged: Mapping[bytes, bytes],
+) -> dict[bytes, bytes]:
+    """Return where each id leads that nobody bears any more."""
+    current = set(people)
+    now = {old: people[members[cluster][0]] for old, cluster in former.items()}
+    return {old: new for old, new in {**merged, **now}.items() if old not in current}
 
 
 def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, bytes]:
@@ -232,14 +236,26 @@ def stage_run(
     identified: Mapping[bytes, bool],
     before: Mapping[bytes, bytes],
     for_review: Sequence[ReviewPair],
+    published: Sequence[str] = (),
 ) -> None:
-    """Write a run's memberships beside the old ones; `discard_run` takes them back."""
+    """Write a run's memberships beside the old ones; `discard_run` takes them back.
+
+    Args:
+        engine: The linkage store.
+        run: The run.
+        records: Record pseudonyms.
+        assignment: What the run found.
+        identified: Person to whether its records say enough.
+        before: Record to its person before.
+        for_review: Pairs that the run left to people.
+        published: Runs that count.
+    """
     now = dict(zip(records, assignment.people, strict=True))
     moved = [record for record in records if before.get(record) != now[record]]
     gone = [record for record in before if before[record] != now.get(record)]
     with engine.begin() as connection:
         _end(connection, membership.c.record, membership.c.to_run, gone, run)
-        _end(connection, redirect.c.old, redirect.c.to_run, assignment.revived, run)
+        _redirects(connection, run, assignment, published)
         known = {bytes(row[0]) for row in connection.execute(select(person.c.person_id))}
         for table, rows in (
             (
@@ -252,15 +268,34 @@ def stage_run(
                 [{"person_id": one, "from_run": run, "identified": identified[one]}
                  for one in sorted(set(assignment.people) - known)],
             ),
-            (
-                redirect,
-                [{"old": old, "from_run": run, "new": new, "to_run": None}
-                 for old, new in assignment.merged.items()],
-            ),
             (review_pair, [{"run": run, **one.as_row()} for one in for_review]),
         ):  # fmt: skip
             if rows:
                 connection.execute(table.insert(), rows)
+
+
+def _redirects(
+    connection: Connection, run: str, assignment: Assignment, published: Sequence[str]
+) -> None:
+    """End redirects that no longer hold, and begin those that do now."""
+    runs, current = set(published), set(assignment.people)
+    held = {
+        bytes(row.old): bytes(row.new)
+        for row in connection.execute(select(redirect))
+        if row.from_run in runs and row.to_run not in runs
+    }
+    leads = assignment.leads
+    ended = [old for old, new in held.items() if old in current or leads.get(old, new) != new]
+    _end(connection, redirect.c.old, redirect.c.to_run, ended, run)
+    begun = {old: new for old, new in leads.items() if held.get(old) != new}
+    if begun:
+        connection.execute(
+            redirect.insert(),
+            [
+                {"old": old, "from_run": run, "new": new, "to_run": None}
+                for old, new in begun.items()
+            ],
+        )
 
 
 def _end(

@@ -58,7 +58,7 @@ def _run(engine: Any, name: str, parts: list[int], runs: list[str]) -> dict[byte
         records, _labels(parts), before, seeded(len(runs) + 1),
         past_membership(engine, runs), person_ages(engine, runs),
     )  # fmt: skip
-    stage_run(engine, name, records, made, dict.fromkeys(made.people, True), before, [])
+    stage_run(engine, name, records, made, dict.fromkeys(made.people, True), before, [], runs)
     runs.append(name)
     return current_membership(engine, runs)
 
@@ -98,6 +98,12 @@ def test_every_id_ever_given_leads_to_a_person_and_a_discarded_run_to_nothing(
             now[RECORDS[row]] for row in _labels(parts).tolist()
         ]
         assert len(set(now.values())) == len(set(parts))
+    # An id that only one record bore first leads to wherever that record is, for ever.
+    past, here = past_membership(engine, runs), current_membership(engine, runs)
+    borne = [past[record][0] for record in RECORDS]
+    for record in RECORDS:
+        if borne.count(past[record][0]) == 1:
+            assert resolve(engine, past[record][0], runs) == here[record]
     for one in given_ids:
         assert resolve(engine, one, runs) in set(current_membership(engine, runs).values())
     before = current_membership(engine, runs)

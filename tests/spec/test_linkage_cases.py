@@ -51,6 +51,11 @@ ONE = [
 APART = [
     ("LNK-1 twins", "LNK-1", person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")),
     ("LNK-22 a pupil number and nothing more", "LNK-22", person("Ada", "Fakename", "2010-03-04", upn="H801200001001"), person("Bob", "Other", "2008-07-08", upn="H801200001001", **ELSEWHERE)),
+    ("LNK-1 twins with one first and another second name", "LNK-1", person("Mary Ann", "Fakename", "2010-03-04"), person("Mary Jane", "Fakename", "2010-03-04")),
+    ("LNK-1 twins whose names end in another vowel", "LNK-1", person("Amelia", "Fakename", "2010-03-04"), person("Amelie", "Fakename", "2010-03-04")),
+    ("LNK-1 twins of one stem, one with a vowel more", "LNK-1", person("Isabel", "Fakename", "2010-03-04"), person("Isabella", "Fakename", "2010-03-04", sex=None)),
+    ("LNK-1 twins whose names rhyme", "LNK-1", person("Aiden", "Fakename", "2010-03-04"), person("Jaiden", "Fakename", "2010-03-04")),
+    ("LNK-1 alike names and two pupil numbers", "LNK-1", person("Mohammed", "Fakename", "2010-03-04", upn="H801200001001"), person("Muhammad", "Fakename", "2010-03-04", upn="Z980000004145")),
     ("LNK-1 twins of two consonants", "LNK-1", person("Tom", "Fakename", "2010-03-04"), person("Tim", "Fakename", "2010-03-04")),
     ("LNK-1 twins of one stem and two sexes", "LNK-1", person("Louis", "Fakename", "2010-03-04", sex="m"), person("Louise", "Fakename", "2010-03-04", sex="f")),
     ("LNK-2 an initial at one home", "LNK-2", person("J", "Fakename", "2010-03-04"), person("Jack", "Fakename", "2010-03-04")),
@@ -201,3 +206,25 @@ def test_a_source_that_holds_nobody_twice_keeps_its_two_ids_apart() -> None:
     again = _linked([rows[0], dict(rows[0])], "council.child",
                     memory=Memory(once=np.array([3, 3], np.int64)))  # fmt: skip
     assert len(set(again.clusters.cluster.tolist())) == 1  # The same id came twice: one person.
+
+
+def test_a_decision_holds_a_group_together_and_keeps_nobody_else_out() -> None:
+    """Two records with two numbers, said to be one person; others of that person still join."""
+    one, other = {**ADA, **BY_NUMBER}, {**ADA, "nhs_number": "9990000026"}
+    found = _linked([one, other, dict(ADA), dict(other)], memory=Memory(must=[(0, 1)]))
+    assert len(set(found.clusters.cluster.tolist())) == 1
+    third = {**ADA, "nhs_number": "9990000034"}
+    found = _linked([one, other, third], memory=Memory(must=[(0, 1)]))
+    assert found.clusters.cluster[2] not in found.clusters.cluster[:2]
+
+
+@pytest.mark.finding("LNK-15")
+def test_an_earlier_word_does_not_link_a_child_who_was_adopted_since() -> None:
+    found = _linked([ADA, dict(ADA)], memory=Memory(must=[(0, 1)]), apart=np.array([True, False]))
+    assert found.clusters.cluster[0] != found.clusters.cluster[1]
+
+
+def test_a_name_without_more_joins_no_two_that_have_more() -> None:
+    rows = [person(name, "Fakename", "2010-03-04") for name in ("Mary Ann", "Mary", "Mary Jane")]
+    clusters = _persons(rows)
+    assert clusters[0] != clusters[2]
