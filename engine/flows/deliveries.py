@@ -108,7 +108,7 @@ def receipt_of(
         return receipt
 
 
-_CAUSE = ("code", "column", "check", "table", "file")
+_CAUSE = ("code", "column", "check", "table", "file", "severity")
 
 
 def _add_keys(receipt: dict[str, Any], detail: dict[str, Any]) -> None:

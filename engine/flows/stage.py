@@ -192,7 +192,7 @@ def sealed_detail(home: Home, delivery: str, prepared: Prepared) -> bytes:
     detail: dict[str, Any] = {
         "findings": [
             {"code": one.code, "column": one.column, "check": one.check, "table": one.table,
-             "file": one.file,
+             "file": one.file, "severity": one.severity,
              "rows": list(zip(one.rows, one.keys or [""] * len(one.rows), strict=False))}
             for one in prepared.findings
         ],

@@ -228,10 +228,18 @@ def _window(contract: Contract, prepared: Prepared, options: Options) -> tuple[i
     """Return the days that the delivery replaces: as stated, else from its first to its last row."""
     if contract.sending.mode != "window":
         return None
-    if options.window is not None:
-        return day_number(options.window[0]), day_number(options.window[1])
     days = prepared.spoken[:, 2]
     days = days[days != NO_DAY]
+    if options.window is not None:
+        first, last = day_number(options.window[0]), day_number(options.window[1])
+        outside = int(((days < first) | (days > last)).sum())
+        if outside:
+            raise SubmissionError(
+                "FG-SUB-29",
+                f"{outside} rows lie outside the window that was stated, and would count twice",
+                "State the whole window, or leave it out: then it goes from the first row to the last.",
+            )
+        return first, last
     return (int(days.min()), int(days.max())) if len(days) else None
 
 

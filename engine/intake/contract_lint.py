@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.intake.contract import Contract
+from engine.intake.contract import Contract, FieldContract
 from engine.intake.cross import RULES
 from engine.intake.derive import example_problems
 
@@ -14,6 +14,7 @@ def contract_problems(contract: Contract) -> list[str]:
     return [
         *_checks(contract),
         *_sending(contract),
+        *_window(contract),
         *_tables(contract),
         *_days(contract),
         *example_problems(contract),
@@ -54,15 +55,25 @@ def _sending(contract: Contract) -> Iterator[str]:
     ):
         if name and name not in contract.fields:
             yield f"delivery.{what} names the field {name}, which there is not"
-    if sending.mode == "window" and not sending.window:
-        yield "delivery.mode is window, and no field says which day a row has"
-    spec = contract.fields.get(sending.window)
-    if sending.mode == "window" and spec is not None and not spec.required:
-        yield f"a row without {spec.name} lies in no window and could never be replaced: require it"
     if sending.deleted_field and not sending.row_key:
         yield "delivery.deleted needs a row_key: a row without a name cannot be deleted"
     if sending.merges and sending.merges.get("table") not in tables:
         yield "delivery.merges names a table that there is not"
+
+
+def _window(contract: Contract) -> Iterator[str]:
+    sending = contract.sending
+    if sending.mode != "window":
+        return
+    if not sending.window:
+        yield "delivery.mode is window, and no field says which day a row has"
+    spec = contract.fields.get(sending.window)
+    if spec is not None and not spec.required:
+        yield f"a row without {spec.name} lies in no window and could never be replaced: require it"
+    for layout in contract.layouts:
+        day = layout.fields.get(sending.window)
+        if day is not None and (day.precision != "day" or _all_vague(day)):
+            yield f"{sending.window} names no day in the layout {layout.id}, so no window can replace a row"
 
 
 def _tables(contract: Contract) -> Iterator[str]:
@@ -80,6 +91,11 @@ def _tables(contract: Contract) -> Iterator[str]:
             yield f"{rule.id} reads fields of several tables; a row is of one"
 
 
+def _all_vague(spec: FieldContract) -> bool:
+    vague = [one for one in spec.formats if "%d" not in one and "%j" not in one]
+    return bool(vague) and len(vague) == len(spec.formats)
+
+
 def _days(contract: Contract) -> Iterator[str]:
     """An event needs a day: what is known by month only can never be put beside a person."""
     for rule in contract.yields:
@@ -88,8 +104,7 @@ def _days(contract: Contract) -> Iterator[str]:
             spec = layout.fields.get(name or "")
             if spec is None:
                 continue
-            vague = [one for one in spec.formats if "%d" not in one and "%j" not in one]
-            if vague and len(vague) == len(spec.formats):
+            if _all_vague(spec):
                 yield (
                     f"{rule.id} takes its day from {name}, whose dates name no day "
                     f"(layout {layout.id}): data by month is never linked to a person"

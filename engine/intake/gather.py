@@ -38,7 +38,7 @@ class Gathered:
         self.row_keys: dict[str, int] = {}
         self.spoken: list[tuple[str, Ints, Ints, Ints, Ints]] = []
         self.gone: list[tuple[str, Ints, Ints]] = []
-        self.joining = 0
+        self.joining: list[Ints] = []
         self.parts: dict[str, list[tuple[Ints, Ints, pa.Array]]] = {
             spec.part: []
             for spec in contract.fields.values()
@@ -47,7 +47,7 @@ class Gathered:
         self.events: list[tuple[Ints, dict[str, Ints], pa.Array]] = []
         self.states: list[tuple[Ints, dict[str, Ints], pa.Array]] = []
         self.flags: list[tuple[Ints, Ints, str, Ints]] = []
-        self.merges: list[tuple[str, str, bool]] = []
+        self.merges: list[tuple[int, str, str, bool]] = []
         self.not_yielded: dict[str, int] = {}
         self._places = {rule.id: place for place, rule in enumerate(contract.yields, 1)}
 
@@ -56,7 +56,7 @@ class Gathered:
         merges = self.contract.sending.merges
         if merges and kept.table == merges["table"]:
             self.merges += kept.merges
-            self.joining += len(kept.rows)
+            self.joining.append(kept.rows)
             return
         table, some = kept.table, kept
         if kept.deleted is not None and kept.deleted.any():
@@ -79,8 +79,9 @@ class Gathered:
     def count(self, closed: set[int]) -> int:
         """Return how many rows are left once some are closed."""
         held = [rows for _, rows, *_ in self.spoken] + [rows for _, rows, _ in self.gone]
+        held += self.joining
         shut = _sorted(closed)
-        return self.joining + sum(int((~np.isin(rows, shut)).sum()) for rows in held)
+        return sum(int((~np.isin(rows, shut)).sum()) for rows in held)
 
     def replaced(self, closed: set[int]) -> dict[str, Ints]:
         """Return the rows, by table, whose whole key a later row of the delivery has too.
@@ -295,7 +296,7 @@ def gathered(keeper: Gathered, closed: set[int], born: Mapping[str, str]) -> Pre
         if used.all()
         else [key for key, there in zip(all_keys, used.tolist(), strict=True) if there],
         row_keys=list(keeper.row_keys),
-        merges=keeper.merges,
+        merges=[(old, new, undone) for row, old, new, undone in keeper.merges if row not in closed],
         not_yielded=keeper.not_yielded,
     )
     prepared.spoken = np.stack([renumbered[pairs[:, 0]], pairs[:, 1], pairs[:, 2]], axis=1)

@@ -28,7 +28,7 @@ class Kept:
         keys: Local key of each row.
         row_keys: Text that names each row, where the contract names rows; else null.
         deleted: Rows that the delivery says are deleted.
-        merges: (old key, new key, undone) of the rows of a table of merges.
+        merges: (row, old key, new key, undone) of the rows of a table of merges.
     """
 
     table: str
@@ -38,7 +38,7 @@ class Kept:
     keys: pa.Array = field(default=None, repr=False)
     row_keys: pa.Array | None = field(default=None, repr=False)
     deleted: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
-    merges: list[tuple[str, str, bool]] = field(default_factory=list, repr=False)
+    merges: list[tuple[int, str, str, bool]] = field(default_factory=list, repr=False)
 
     def note(self, contract: Contract, row_key: Sequence[str]) -> None:
         """Take what names, ends or joins rows out of the columns, before they are minimised."""
@@ -61,8 +61,10 @@ class Kept:
             undone = self.columns.get(merges.get("undone", ""))
             flags = undone.to_pylist() if undone is not None else [None] * len(into)
             self.merges = [
-                (old, new, flag == "yes")
-                for old, new, flag in zip(self.keys.to_pylist(), into, flags, strict=True)
+                (row, old, new, flag == "yes")
+                for row, old, new, flag in zip(
+                    self.rows.tolist(), self.keys.to_pylist(), into, flags, strict=True
+                )
                 if old and new and old != new
             ]
 

@@ -6,7 +6,8 @@ event keeps of a row is its kind, role, dates and a keyed group, and the cells t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -103,9 +104,7 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
     parts = sorted(
         opened.parts, key=lambda part: order.index(part.table) if part.table in order else 0
     )
-    several = len({part.name for part in parts}) > 1
-    for part in parts:
-        file = part.name if several else ""
+    for part, file in zip(parts, _file_names(parts), strict=True):
         for note in part.notes:
             tally.findings.add(
                 CHECK_CODE, note["element"], "warning", np.array([1]), file=file, check=note["id"],
@@ -119,6 +118,18 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
             _minimise(kept, intake, tally)
             yield kept
     tally.checks = checks.finish()
+
+
+def _file_names(parts: Sequence[Part]) -> list[str]:
+    """Return what findings call each file or sheet: nothing for the only one, a number for equal names."""
+    if len(parts) < 2:
+        return [""] * len(parts)
+    met: Counter[str] = Counter()
+    names = []
+    for part in parts:
+        met[part.name] += 1
+        names.append(part.name if met[part.name] == 1 else f"{part.name} ({met[part.name]})")
+    return names
 
 
 def _checked(

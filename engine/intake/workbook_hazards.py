@@ -20,6 +20,7 @@ MAX_WORKBOOK = 512 << 20
 MAX_CELLS = 20_000_000
 """Cells between the first and the last of a sheet: more are no table that somebody keeps."""
 _PIECE = 1 << 20
+_TOKEN = 4 << 20
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
@@ -59,7 +60,7 @@ class _Sheet:
     """Any part of a workbook; only what stands in a table of cells is looked at."""
 
     def __init__(self) -> None:
-        self._inside = self._filled = False
+        self._inside = self._seen = False
         self._row = self._column = self._last_row = self._last_column = 0
 
     def read(self, stream: Any) -> None:
@@ -70,25 +71,30 @@ class _Sheet:
         """
         parser: Any = expat.ParserCreate()
         parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
         parser.StartDoctypeDeclHandler = _no_doctype
-        tail = b""
+        tail, fed = b"", 0
         while data := stream.read(_PIECE):
             if parser is not None and not _fed(parser, data, last=False):
                 parser = None
-                if self._inside:
+                if self._seen:
                     unreadable()
+            fed += len(data)
+            # A token that does not end is read again from its start with every piece.
+            if parser is not None and fed - max(0, parser.CurrentByteIndex) > _TOKEN:
+                too_much()
             if parser is None:
                 text = tail + data.replace(b"\x00", b"")
                 if b"sheetData" in text:
                     unreadable()
                 tail = text[-8:]
-        if parser is not None and self._inside and not _fed(parser, b"", last=True):
+        if parser is not None and self._seen and not _fed(parser, b"", last=True):
             unreadable()
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = _local(tag)
         if name == "sheetData":
-            self._inside = True
+            self._inside = self._seen = True
         elif not self._inside:
             return
         elif name == "row":
@@ -113,6 +119,11 @@ class _Sheet:
                 "Copy the sheet and paste it as values; send that.",
             )
 
+    def _end(self, tag: str) -> None:
+        # What stands behind the cells, such as a list that another sheet fills, is no cell.
+        if _local(tag) == "sheetData":
+            self._inside = False
+
 
 def _column(letters: str) -> int:
     number = 0
@@ -121,14 +132,18 @@ def _column(letters: str) -> int:
     return number
 
 
+class _NoXml(Exception):
+    """A part declares a document type: a picture, and no part that a reader of cells would read."""
+
+
 def _no_doctype(*_: object) -> None:
-    unreadable()
+    raise _NoXml
 
 
 def _fed(parser: Any, data: bytes, *, last: bool) -> bool:
     """Feed a parser, and say whether what it was given is XML."""
     try:
         parser.Parse(data, last)
-    except (expat.ExpatError, LookupError, ValueError):
+    except (expat.ExpatError, LookupError, ValueError, _NoXml):
         return False
     return True

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.errors import GatewayError
+from engine.domain.errors import GatewayError, SubmissionError
 from engine.flows.deliveries import finding_rows, receipt_of
 from engine.flows.home import Home
 from engine.flows.incoming import Options
@@ -20,7 +20,7 @@ from engine.flows.submit import submit
 from engine.intake.places import Places
 from tests.builders import deliveries
 from tests.builders.deliveries import COLUMNS, content, send, visit, visits_home
-from tests.builders.partnership import OPERATOR, write_csv
+from tests.builders.partnership import OPERATOR, make_home, write_csv
 
 ONCE = """checks:
   - {id: vis.once, rule: unique, table: visits, fields: [recorded_on, person_id, seen_on], severity: error, says: a visit stands twice}"""
@@ -168,3 +168,58 @@ def test_every_row_has_a_number_of_its_own_that_tells_file_and_line(batches: lis
     assert places.lines(every).tolist() == [line for _, line in told]
     found = {int(row): file for file, rows in places.by_file(every) for row in rows}
     assert found == {row: file for row, (file, _) in enumerate(told)}
+
+
+def test_a_merge_whose_row_a_check_closes_joins_nobody(tmp_path: Path) -> None:
+    checks = """checks:
+  - {id: mer.once, rule: unique, table: merges, fields: [person_id], severity: error, says: a person became two}"""
+    home = visits_home(tmp_path / "home", checks=checks)
+    send(home, tmp_path, "visits-1", [visit(f"P{n}", f"V{n}") for n in range(1, 8)])
+    made = send(home, tmp_path, "merges-1",
+                [["P1", "P2", "N"], ["P1", "P3", "N"], ["P4", "P5", "N"], ["P6", "P7", "N"]])  # fmt: skip
+    assert made["rows"] == {"in": 4, "kept": 2, "dropped": {"mer.once": 2}}
+    assert made["records_merged"] == 2
+    assert len(content(home)) == 5
+    home.close()
+
+
+def test_rows_beyond_a_stated_window_are_refused_and_not_counted_twice(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="window")
+    week = Options(window=(date(2026, 10, 1), date(2026, 10, 10)))
+    rows = [visit("P1", "V1"), visit("P2", "V2", day="2026-10-20")]
+    with pytest.raises(SubmissionError, match="FG-SUB-29"):
+        send(home, tmp_path, "visits-1", rows, options=week)
+    assert content(home) == {}
+    assert send(home, tmp_path, "visits-2", rows)["state"] == "accepted"
+    home.close()
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    for folder in ("jan", "feb"):
+        (tmp_path / folder).mkdir()
+    paths = [
+        write_csv(
+            tmp_path / folder / "visits.csv",
+            COLUMNS,
+            [visit("P1", f"V{n}", "WRONG"), visit("P2", f"W{n}")],
+        )
+        for n, folder in enumerate(("jan", "feb"))
+    ]
+    made = submit(home, paths, agency="council", source="council.visits", actor=OPERATOR)
+    assert sorted(one["file"] for one in made["findings"]) == ["visits.csv", "visits.csv (2)"]
+    home.close()
+
+
+def test_two_offences_of_one_person_in_one_occurrence_are_two(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    header = ("OccurrenceRef", "NominalRef", "Role", "Surname", "Forename", "DOB", "OffenceType", "Flag",
+              "OccurredOn", "RecordedOn")  # fmt: skip
+    row = ["O1", "N1", "SUSPECT", "Fakename", "Testina", "06/03/1990", "WEAPON", "CSE", "01/11/2026",
+           "02/11/2026"]  # fmt: skip
+    rows = [row, [*row[:7], "COUNTY LINES", *row[8:]], [*row[:6], "THEFT", *row[7:]], row]
+    file = write_csv(tmp_path / "o.csv", header, rows)
+    made = submit(home, file, agency="police", source="police.occurrences", actor=OPERATOR)
+    # Only the row that says nothing else is dropped.
+    assert made["rows"] == {"in": 4, "kept": 3, "dropped": {"FG-ROW-23": 1}}
+    home.close()

@@ -352,6 +352,30 @@ def test_a_formula_is_found_however_it_is_written(pack: Pack, make: Callable[[],
         _read(pack, make(), "council.annex_a")
 
 
+BEHIND = (
+    '<extLst xmlns:x14="urn:x14" xmlns:xm="urn:xm"><ext><x14:dataValidations><x14:dataValidation>'
+    "<x14:formula1><xm:f>Sheet2!$A$1</xm:f></x14:formula1></x14:dataValidation></x14:dataValidations>"
+    "</ext></extLst></worksheet>"
+)
+
+
+def test_what_ordinary_workbooks_hold_beside_their_cells_refuses_none(pack: Pack) -> None:
+    """A list that another sheet fills, a drawing that is no XML, a picture with a document type."""
+    listed = workbook(SHEET.replace("</worksheet>", BEHIND))
+    picture = b'<?xml version="1.0"?><!DOCTYPE svg PUBLIC "x" "y"><svg/>'
+    book = _with(listed, {"xl/media/a.svg": picture, "xl/drawings/v.vml": b"<xml><br></xml>"})
+    assert _read(pack, book, "council.annex_a") == 1
+    sheet = b"<!DOCTYPE w><worksheet><sheetData/></worksheet>"
+    with pytest.raises(SubmissionError, match="FG-SUB-02"):
+        _read(pack, _with(workbook(), {"xl/worksheets/sheet1.xml": sheet}), "council.annex_a")
+
+
+def test_a_word_without_end_in_a_workbook_is_given_up(pack: Pack) -> None:
+    book = _with(workbook(), {"xl/other.xml": b'<a b="' + b"x" * (40 * MEBI)})
+    with pytest.raises(SubmissionError, match="FG-SUB-14"):
+        _read(pack, book, "council.annex_a")
+
+
 CHILD = """
 import resource, sys
 import tests.unit.test_intake_hazards as hazards
