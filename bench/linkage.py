@@ -32,8 +32,9 @@ from engine.intake.terms import intake_for
 from engine.linkage.artefacts import Model, load_model, shipped
 from engine.linkage.cluster import Memory, enough_to_identify
 from engine.linkage.decide import decide
+from engine.linkage.edges import Edges
 from engine.linkage.encode import Encoder, Words
-from engine.linkage.linker import Edges, SplinkLinker
+from engine.linkage.linker import SplinkLinker
 from engine.linkage.settings_v2 import dice
 from scoring.tables import load_tables
 from scoring.tables import shipped as shipped_tables

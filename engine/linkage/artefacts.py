@@ -13,17 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audit.errors import AuditFault
 from audit.note import Signer, Verifier
 from engine.domain.errors import LinkageError
-
-if TYPE_CHECKING:
-    from engine.linkage.linker import Edges
+from engine.linkage.edges import Edges, Floats
 
 MODEL, GIVEN, SURNAME, CARD = (
     "model.json",
@@ -34,9 +31,6 @@ MODEL, GIVEN, SURNAME, CARD = (
 MANIFEST, VKEY = "manifest.note", "release.vkey"
 SIGNED = (MODEL, GIVEN, SURNAME, CARD)
 RELEASE = "fieldgate.release/linkage"
-
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Words
-from engine.linkage.linker import Edges
 
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]

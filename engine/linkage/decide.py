@@ -22,9 +22,10 @@ from engine.linkage.cluster import (
     without_leader,
 )
 from engine.linkage.edge_store import Digests, Scored, score
+from engine.linkage.edges import Edges
 from engine.linkage.encode import Words
 from engine.linkage.guard import may_link
-from engine.linkage.linker import Edges, Linker
+from engine.linkage.linker import Linker
 
 Mask = npt.NDArray[np.bool_]
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.linkage.edges import Edges
 from engine.linkage.encode import Words
-from engine.linkage.linker import Edges, Linker, joined
+from engine.linkage.linker import Linker, joined
 from engine.linkage.settings_v2 import COMPARISONS
 
 Mask = npt.NDArray[np.bool_]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from engine.linkage.edges import Edges
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, Words
-from engine.linkage.linker import Edges
 from engine.linkage.settings_v2 import gamma
 
 Mask = npt.NDArray[np.bool_]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from engine.linkage.artefacts import Model
+from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Encoder, Words
 from engine.linkage.settings_v2 import BLOCKING_COLUMNS, COMPARISONS, settings
 
@@ -23,32 +23,6 @@ _VALUES = frozenset(
     name for name in COLUMNS
     if name.startswith(("bf_", "pc_")) or name.endswith(("_weak", "_is_initial", "_failed"))
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Scored pairs, sorted by weight (highest first), then by record.
-
-    Attributes:
-        left: Row number of one record.
-        right: Row number of the other, larger than `left`.
-        weight: Match weight, log2 odds.
-        gammas: Comparison to its level number per pair.
-    """
-
-    left: Words
-    right: Words
-    weight: Floats
-    gammas: Mapping[str, Words]
-
-    def take(self, places: Words) -> Edges:
-        """Return the pairs at these places."""
-        return Edges(
-            self.left[places],
-            self.right[places],
-            self.weight[places],
-            {name: column[places] for name, column in self.gammas.items()},
-        )
 
 
 class Linker(Protocol):

@@ -19,9 +19,10 @@ import numpy as np
 from engine.linkage import artefacts
 from engine.linkage.artefacts import Model
 from engine.linkage.cluster import cluster, enough_to_identify, same_local_id
+from engine.linkage.edges import Edges
 from engine.linkage.encode import Encoder, Words
 from engine.linkage.guard import may_link
-from engine.linkage.linker import Edges, SplinkLinker, arrow_table
+from engine.linkage.linker import SplinkLinker, arrow_table
 from engine.linkage.settings_v2 import COMPARISONS, NULLS, TERM_FREQUENCY
 
 _RANDOM_PAIRS = 4_000_000

@@ -15,6 +15,7 @@ from engine.linkage.blocks import capped, communal
 from engine.linkage.cluster import Memory, cluster
 from engine.linkage.decide import decide
 from engine.linkage.edge_store import Scored, forget, keep_only, load, save, score
+from engine.linkage.edges import Edges
 from engine.linkage.encode import BLOCKS, COLUMNS, Encoder, Words
 from engine.linkage.index import (
     ReviewPair,
@@ -29,7 +30,7 @@ from engine.linkage.index import (
     stage_run,
 )
 from engine.linkage.index_tables import ensure
-from engine.linkage.linker import Edges, SplinkLinker, joined
+from engine.linkage.linker import SplinkLinker, joined
 from engine.linkage.memory import (
     CANNOT,
     MUST,
