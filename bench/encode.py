@@ -72,7 +72,7 @@ def _values(people: Normalised) -> dict[str, tuple[str, Values]]:
     found: dict[str, tuple[str, Values]] = {
         "given": ("given", given),
         "nick": ("nick", people.nickname),
-        "skel": ("skel", people.skeleton),
+        "skel": ("skel", [one if one and len(one) > 2 else None for one in people.skeleton]),
         "pref": ("nick", people.preferred),
         "initial": ("initial", [value and value[0] for value in given]),
         "surname": ("given", surname),
@@ -86,7 +86,12 @@ def _values(people: Normalised) -> dict[str, tuple[str, Values]]:
         "sector": ("sector", [value and value[:-2] for value in people.postcode]),
         "house": ("house", people.house),
         "street": ("street", people.street),
+        "given_rest": ("rest", [parts[1] if len(parts) > 1 else None for parts in people.given]),
+        "given_end": ("end", [_ending(value) for value in given]),
+        "surname_former": ("given", people.former_surname),
         "nhs": ("nhs", people.nhs_number),
+        "nhs_former": ("nhs", people.former_nhs_number),
+        "upn_former": ("upn", people.former_upn),
         "upn": ("upn", people.upn),
         "local": ("local", people.local_id),
         "name_pair": ("name_pair", [a and b and "|".join(sorted((a, b))) for a, b in pairs]),
@@ -94,6 +99,12 @@ def _values(people: Normalised) -> dict[str, tuple[str, Values]]:
     if set(found) != set(TOKENS):
         raise AssertionError("the encoder has other tokens than the peer")
     return found
+
+
+def _ending(value: str | None) -> str | None:
+    if not value or len(value) < 2:
+        return None
+    return value[-1] if value[-1] in "AEIOUY" else "-"
 
 
 def _swapped(value: str) -> str:

@@ -65,6 +65,7 @@ TYPES = [
 PARTS = (
     *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
     *("address", "postcode", "nhs_number", "upn", "phone", "email", "nino", "uprn"),
+    *("former_surname", "former_nhs_number", "former_upn"),
 )
 """What a field may say of who somebody is."""
 

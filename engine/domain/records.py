@@ -223,4 +223,7 @@ class Normalised:
     nhs_number: list[str | None] = field(repr=False)
     nhs_failed: list[bool] = field(repr=False)
     upn: list[str | None] = field(repr=False)
+    former_surname: list[str | None] = field(repr=False)
+    former_nhs_number: list[str | None] = field(repr=False)
+    former_upn: list[str | None] = field(repr=False)
     local_id: list[str | None] = field(repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +30,14 @@ class Encoded:
 
     Attributes:
         months: Birth month of each record, months since January 1970.
+        bird: What the invented people come to under this key; see `canary`.
     """
 
     key_version: int
     norm_version: str
     months: list[int] = field(repr=False)
     words: Words = field(repr=False)
+    bird: int = field(repr=False)
 
 
 def encode(
@@ -68,7 +71,30 @@ def encode(
         clean.version,
         [_month(value) for value in clean.birth_date],
         encoder.encode(clean, today),
+        canary(encoder),
     )
+
+
+_BIRDS: dict[str, Sequence[str | None]] = {
+    "given_name": ["Canarina", "Zo\u00eb", "Testimus"],
+    "surname": ["Fakename-Feather", "O'Mock", "Fakename"],
+    "birth_date": ["2010-03-04", "1980-01-01", None],
+    "postcode": ["TL1 0AA", None, "TL9 9ZZ"],
+    "address": ["1 Lantern Street", "Flat 2, 3 Mill Lane", None],
+    "nhs_number": ["9990000018", None, "9990000026"],
+    "upn": [None, "Z980000004145", None],
+}
+
+
+def canary(encoder: Encoder) -> int:
+    """Return the number that three invented people come to under a key, on one fixed day.
+
+    It goes with every delivery, so that a wrong key is an error and never a silent "no links".
+    """
+    day = date(2026, 1, 1)
+    clean = normalise(_BIRDS, 3, day, accept_test_range=True, local_scheme="")
+    raw = encoder.encode(clean, day).astype("<i8").tobytes()
+    return int.from_bytes(hashlib.sha256(raw).digest()[:8], "big") >> 1
 
 
 @lru_cache(maxsize=1)

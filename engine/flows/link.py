@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
+from engine.flows.encodings import canary
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.identity.normalise import VERSION
@@ -22,7 +23,7 @@ from engine.linkage.cluster import Memory
 from engine.linkage.decide import Linked, decide
 from engine.linkage.edge_store import Scored
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Encoder
-from engine.linkage.encodings import EncodedRecords, read_encodings
+from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
 from engine.linkage.index import (
     Assignment,
     ReviewPair,
@@ -74,6 +75,7 @@ def link(
         ring = home.keyring("link")
         flow.arrow("encodings")
         found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
+        _check_canaries(home, order)
         found = _holding(home, found)
         model = load_model(shipped())
         memory, stated = _memory(home, found), _stated_flags(home, found)
@@ -93,6 +95,7 @@ def link(
             [ReviewPair(found.records[one.left], found.records[one.right], one.reason, one.weight,
                         one.levels) for one in linked.questions],
             runs,
+            linked.numbers,
         )  # fmt: skip
         summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash
@@ -103,6 +106,19 @@ def link(
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
+
+
+def _check_canaries(home: Home, order: dict[str, int]) -> None:
+    """Refuse a run whose key is not the one that the deliveries were encoded with (LNK-31)."""
+    ring = home.keyring("link")
+    bird = canary(Encoder(ring.derive("encode", 32), ring.current))
+    strange = foreign_deliveries(home.linkage, order, bird)
+    if strange:
+        raise LinkageError(
+            "FG-LNK-13",
+            f"{len(strange)} of {len(order)} deliveries were encoded with a key that is not this one",
+            "Bring back the right linkage key, or make them again: fieldgate keys reencode.",
+        )
 
 
 def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
@@ -215,6 +231,7 @@ def _summary(
         "decisions_kept": len(memory.must) + len(memory.cannot),
         "blocks_capped": [one.as_dict() for one in linked.capped],
         "addresses_set_aside": linked.homes_set_aside,
+        **{f"numbers_{name}": count for name, count in linked.numbers.counts().items()},
         "ids_created": assignment.created,
         "ids_merged": len(assignment.merged),
         "ids_split": assignment.split,

@@ -12,15 +12,15 @@ from typing import Any
 
 from engine.domain.errors import VaultError
 from engine.domain.ids import Actor
-from engine.flows.encodings import encode
+from engine.flows.encodings import canary, encode
 from engine.flows.home import Home, passphrase
 from engine.flows.intent import Flow, alone
 from engine.identity.keys import add_key
 from engine.identity.normalise import VERSION
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
-from engine.linkage.encode import ENCODER_VERSION
-from engine.linkage.encodings import outdated, replace_encodings
+from engine.linkage.encode import ENCODER_VERSION, Encoder
+from engine.linkage.encodings import foreign_deliveries, outdated, replace_encodings
 
 _CHUNK = 500
 
@@ -61,7 +61,9 @@ def reencode(
             ring = home.keyring("link")
         flow.arrow("key")
         version = ring.current + (1 if rotate and dry_run else 0)
-        old = outdated(home.linkage, version, VERSION, ENCODER_VERSION)
+        bird = canary(Encoder(ring.derive("encode", 32), ring.current))
+        strange = foreign_deliveries(home.linkage, home.published(), bird)
+        old = outdated(home.linkage, version, VERSION, ENCODER_VERSION, strange)
         made = 0 if dry_run else sum(_again(home, *one, records) for one, records in old.items())
         flow.committed = True
         counts = {"records": sum(map(len, old.values())), "deliveries": len(old), "made": made}
@@ -97,5 +99,6 @@ def _again(home: Home, delivery: str, source: str, records: list[bytes]) -> int:
         records,
         made.months,
         made.words,
+        made.bird,
     )
     return len(records)

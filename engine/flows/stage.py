@@ -71,6 +71,7 @@ def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[b
         home.domain("linkage").seal(records),
         made.months,
         made.words,
+        made.bird,
     )
 
 

@@ -8,6 +8,7 @@ the vault and are not usable for linkage; nobody is dropped for them.
 from __future__ import annotations
 
 import csv
+import operator
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ _POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)([0-9][A-Z]{2})")
 _LOOSE_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})\b")
 _HOUSE = re.compile(r"^(?:FLAT |STUDIO |APARTMENT |UNIT |ROOM )?([0-9]+[A-Z]?)\b")
 _UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
+_NHS_WEIGHTS = range(10, 1, -1)
 
 
 # Letters that Unicode does not take apart, as people write them without a Polish or Danish keyboard.
@@ -121,9 +123,8 @@ def skeleton(part: str | None) -> str | None:
 
 def _failed_check(text: str | None) -> bool:
     """Say whether ten digits are no NHS number; ten equal ones are a placeholder and no mistake."""
-    digits = re.sub(r"[\s-]", "", text or "")
-    shaped = re.fullmatch(r"[0-9]{10}", digits) is not None and len(set(digits)) > 1
-    return shaped and nhs_number(digits, accept_test_range=True) is None
+    digits = _closed(text)
+    return _ten_digits(digits) and not _checks(digits)
 
 
 def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
@@ -132,16 +133,24 @@ def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
     Args:
         accept_test_range: Numbers that start 999 are never issued; only a demo home takes them.
     """
-    digits = re.sub(r"[\s-]", "", text or "")
-    if not re.fullmatch(r"[0-9]{10}", digits) or len(set(digits)) == 1:
+    digits = _closed(text)
+    if not _ten_digits(digits) or (digits.startswith("999") and not accept_test_range):
         return None
-    if digits.startswith("999") and not accept_test_range:
-        return None
-    total = sum(
-        int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)
-    )
-    check = (11 - total % 11) % 11
-    return digits if check == int(digits[9]) else None
+    return digits if _checks(digits) else None
+
+
+def _closed(text: str | None) -> str:
+    return "".join((text or "").split()).replace("-", "")
+
+
+def _ten_digits(digits: str) -> bool:
+    shaped = len(digits) == 10 and digits.isascii() and digits.isdigit()
+    return shaped and digits != digits[0] * 10
+
+
+def _checks(digits: str) -> bool:
+    total: int = sum(map(operator.mul, map(int, digits[:9]), _NHS_WEIGHTS))
+    return (11 - total % 11) % 11 == int(digits[9])
 
 
 def upn(text: str | None) -> str | None:
@@ -236,6 +245,12 @@ def normalise(
         ],
         nhs_failed=[_failed_check(value) for value in column("nhs_number")],
         upn=[upn(value) for value in column("upn")],
+        former_surname=[" ".join(name_parts(value)) or None for value in column("former_surname")],
+        former_nhs_number=[
+            nhs_number(value, accept_test_range=accept_test_range)
+            for value in column("former_nhs_number")
+        ],
+        former_upn=[upn(value) for value in column("former_upn")],
         local_id=[
             # As sent: folding would make one id of two, and an equal id is certain evidence.
             f"{local_scheme}|{value.strip()}" if value and local_scheme else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from engine.linkage.aliases import Aliases, aliases, with_present_numbers
 from engine.linkage.artefacts import Model
 from engine.linkage.blocks import Capped, capped, communal, without_home
 from engine.linkage.cluster import (
@@ -60,6 +61,7 @@ class Linked:
         capped: Blocking keys that were too large.
         homes_set_aside: Records whose address is shared by too many, or hidden, and was not used.
         compared: Records that were compared anew; the pairs of all others were taken over.
+        numbers: Former numbers that were read as present ones.
         edges, digests: What the next run may take over.
     """
 
@@ -71,6 +73,7 @@ class Linked:
     capped: list[Capped]
     homes_set_aside: int
     compared: int
+    numbers: Aliases
     edges: Edges = field(repr=False)
     digests: Digests = field(repr=False)
 
@@ -104,6 +107,9 @@ def decide(
     none = np.zeros(len(words), dtype=bool)
     hidden = none if hidden is None else hidden
     apart = none if apart is None else apart
+    # An adopted child's former number leads nowhere: the link is protected (LNK-15).
+    numbers = aliases(words[~apart])
+    words = with_present_numbers(words, numbers)
     homeless = communal(words) | hidden
     plain = without_home(words, homeless)
     usable = (enough_to_identify(plain) != 0) & ~apart
@@ -133,6 +139,7 @@ def decide(
         large,
         int(homeless.sum()),
         compared,
+        numbers,
         edges,
         digests,
     )

@@ -8,17 +8,19 @@ telling either. Composites are mixed from tokens, so they show nothing that the 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from engine.domain.ids import whole_years
 from engine.domain.records import Normalised
 
-ENCODER_VERSION = "e3"
+ENCODER_VERSION = "e4"
 
 TOKENS = (
     *(
@@ -33,6 +35,7 @@ TOKENS = (
     ),
     *("dob", "dob_swap", "dob_year", "sex", "postcode", "sector", "house", "street"),
     *("nhs", "upn", "local", "name_pair", "given_rest", "given_end"),
+    *("nhs_former", "upn_former", "surname_former"),
 )
 BLOOMS = ("given", "surname", "dob", "postcode")
 FLAGS = ("given_is_initial", "dob_weak", "band", "nhs_failed")
@@ -55,6 +58,7 @@ COLUMNS = (
 )
 
 Words = npt.NDArray[np.int64]
+Values: TypeAlias = "Sequence[str | None] | Column"
 
 CHILD, ADULT = 1, 2
 
@@ -71,42 +75,39 @@ class Encoder:
     master: bytes = field(repr=False)
     key_version: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_positions", {})
-
     def _sub_key(self, name: str) -> bytes:
         label = f"{self.key_version}|{ENCODER_VERSION}|{name}".encode()
         return hmac.digest(self.master, label, "sha256")
 
-    def tokens(self, name: str, values: Sequence[str | None]) -> Words:
+    def tokens(self, name: str, values: Values) -> Words:
         """Return one 63-bit token per value under the sub-key of `name`; 0 is "not known"."""
-        key = self._sub_key(name)
-        known: dict[str | None, int] = {None: 0, "": 0}
-        for value in set(values):
-            if value:
-                digest = hmac.digest(key, value.encode(), "sha256")
-                known[value] = (int.from_bytes(digest[:8], "big") >> 1) or 1
-        return np.fromiter((known[value] for value in values), np.int64, len(values))
+        key, column = self._sub_key(name), Column.of(values)
 
-    def bloom(self, name: str, values: Sequence[str | None]) -> tuple[Words, Words]:
+        def token(value: str | None) -> int:
+            if not value:
+                return 0
+            digest = hmac.digest(key, value.encode(), "sha256")
+            return (int.from_bytes(digest[:8], "big") >> 1) or 1
+
+        return column.numbers(token)
+
+    def bloom(self, name: str, values: Values) -> tuple[Words, Words]:
         """Return (four words per value, number of bits set); all zero is "not known"."""
-        key = self._sub_key(f"bloom|{name}")
+        key, column = self._sub_key(f"bloom|{name}"), Column.of(values)
         cache: dict[str, tuple[int, ...]] = {}
-        known: dict[str | None, int] = {None: 0, "": 0}
-        for value in set(values):
-            if value:
-                bits = 0
-                for gram in _grams(value, positional=name in ("dob", "postcode")):
-                    if gram not in cache:
-                        cache[gram] = tuple(hmac.digest(key, gram.encode(), "sha256")[:4])
-                    for position in cache[gram]:
-                        bits |= 1 << position
-                known[value] = bits
-        numbers = [known[value] for value in values]
+        numbers = []
+        for value in column.distinct:
+            bits = 0
+            for gram in _grams(value, positional=name in ("dob", "postcode")) if value else ():
+                if gram not in cache:
+                    cache[gram] = tuple(hmac.digest(key, gram.encode(), "sha256")[:4])
+                for position in cache[gram]:
+                    bits |= 1 << position
+            numbers.append(bits)
         raw = b"".join(number.to_bytes(32, "little") for number in numbers)
-        words = np.frombuffer(raw, np.int64).reshape(len(values), 4)
+        words = np.frombuffer(raw, np.int64).reshape(len(numbers), 4)
         counts = np.fromiter((number.bit_count() for number in numbers), np.int64, len(numbers))
-        return words, counts
+        return words[column.codes], counts[column.codes]
 
     def encode(self, people: Normalised, today: date) -> Words:
         """Return ``int64[record, COLUMNS]``.
@@ -115,8 +116,10 @@ class Encoder:
             people: Normalised identities.
             today: Date on which the coarse age band is taken.
         """
-        given = [parts[0] if parts else None for parts in people.given]
-        surname = [" ".join(parts) or None for parts in people.surname]
+        given = Column.of([parts[0] if parts else None for parts in people.given])
+        surname = Column.of([" ".join(parts) or None for parts in people.surname])
+        born, postcode = Column.of(people.birth_date), Column.of(people.postcode)
+        skeleton = Column.of(people.skeleton)
         columns: dict[str, Words] = {
             "given": self.tokens("given", given),
             # Nickname and preferred name share a key with each other, so that they can be compared.
@@ -124,52 +127,81 @@ class Encoder:
             "pref": self.tokens("nick", people.preferred),
             # Of one or two consonants nothing is said of a person: Tom and Tim are twins (LNK-1). As a
             # blocking key they still bring two records together.
-            "skel": self.tokens(
-                "skel", [one if one and len(one) > 2 else None for one in people.skeleton]
-            ),
-            "skel_block": self.tokens("skel", people.skeleton),
+            "skel": self.tokens("skel", skeleton.map(lambda one: one if len(one) > 2 else None)),
+            "skel_block": self.tokens("skel", skeleton),
             "given_rest": self.tokens(
                 "rest", [parts[1] if len(parts) > 1 else None for parts in people.given]
             ),
-            "given_end": self.tokens("end", [_ending(value) for value in given]),
-            "initial": self.tokens("initial", [value[0] if value else None for value in given]),
+            "given_end": self.tokens("end", given.map(_ending)),
+            "initial": self.tokens("initial", given.map(lambda value: value[0])),
             "surname": self.tokens("given", surname),
+            "surname_former": self.tokens("given", people.former_surname),
             "surname_last": self.tokens(
                 "surname", [parts[-1] if parts else None for parts in people.surname]
             ),
             "surname_skel": self.tokens("surname_skel", people.surname_skeleton),
-            "dob": self.tokens("dob", people.birth_date),
-            "dob_swap": self.tokens("dob_swap", [_swap(value) for value in people.birth_date]),
-            "dob_year": self.tokens(
-                "dob_year",
-                [value[:4] if value else None for value in people.birth_date],
-            ),
+            "dob": self.tokens("dob", born),
+            "dob_swap": self.tokens("dob_swap", born.map(_swap)),
+            "dob_year": self.tokens("dob_year", born.map(lambda value: value[:4])),
             "sex": self.tokens("sex", people.sex),
-            "postcode": self.tokens("postcode", people.postcode),
-            "sector": self.tokens(
-                "sector", [value[:-2] if value else None for value in people.postcode]
-            ),
+            "postcode": self.tokens("postcode", postcode),
+            "sector": self.tokens("sector", postcode.map(lambda value: value[:-2])),
             "house": self.tokens("house", people.house),
             "street": self.tokens("street", people.street),
             "nhs": self.tokens("nhs", people.nhs_number),
             "upn": self.tokens("upn", people.upn),
+            # A former number shares a key with the present one, so that it can be followed (LNK-20).
+            "nhs_former": self.tokens("nhs", people.former_nhs_number),
+            "upn_former": self.tokens("upn", people.former_upn),
             "local": self.tokens("local", people.local_id),
             "name_pair": self.tokens("name_pair", _pairs(given, surname)),
-            "given_is_initial": np.array([v is not None and len(v) == 1 for v in given], np.int64),
-            "dob_weak": np.array(
-                [v is not None and v.endswith("-01-01") for v in people.birth_date], np.int64
-            ),
+            "given_is_initial": given.numbers(lambda v: int(v is not None and len(v) == 1)),
+            "dob_weak": born.numbers(lambda v: int(v is not None and v.endswith("-01-01"))),
             "nhs_failed": np.array(people.nhs_failed, np.int64),
-            "band": np.array([_band(value, today) for value in people.birth_date], np.int64),
+            "band": born.numbers(lambda value: _band(value, today)),
         }
-        blooms = {"given": given, "surname": surname,
-                  "dob": people.birth_date, "postcode": people.postcode}  # fmt: skip
-        for name, values in blooms.items():
+        for name, values in (("given", given), ("surname", surname), ("dob", born),
+                             ("postcode", postcode)):  # fmt: skip
             words, counts = self.bloom(name, values)
             columns |= {f"bf_{name}_{number}": words[:, number] for number in range(4)}
             columns[f"pc_{name}"] = counts
         columns |= _blocks(columns)
         return np.stack([columns[name] for name in COLUMNS], axis=1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of values as its distinct ones and a place among them per row.
+
+    What is derived from a value is worked out once per distinct value and not once per row.
+
+    Attributes:
+        distinct: The distinct values; None is "not known".
+        codes: int64 per row: place of its value in `distinct`.
+    """
+
+    distinct: list[str | None] = field(repr=False)
+    codes: Words = field(repr=False)
+
+    @classmethod
+    def of(cls, values: Values) -> Column:
+        """Return the column of some values, or the column itself."""
+        if isinstance(values, Column):
+            return values
+        coded = pa.array(values, pa.string()).dictionary_encode()
+        distinct = coded.dictionary.to_pylist()
+        codes = coded.indices.fill_null(len(distinct)).to_numpy().astype(np.int64)
+        return cls([*distinct, None], codes)
+
+    def map(self, derive: Callable[[str], str | None]) -> Column:
+        """Return the column of what is derived from each value; nothing comes of "not known"."""
+        return Column([derive(one) if one else None for one in self.distinct], self.codes)
+
+    def numbers(self, number: Callable[[str | None], int]) -> Words:
+        """Return one number per row."""
+        known = {one: number(one) for one in set(self.distinct)}
+        found = np.fromiter(map(known.__getitem__, self.distinct), np.int64, len(self.distinct))
+        return found[self.codes]
 
 
 def _grams(value: str, *, positional: bool) -> Iterable[str]:
@@ -185,26 +217,30 @@ def _grams(value: str, *, positional: bool) -> Iterable[str]:
     return grams
 
 
-def _ending(value: str | None) -> str | None:
+def _ending(value: str) -> str | None:
     """Return the vowel that a name ends with, or that it ends with none: Amelia and Amelie are two."""
-    if not value or len(value) < 2:
+    if len(value) < 2:
         return None
     return value[-1] if value[-1] in "AEIOUY" else "-"
 
 
-def _swap(value: str | None) -> str | None:
+def _swap(value: str) -> str:
     """Return the date with day and month in sorted order: equal for a pair that was swapped."""
-    if not value:
-        return None
     year, month, day = value.split("-")
     return "-".join([year, *sorted((month, day))])
 
 
-def _pairs(given: Sequence[str | None], surname: Sequence[str | None]) -> list[str | None]:
-    return [
-        "|".join(sorted((first, last))) if first and last else None
-        for first, last in zip(given, surname, strict=True)
-    ]
+def _pairs(given: Column, surname: Column) -> Column:
+    """Return the two names of each record in sorted order, whichever came first."""
+    both, codes = np.unique(
+        given.codes * (len(surname.distinct) + 1) + surname.codes, return_inverse=True
+    )
+    pairs = []
+    for pair in both.tolist():
+        first = given.distinct[pair // (len(surname.distinct) + 1)]
+        last = surname.distinct[pair % (len(surname.distinct) + 1)]
+        pairs.append("|".join(sorted((first, last))) if first and last else None)
+    return Column(pairs, codes.astype(np.int64))
 
 
 def _band(value: str | None, today: date) -> int:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
-from sqlalchemy import Engine, and_, delete, not_, select, update
+from sqlalchemy import Connection, Engine, and_, delete, not_, select, update
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import EPOCH
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Words
-from engine.linkage.index_tables import encoding
+from engine.linkage.index_tables import canary, encoding
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,12 @@ def write_encodings(
     records: Sequence[bytes],
     birth_months: Sequence[int],
     words: Words,
+    bird: int = 0,
 ) -> None:
-    """Write the encodings of a delivery; they count only once the delivery is published."""
+    """Write the encodings of a delivery; they count only once the delivery is published.
+
+    `bird` is the number that invented people came to under the same key; see `foreign_deliveries`.
+    """
     rows = [
         {
             "record": record,
@@ -55,12 +59,32 @@ def write_encodings(
     if rows:
         with engine.begin() as connection:
             connection.execute(encoding.insert(), rows)
+            _set_canary(connection, delivery, bird)
+
+
+def _set_canary(connection: Connection, delivery: str, bird: int) -> None:
+    connection.execute(delete(canary).where(canary.c.delivery == delivery))
+    connection.execute(canary.insert(), [{"delivery": delivery, "value": bird}])
+
+
+def foreign_deliveries(engine: Engine, order: Mapping[str, int], bird: int) -> list[str]:
+    """Return the published deliveries that were encoded under another key than this one.
+
+    A key with the right version and the wrong bytes, or another salt, would link nobody and look like
+    a clean result (linkage.md 5.3). The same invented people are encoded with each delivery; a run
+    encodes them again, and a delivery that does not give the same number is foreign.
+    """
+    with engine.connect() as connection:
+        held = {row.delivery: row.value for row in connection.execute(select(canary))}
+        encoded = connection.execute(select(encoding.c.delivery).distinct()).scalars().all()
+    return sorted(one for one in encoded if one in order and held.get(one) != bird)
 
 
 def forget_delivery(engine: Engine, delivery: str) -> None:
     """Take back the encodings of a delivery; harmless when there are none."""
     with engine.begin() as connection:
         connection.execute(delete(encoding).where(encoding.c.delivery == delivery))
+        connection.execute(delete(canary).where(canary.c.delivery == delivery))
 
 
 def read_encodings(
@@ -135,15 +159,24 @@ def records_of_source(engine: Engine, source: str, deliveries: Iterable[str]) ->
 
 
 def outdated(
-    engine: Engine, key_version: int, norm_version: str, encoder_version: str
+    engine: Engine,
+    key_version: int,
+    norm_version: str,
+    encoder_version: str,
+    foreign: Sequence[str] = (),
 ) -> dict[tuple[str, str], list[bytes]]:
-    """Return the records that another key, normaliser or encoder encoded, by delivery and source."""
+    """Return the records that another key, normaliser or encoder encoded, by delivery and source.
+
+    All records of a delivery in `foreign` are among them, whatever version they carry.
+    """
     present = and_(
         encoding.c.key_version == key_version,
         encoding.c.norm_version == norm_version,
         encoding.c.encoder_version == encoder_version,
     )
-    asked = select(encoding.c.delivery, encoding.c.source, encoding.c.record).where(not_(present))
+    asked = select(encoding.c.delivery, encoding.c.source, encoding.c.record).where(
+        not_(present) | encoding.c.delivery.in_(list(foreign))
+    )
     found: dict[tuple[str, str], list[bytes]] = {}
     with engine.connect() as connection:
         for row in connection.execute(asked.order_by(encoding.c.delivery, encoding.c.record)):
@@ -159,9 +192,11 @@ def replace_encodings(
     records: Sequence[bytes],
     birth_months: Sequence[int],
     words: Words,
+    bird: int = 0,
 ) -> None:
     """Put new encodings of some records of a delivery in the place of the old ones, all or none."""
     with engine.begin() as connection:
+        _set_canary(connection, delivery, bird)
         for record, month, row in zip(records, birth_months, words, strict=True):
             connection.execute(
                 update(encoding)

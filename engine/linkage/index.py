@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, delete, select, update
 
 from engine.domain.ids import Randomness
+from engine.linkage.aliases import KINDS, Aliases
 from engine.linkage.encode import Words
-from engine.linkage.index_tables import membership, person, redirect, review_pair
+from engine.linkage.index_tables import membership, number_alias, person, redirect, review_pair
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ def stage_run(
     before: Mapping[bytes, bytes],
     for_review: Sequence[ReviewPair],
     published: Sequence[str] = (),
+    numbers: Aliases | None = None,
 ) -> None:
     """Write a run's memberships beside the old ones; `discard_run` takes them back.
 
@@ -249,6 +251,7 @@ def stage_run(
         before: Record to its person before.
         for_review: Pairs that the run left to people.
         published: Runs that count.
+        numbers: Former numbers that the run followed.
     """
     now = dict(zip(records, assignment.people, strict=True))
     moved = [record for record in records if before.get(record) != now[record]]
@@ -256,6 +259,7 @@ def stage_run(
     with engine.begin() as connection:
         _end(connection, membership.c.record, membership.c.to_run, gone, run)
         _redirects(connection, run, assignment, published)
+        _aliases(connection, run, numbers, published)
         known = {bytes(row[0]) for row in connection.execute(select(person.c.person_id))}
         for table, rows in (
             (
@@ -298,6 +302,32 @@ def _redirects(
         )
 
 
+def _aliases(
+    connection: Connection, run: str, numbers: Aliases | None, published: Sequence[str]
+) -> None:
+    """End what is no longer said of former numbers, and begin what is said now."""
+    runs, table = set(published), number_alias.c
+    now = {(kind, old, new) for kind in KINDS for old, new in
+           (numbers.followed[kind].items() if numbers else ())}  # fmt: skip
+    held = {
+        (row.kind, row.old, row.new)
+        for row in connection.execute(select(number_alias))
+        if row.from_run in runs and row.to_run not in runs
+    }
+    for kind, old, _ in sorted(held - now):
+        connection.execute(
+            update(number_alias)
+            .where(table.kind == kind, table.old == old, table.to_run.is_(None))
+            .values(to_run=run)
+        )
+    if now - held:
+        connection.execute(
+            number_alias.insert(),
+            [{"kind": kind, "old": old, "new": new, "from_run": run, "to_run": None}
+             for kind, old, new in sorted(now - held)],
+        )  # fmt: skip
+
+
 def _end(
     connection: Connection,
     name: Column[Any],
@@ -315,7 +345,7 @@ def _end(
 def discard_run(engine: Engine, run: str) -> None:
     """Take back everything a run staged; harmless when it staged nothing."""
     with engine.begin() as connection:
-        for table in (membership, redirect):
+        for table in (membership, redirect, number_alias):
             connection.execute(delete(table).where(table.c.from_run == run))
             connection.execute(update(table).where(table.c.to_run == run).values(to_run=None))
         connection.execute(delete(person).where(person.c.from_run == run))

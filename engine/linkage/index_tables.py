@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Engine,
@@ -32,6 +33,14 @@ encoding = Table(
     Column("words", LargeBinary, nullable=False),
 )
 
+canary = Table(
+    "canary",
+    metadata,
+    Column("delivery", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""What invented people came to when a delivery was encoded: another key gives another number."""
+
 membership = Table(
     "membership",
     metadata,
@@ -58,6 +67,17 @@ redirect = Table(
     Column("to_run", String(40), nullable=True, index=True),
 )
 """Which person a former one became, and until which run: a merge that is undone ends its redirect."""
+
+number_alias = Table(
+    "number_alias",
+    metadata,
+    Column("kind", String(8), primary_key=True),
+    Column("old", BigInteger, primary_key=True),
+    Column("from_run", String(40), primary_key=True),
+    Column("new", BigInteger, nullable=False),
+    Column("to_run", String(40), nullable=True, index=True),
+)
+"""Keyed tokens of numbers that became others, and the runs between which that was so."""
 
 pair_decision = Table(
     "pair_decision",

@@ -30,7 +30,9 @@ def dice(name: str, threshold: str) -> str:
 _SAME_SURNAME = "surname_l = surname_r"
 _LIKE_SURNAME = (
     f"(surname_last_l = surname_last_r or surname_skel_l = surname_skel_r or "
-    f"({dice('surname', '0.75')}))"
+    f"({dice('surname', '0.75')}) or surname_former_l = surname_r or "
+    # A name before a marriage or a deed, where a record says so (LNK-10).
+    "surname_l = surname_former_r or surname_former_l = surname_former_r)"
 )
 _SAME_HOME = "(postcode_l = postcode_r and house_l = house_r)"
 _SAME_POSTCODE = "postcode_l = postcode_r"

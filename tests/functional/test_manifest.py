@@ -78,21 +78,23 @@ CLASS = "schools.class_list"
 LISTS = "school_health/class_import"
 ONE = {"child": 1, "disability": 2, "referral": 1, "plan": 1}
 UPN, NFA = "FG-ROW-05 UPN", "FG-ROW-07 ReferralNFA"
+# A pupil number from before, read so that it can be followed to the present one (LNK-22).
+WAS = "FG-ROW-05 FormerUPN"
 ACCEPTED = [
     # The assessment began on 1970-06-03 and the referral came on 1970-10-06: out of order, and kept.
-    Expected(CIN, ("cin/CIN_Census_2021.xml",), (5, 5), {}, ONE, {"cin.assessed": 1, UPN: 1},
+    Expected(CIN, ("cin/CIN_Census_2021.xml",), (5, 5), {}, ONE, {"cin.assessed": 1, UPN: 1, WAS: 1},
              (1, 1, 2), "/2021", {"cin.assessed": [36]}),
     # Sex stands in place of GenderCurrent: the newer layout is told, and nobody is set aside.
     Expected(CIN, ("cin/CIN_Census_2024.xml",), (8, 8), {},
              {"child": 2, "disability": 3, "referral": 2, "plan": 1},
-             {"cin.assessed": 1, UPN: 1, NFA: 1}, (2, 2, 3), "/2024-2026"),
-    Expected(CIN, ("cin/CIN2rows.xml",), (6, 6), {}, {**ONE, "plan": 2}, {UPN: 1}, (1, 1, 3)),
-    Expected(CIN, ("cin/BAR_cin_2022.xml",), (5, 5), {}, ONE, {"cin.assessed": 1, UPN: 1, NFA: 1},
+             {"cin.assessed": 1, UPN: 1, WAS: 1, NFA: 1}, (2, 2, 3), "/2024-2026"),
+    Expected(CIN, ("cin/CIN2rows.xml",), (6, 6), {}, {**ONE, "plan": 2}, {UPN: 1, WAS: 1}, (1, 1, 3)),
+    Expected(CIN, ("cin/BAR_cin_2022.xml",), (5, 5), {}, ONE, {"cin.assessed": 1, UPN: 1, WAS: 1, NFA: 1},
              (1, 1, 2), "/2021"),
     # The manifest wants this file refused; a file made during a year has another day too (the next
     # one does), and no rule over one value tells the two apart. It is told, and taken.
     Expected(CIN, ("cin/CIN_header_issues_100.xml",), (5, 5), {}, ONE,
-             {"cin.reference_date": 1, "cin.assessed": 1, UPN: 1}, (1, 1, 2), "/2021"),
+             {"cin.reference_date": 1, "cin.assessed": 1, UPN: 1, WAS: 1}, (1, 1, 2), "/2021"),
     Expected(CIN, ("cin/fake_CIN_data.xml",), (851, 851), {},
              {"child": 332, "referral": 402, "disability": 117},
              {NFA: 402, UPN: 320, "cin.future": 2, "cin.reference_date": 1}, (332, 402, 402), "/2021",
@@ -119,15 +121,17 @@ ACCEPTED = [
              {"lac.overlap": 8}, (10, 0, 23)),
     Expected("schools.census", ("school_census/2024_autumn_pupilnolongeronroll.csv",
                                 "school_census/2024_autumn_termlysessiondetailsoffroll.csv"),
-             (1636, 1636), {}, {"leavers": 308, "sessions": 1328}, {"FG-ROW-05 upn": 308},
+             (1636, 1636), {}, {"leavers": 308, "sessions": 1328},
+             {"FG-ROW-05 upn": 308, "FG-ROW-05 formerupn": 308},
              (297, 0, 308), "/2024-autumn + schools.census/2025-spring"),
     # 221 fixed-term and 183 permanent exclusions; 112 at lunchtime lead to nothing.
     Expected("schools.census", ("school_census/2025_spring_pupilnolongeronroll.csv",
                                 "school_census/2025_spring_termlyexclusionsoffroll.csv"),
-             (891, 891), {}, {"leavers": 375, "exclusions": 516}, {"FG-ROW-05 upn": 375},
+             (891, 891), {}, {"leavers": 375, "exclusions": 516},
+             {"FG-ROW-05 upn": 375, "FG-ROW-05 formerupn": 375},
              (354, 221 + 183, 375), "/2025-spring"),
     Expected("schools.ctf", ("handmade/ctf_pupils.xml",), (3, 3), {}, {"pupils": 3},
-             {"ctf.twins": 2, "FG-ROW-02 DOB": 1, UPN: 1}, (3, 0, 0), "",
+             {"ctf.twins": 2, "FG-ROW-02 DOB": 1, UPN: 1, WAS: 1}, (3, 0, 0), "",
              {"ctf.twins": [6, 8], "FG-ROW-02 DOB": [7], UPN: [7]}),
     # 25:61 closes its row, 31/02 is not believed, and a year alone is kept as one.
     Expected("police.storm_calls", ("handmade/storm_call_cards.csv",), (4, 3), {"FG-ROW-02": 1}, {},

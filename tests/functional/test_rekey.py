@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from typer.testing import CliRunner
 
 from audit.canonical import parse
@@ -20,9 +20,9 @@ from engine.flows.link import link
 from engine.flows.rekey import reencode
 from engine.flows.reveal import reveal
 from engine.flows.submit import submit
-from engine.identity.keys import add_key
+from engine.identity.keys import DEMO, add_key, create_keyring
 from engine.linkage.index import current_membership
-from engine.linkage.index_tables import encoding
+from engine.linkage.index_tables import canary, encoding
 from engine.settings import Settings
 from tests.builders.partnership import (
     OPERATOR,
@@ -102,6 +102,31 @@ def test_a_mixture_of_keys_or_encoders_is_an_error_until_it_is_made_again(tmp_pa
     people = current_membership(home.linkage, home.link_runs())
     link(home, OPERATOR)
     assert current_membership(home.linkage, home.link_runs()) == people
+    home.close()
+
+
+@pytest.mark.finding("LNK-31")
+def test_another_key_under_the_same_version_is_an_error_and_never_no_links(tmp_path: Path) -> None:
+    home = _home(tmp_path)
+    link(home, OPERATOR)
+    people = current_membership(home.linkage, home.link_runs())
+    path = home.path / "keys" / "link.json"
+    words = (home.path / "keys" / "demo.passphrase").read_bytes().strip()
+    path.unlink()
+    create_keyring(path, "link", words, DEMO, seeded(77))
+    home.forget_keyring("link")
+    before = _rows(home)
+    with pytest.raises(LinkageError, match="FG-LNK-13"):
+        link(home, OPERATOR)
+    assert _rows(home) == before
+    assert reencode(home, OPERATOR)["made"] == 3
+    link(home, OPERATOR)
+    assert current_membership(home.linkage, home.link_runs()) == people
+    # A delivery whose invented people are gone is refused as well.
+    with home.linkage.begin() as connection:
+        connection.execute(delete(canary))
+    with pytest.raises(LinkageError, match="FG-LNK-13"):
+        link(home, OPERATOR)
     home.close()
 
 

@@ -180,6 +180,65 @@ def test_records_of_an_adopted_child_are_linked_to_nothing_and_asked_about_nowhe
     assert found.questions == []
 
 
+OLD, NEW, LAST = "9990000018", "9990000026", "9990000034"
+
+
+@pytest.mark.finding("LNK-20", "LNK-22")
+def test_a_former_number_is_followed_to_the_present_one_and_no_other_word_joins_two_numbers() -> (
+    None
+):
+    before, after = {**ADA, "nhs_number": OLD}, {**ADA, "nhs_number": NEW}
+    assert len(set(_persons([before, after]))) == 2
+    stated = {"nhs_number": NEW, "former_nhs_number": OLD}
+    found = _linked([before, {**ADA, **stated}])
+    assert len(set(found.clusters.cluster.tolist())) == 1
+    assert found.numbers.counts()["nhs_followed"] == 1
+    # A record of the number alone says which of the two it means: a chain is followed to its end.
+    chain = {"nhs_number": LAST, "former_nhs_number": NEW}
+    found = _linked([before, {**ADA, **stated}, {**ADA, **chain}])
+    assert len(set(found.clusters.cluster.tolist())) == 1
+    # A former number that is somebody else's is never enough against both name and date.
+    other = person("Bob", "Other", "1960-07-08", nhs_number=OLD, **ELSEWHERE)
+    assert len(set(_persons([other, {**ADA, **stated}]))) == 2
+    # Twins whose pupil numbers differ are asked about; a number that one of them had before is not.
+    pupil = {"upn": "H801200001001"}
+    soft = person("Mohammed", "Fakename", "2010-03-04", **pupil)
+    later = person("Muhammad", "Fakename", "2010-03-04", upn="Z980000004145")
+    assert len(set(_persons([soft, later]))) == 2
+    assert len(set(_persons([soft, {**later, "former_upn": "H801200001001"}]))) == 1
+
+
+@pytest.mark.finding("LNK-20")
+def test_a_former_number_that_two_claim_or_that_leads_in_a_circle_is_followed_nowhere() -> None:
+    fork = [{**ADA, "nhs_number": NEW, "former_nhs_number": OLD},
+            {**ADA, "nhs_number": LAST, "former_nhs_number": OLD},
+            {**ADA, "nhs_number": OLD}]  # fmt: skip
+    found = _linked(fork)
+    assert len(set(found.clusters.cluster.tolist())) == 3
+    assert found.numbers.counts()["nhs_unclear"] == 1
+    circle = [{**ADA, "nhs_number": NEW, "former_nhs_number": OLD},
+              {**ADA, "nhs_number": OLD, "former_nhs_number": NEW}]  # fmt: skip
+    found = _linked(circle)
+    assert len(set(found.clusters.cluster.tolist())) == 2
+    assert found.numbers.counts()["nhs_unclear"] == 2
+
+
+@pytest.mark.finding("LNK-15", "LNK-20")
+def test_an_adopted_childs_former_number_leads_nowhere() -> None:
+    rows = [{**ADA, "nhs_number": OLD}, {**ADA, "nhs_number": NEW, "former_nhs_number": OLD}]
+    found = _linked(rows, apart=np.array([False, True]))
+    assert found.numbers.counts()["nhs_followed"] == 0
+    assert len(set(found.clusters.cluster.tolist())) == 2
+
+
+@pytest.mark.finding("LNK-10")
+def test_a_name_before_a_marriage_is_evidence_where_a_record_says_so() -> None:
+    before = person("Ada", "Fakename", "1990-03-04")
+    after = person("Ada", "Mockley", "1990-03-04", former_surname="Fakename", **ELSEWHERE)
+    assert len(set(_persons([before, after]))) == 1
+    assert len(set(_persons([before, {**after, "former_surname": None}]))) == 2
+
+
 @pytest.mark.finding("LNK-29")
 def test_what_people_decided_holds_against_the_records_and_against_the_model() -> None:
     twins = [person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")]

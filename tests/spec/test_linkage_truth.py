@@ -133,7 +133,7 @@ def _febrl_row(one: dict[str, str]) -> Row:
     ("files", "pairs", "recall", "asked"),
     [
         (("dataset1",), 500, 0.65, 0.80),
-        (("dataset2",), 1934, 0.58, 0.77),
+        (("dataset2",), 1934, 0.57, 0.77),
         (("dataset3",), 6538, 0.54, 0.74),
         (("dataset4a", "dataset4b"), 5000, 0.65, 0.82),
     ],
