@@ -71,7 +71,9 @@ class ClearLinker(SplinkLinker):
         return found
 
 
-def town(seed: int) -> tuple[list[Normalised], list[int], list[str], list[Words], Encoder]:
+def town(
+    seed: int, families: str = "plain"
+) -> tuple[list[Normalised], list[int], list[str], list[Words], Encoder]:
     """Return a town's records, normalised and encoded, with the true person of each."""
     pack = policies.load.load_pack(gateways.load.shipped(), policies.load.shipped())
     tables, encoder = load_tables(shipped_tables()), Encoder(MASTER, 1)
@@ -80,7 +82,7 @@ def town(seed: int) -> tuple[list[Normalised], list[int], list[str], list[Words]
     clean: list[Normalised] = []
     words: list[Words] = []
     with tempfile.TemporaryDirectory() as folder:
-        city = write_city(Path(folder), "town", seed, TODAY)
+        city = write_city(Path(folder), "town", seed, TODAY, families)
         with (city.truth / TRUTH_KEYS).open(encoding="utf-8", newline="") as stream:
             truth = {
                 (r["source"], r["local_key"]): int(r["person"]) for r in csv.DictReader(stream)

@@ -47,7 +47,7 @@ class City:
         return self.folder / "truth"
 
 
-def write_city(folder: Path, size: str, seed: int, end: date) -> City:
+def write_city(folder: Path, size: str, seed: int, end: date, families: str = "plain") -> City:
     """Make a city and write its files.
 
     Args:
@@ -55,9 +55,11 @@ def write_city(folder: Path, size: str, seed: int, end: date) -> City:
         size: ``tiny``, ``town`` or ``city``.
         seed: Same seed and date, same bytes.
         end: Last day of the two years that the files cover.
+        families: ``plain``, ``hard``, or ``independent``: hard, and spelled in ways that no table of
+            the linker knows.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    population = make_population(size, seed, end)
+    population = make_population(size, seed, end, families)
     lives = make_lives(population, seed)
     writer = _Writer(population, lives, np.random.default_rng(seed + 2), folder)
     return writer.write()
@@ -81,7 +83,8 @@ class _Writer:
     ) -> None:
         self.population, self.lives, self.rng = population, lives, rng
         self.people, self.end = population.people, population.end
-        self.folder, self.mess = folder, Mess(rng)
+        self.folder = folder
+        self.mess = Mess(rng, population.ways.spelled, population.ways.short)
         self.city = City(folder, len(self.people))
         self.keys: list[tuple[str, str, str, int]] = []
         self._seen: set[tuple[str, str]] = set()

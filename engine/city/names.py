@@ -95,8 +95,13 @@ def pools(seed: int) -> Pools:
 class Mess:
     """The ways one true value is written down wrongly; every draw comes from the city's seed."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        spelled: dict[str, tuple[str, ...]] = VARIANTS,
+        short: dict[str, str] = SHORT,
+    ) -> None:
+        self._rng, self._variants, self._short = rng, spelled, short
 
     def chance(self, share: float) -> bool:
         """Return True in this share of calls."""
@@ -104,8 +109,8 @@ class Mess:
 
     def given(self, name: str, *, short: float) -> str:
         """Return a given name as somebody might write it."""
-        if name in SHORT and self.chance(short):
-            return SHORT[name]
+        if name in self._short and self.chance(short):
+            return self._short[name]
         return self._spelled(name, 0.03)
 
     def surname(self, name: str) -> str:
@@ -115,8 +120,8 @@ class Mess:
         return self._spelled(name, 0.03)
 
     def _spelled(self, name: str, typo: float) -> str:
-        if name in VARIANTS and self.chance(0.3):
-            return str(self._rng.choice(VARIANTS[name]))
+        if name in self._variants and self.chance(0.3):
+            return str(self._rng.choice(self._variants[name]))
         if len(name) > 3 and self.chance(typo):
             at = int(self._rng.integers(1, len(name) - 1))
             drop = self.chance(0.5)

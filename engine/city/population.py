@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from engine.city.families import FAMILIES, PLAIN, HardHousehold, Ways
 from engine.city.names import STREET_ENDS, STREETS, Pools, pools
 
 SIZES = {"tiny": 600, "town": 20_000, "city": 500_000}
@@ -57,20 +58,24 @@ class Population:
     end: date
     schools: int
     homes: int
+    ways: Ways = PLAIN
 
 
-def make_population(size: str, seed: int, end: date) -> Population:
+def make_population(size: str, seed: int, end: date, families: str = "plain") -> Population:
     """Make the people of a city.
 
     Args:
         size: One of `SIZES`.
         seed: The same seed and date give the same city.
         end: Last day of the two years.
+        families: One of `FAMILIES`.
     """
     rng = np.random.default_rng(seed)
     target = SIZES[size]
     names = pools(seed)
-    builder = _Builder(rng, names, end, target)
+    ways = FAMILIES[families]
+    kind = _Builder if ways is PLAIN else _HardBuilder
+    builder = kind(rng, names, end, target, ways)
     while len(builder.people) < target:
         builder.household()
     addresses = _addresses(rng, builder.households)
@@ -79,12 +84,14 @@ def make_population(size: str, seed: int, end: date) -> Population:
         for household in range(builder.households)
         if rng.random() < 0.12
     }
-    return Population(builder.people, addresses, former, end, builder.schools, builder.homes)
+    return Population(builder.people, addresses, former, end, builder.schools, builder.homes, ways)
 
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator, names: Pools, end: date, target: int) -> None:
-        self.rng, self.names, self.end = rng, names, end
+    def __init__(
+        self, rng: np.random.Generator, names: Pools, end: date, target: int, ways: Ways
+    ) -> None:
+        self.rng, self.names, self.end, self.ways = rng, names, end, ways
         self.people: list[Resident] = []
         self.households = 0
         self.schools = max(2, target // 1000)
@@ -167,6 +174,60 @@ class _Builder:
                 school if 5 <= age <= 17 else -1,
             )
         )
+
+
+class _HardBuilder(_Builder):
+    """Households whose members are easily taken for each other (linkage.md 3.3)."""
+
+    def household(self) -> None:
+        """Add one household of the hard kind."""
+        rng, number, hard = self.rng, self.households, HardHousehold(self.rng, self.ways)
+        self.households += 1
+        other = hard.spelled_differently()
+        surname = hard.surname(self._name("s"), other=other)
+        school = int(rng.integers(0, self.schools))
+        children = int(rng.choice([0, 1, 2, 3, 4], p=[0.50, 0.17, 0.20, 0.09, 0.04]))
+        father, partner = "", surname
+        for place in range(1 if rng.random() < 0.35 else 2):
+            sex = "m" if rng.random() < 0.49 else "f"
+            own = self._name("s") if place and rng.random() < 0.3 else surname
+            partner = own if place else partner
+            birth = self._name("s") if sex == "f" and rng.random() < 0.5 else own
+            given = hard.given(self._name(sex), sex, other=other)
+            father = given if sex == "m" else father
+            lowest, highest = (24, 52) if children else (18, 88)
+            self._add(given, own, birth, sex, self._born(lowest, highest), number, school)
+        self._children(hard, children, (surname, partner, father), number, school, other=other)
+
+    def _children(
+        self,
+        hard: HardHousehold,
+        count: int,
+        parents: tuple[str, str, str],
+        household: int,
+        school: int,
+        *,
+        other: bool,
+    ) -> None:
+        surname, partner, father = parents
+        born, before = self._born(0, 17), ""
+        called: set[str] = set()
+        for place in range(count):
+            sex = "m" if self.rng.random() < 0.51 else "f"
+            given = hard.given(self._name(sex), sex, other=other)
+            if place and hard.twin():
+                pool = self.names.male if sex == "m" else self.names.female
+                given = hard.twin_of(before, pool, given)
+            elif place:
+                born = min(self.end, born + hard.close_in_age())
+            while given.split()[0] in called:
+                given = self._name(sex)  # No two children of one home are called alike.
+            if sex == "m" and father and hard.called_like_father():
+                given = father
+            own = hard.child_surname(surname, partner, self._name("s"))
+            self._add(given, own, own, sex, born, household, school)
+            before = given
+            called.add(given.split()[0])
 
 
 def _nhs(number: int) -> str:

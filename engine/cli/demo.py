@@ -22,17 +22,20 @@ from engine.settings import settings
 
 
 def run_demo_command(
-    size: str, path: Path | None, as_of: date, *, serve: bool, as_json: bool
+    size: str, path: Path | None, as_of: date, *, families: str, serve: bool, as_json: bool
 ) -> None:
     """Make a demo home, run the main job, print the report, and serve unless told not to.
 
     Raises:
-        ConfigError: ``FG-DEM-01`` unknown size, ``FG-DEM-02`` the folder holds something else.
+        ConfigError: ``FG-DEM-01`` unknown size or kind of families, ``FG-DEM-02`` the folder holds something else.
     """
+    from engine.city.families import FAMILIES
     from engine.city.population import SIZES
 
     if size not in SIZES:
         raise ConfigError("FG-DEM-01", "that size is unknown", f"Use {', '.join(SIZES)}.")
+    if families not in FAMILIES:
+        raise ConfigError("FG-DEM-01", "such families are unknown", f"Use {', '.join(FAMILIES)}.")
     chosen = path or settings().home
     temporary = chosen is None
     if chosen is None:
@@ -47,7 +50,7 @@ def run_demo_command(
         clock=system_clock,
         randomness=system_randomness,
     )
-    report = run_demo(home, size, as_of, lambda name: say(f"  {name} ..."))
+    report = run_demo(home, size, as_of, lambda name: say(f"  {name} ..."), families)
     report["home"] = str(chosen)
     emit(report, as_json, lambda: report_words(report))
     if serve:

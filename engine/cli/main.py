@@ -204,13 +204,18 @@ def demo(
         bool, typer.Option("--no-serve", help="Do not start the web face.")
     ] = False,
     as_of: Annotated[str, typer.Option("--as-of", help="Last day of the city.")] = "today",
+    families: Annotated[
+        str, typer.Option(help="plain, hard, or independent: names that no table of ours knows.")
+    ] = "plain",
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job on an invented city, then serve it."""
     with told(as_json):
         from engine.cli.demo import run_demo_command
 
-        run_demo_command(size, home, day(as_of), serve=not no_serve, as_json=as_json)
+        run_demo_command(
+            size, home, day(as_of), families=families, serve=not no_serve, as_json=as_json
+        )
 
 
 @app.command()

@@ -74,7 +74,9 @@ def _peak_mib() -> float:
     return max(own, children)
 
 
-def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str, Any]:
+def run_demo(
+    home: Home, size: str, as_of: date, progress: Progress, families: str = "plain"
+) -> dict[str, Any]:
     """Run the main job in a fresh demo home.
 
     Args:
@@ -82,6 +84,7 @@ def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str
         size: ``tiny``, ``town`` or ``city``.
         as_of: Last day of the city's two years and date of the run.
         progress: Told the name of each stage.
+        families: ``plain``, ``hard`` or ``independent``.
 
     Returns:
         One document: deliveries, persons, precision and recall, list, reveals, audit, stages.
@@ -93,11 +96,12 @@ def run_demo(home: Home, size: str, as_of: date, progress: Progress) -> dict[str
         "synthetic": True,
         "size": size,
         "seed": SEED,
+        "families": families,
         "as_of": as_of.isoformat(),
     }
     with tempfile.TemporaryDirectory(prefix="fieldgate-city-") as folder:
         with stages.stage("city"):
-            city = write_city(Path(folder), size, SEED, as_of)
+            city = write_city(Path(folder), size, SEED, as_of, families)
         report["people"] = city.people
         report["deliveries"] = []
         for source, (agency, _) in FILES.items():

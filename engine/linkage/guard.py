@@ -26,7 +26,8 @@ def may_link(edges: Edges, words: Words) -> Mask:
     given name, a birth date, and one thing more (a surname, a home or a pupil number). A date that is
     swapped or 1 January needs the same postcode or pupil number (cases 8, 9, 14), and one that is only
     alike the same pupil number: a day apart at one address is a question for a person. A missing date
-    is never made up for by a home, because father and son share it (case 5). What fails is reviewed.
+    is never made up for by a home, because father and son share it (case 5). Two pupil numbers need the
+    same postcode (case 22). What fails is reviewed.
     """
     given, dob, home = (edges.gammas[name] for name in ("given", "dob", "home"))
     nhs, upn = edges.gammas["nhs"], edges.gammas["upn"]
@@ -35,6 +36,8 @@ def may_link(edges: Edges, words: Words) -> Mask:
     some_name = given >= gamma("given", "initial")
     same_number = upn == gamma("upn", "exact")
     same_postcode = home >= gamma("home", "postcode_only")
+    # A pupil number changes now and then, and namesakes have two: with two numbers, a home must speak.
+    two_numbers = (upn == 0) & ~same_postcode
     # An initial is what twins share (LNK-2): with it, only a number of the person's own is enough.
     exact = (dob == gamma("dob", "exact")) & (
         (name_speaks & (home > 0)) | (some_name & same_number)
@@ -50,7 +53,7 @@ def may_link(edges: Edges, words: Words) -> Mask:
     band_clash = known & (bands[0] != bands[1])
     # An equal number on two people ("confusion") is never enough against both name and date.
     by_number = (nhs == gamma("nhs", "exact")) & ~((given == 0) & (dob == 0))
-    return np.asarray(by_number | ((exact | near) & (nhs != 0) & ~band_clash))
+    return np.asarray(by_number | ((exact | near) & (nhs != 0) & ~band_clash & ~two_numbers))
 
 
 def _twin_names(edges: Edges, words: Words) -> Mask:

@@ -51,6 +51,7 @@ ONE = [
 APART = [
     ("LNK-1 twins", "LNK-1", person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")),
     ("LNK-22 a pupil number and nothing more", "LNK-22", person("Ada", "Fakename", "2010-03-04", upn="H801200001001"), person("Bob", "Other", "2008-07-08", upn="H801200001001", **ELSEWHERE)),
+    ("LNK-22 two pupil numbers in two homes", "LNK-22", person("Ada", "Fakename", "2010-03-04", upn="H801200001001"), person("Ada", "Fakename", "2010-03-04", upn="Z980000004145", **ELSEWHERE)),
     ("LNK-1 twins with one first and another second name", "LNK-1", person("Mary Ann", "Fakename", "2010-03-04"), person("Mary Jane", "Fakename", "2010-03-04")),
     ("LNK-1 twins whose names end in another vowel", "LNK-1", person("Amelia", "Fakename", "2010-03-04"), person("Amelie", "Fakename", "2010-03-04")),
     ("LNK-1 twins of one stem, one with a vowel more", "LNK-1", person("Isabel", "Fakename", "2010-03-04"), person("Isabella", "Fakename", "2010-03-04", sex=None)),
