@@ -11,7 +11,7 @@ PORT_OPTION := $(if $(PORT),--port $(PORT),)
 VENDOR := engine/web/static/vendor/manifest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep check bench fuzz assets lock clean
+.PHONY: help demo serve test test-deep check bench fuzz spark assets lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /  /' | sort
@@ -58,6 +58,10 @@ bench: $(VENV)/.dev ## Measure every speed claim against its floor or peer, in o
 fuzz: $(VENV)/.dev ## Feed reading with bytes that coverage leads to, FUZZ_SECONDS=60
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	$(BIN)/python -m tests.fuzz.fuzz_intake -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0
+
+spark: $(VENV)/.dev ## Install Spark for the test of its linker (450 MB; needs Java 17)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark-build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-spark.lock
 
 lock: ## Resolve the lock files again (needs uv)
 	bash scripts/lock.sh

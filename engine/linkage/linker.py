@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,7 +93,7 @@ class SplinkLinker:
         the frequencies are frozen, so that no weight depends on what else is there.
         """
         if len(words) < 2 or (fresh is not None and not fresh.any()):
-            return _sorted(_empty())
+            return edges_of(_empty())
         if fresh is not None and not fresh.all():
             rows = _within_reach(words, fresh)
             found = self._scored(words[rows])
@@ -104,39 +104,49 @@ class SplinkLinker:
 
     def _scored(self, words: Words) -> Edges:
         if len(words) < 2:
-            return _sorted(_empty())
+            return edges_of(_empty())
         import duckdb
-        from splink import Linker as Splink
         from splink.backends.duckdb import DuckDBAPI
 
-        logging.getLogger("splink").setLevel(logging.ERROR)
         connection = duckdb.connect(":memory:")
         try:
             connection.execute("SET threads TO 2")
-            api = DuckDBAPI(connection=connection)
-            source = api.register(self._table(words), dataset_display_name="records")
-            linker = Splink(
-                source,
-                self._settings() | {"retain_matching_columns": True},
-                log_level=logging.ERROR,
-                validate_settings=False,
-            )
-            for column in ("given", "surname"):
-                present = words[:, COLUMNS.index(column)]
-                tokens, shares = keyed_frequencies(self._encoder, self._model, column, present)
-                lookup = pa.table({column: tokens, f"tf_{column}": shares})
-                linker.table_management.register_term_frequency_lookup(
-                    api.register(lookup, dataset_display_name=f"shares_{column}"),
-                    column,
-                )
-            found = linker.inference.predict(threshold_match_weight=self._model.review_weight)
+            found = self._predicted(DuckDBAPI(connection=connection), words, lambda table: table)
             names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
             table = connection.sql(
                 f"select rid_l, rid_r, match_weight, {names} from {found.physical_name}"  # noqa: S608
             ).to_arrow_table()
         finally:
             connection.close()
-        return _sorted(table)
+        return edges_of(table)
+
+    def _predicted(self, api: Any, words: Words, frame: Callable[[pa.Table], Any]) -> Any:
+        """Return what Splink predicts on a back end.
+
+        Args:
+            api: The back end.
+            words: Encoded records.
+            frame: Turns a table into what the back end registers.
+        """
+        from splink import Linker as Splink
+
+        logging.getLogger("splink").setLevel(logging.ERROR)
+        source = api.register(frame(self._table(words)), dataset_display_name="records")
+        linker = Splink(
+            source,
+            self._settings() | {"retain_matching_columns": True},
+            log_level=logging.ERROR,
+            validate_settings=False,
+        )
+        for column in ("given", "surname"):
+            present = words[:, COLUMNS.index(column)]
+            tokens, shares = keyed_frequencies(self._encoder, self._model, column, present)
+            lookup = frame(pa.table({column: tokens, f"tf_{column}": shares}))
+            linker.table_management.register_term_frequency_lookup(
+                api.register(lookup, dataset_display_name=f"shares_{column}"),
+                column,
+            )
+        return linker.inference.predict(threshold_match_weight=self._model.review_weight)
 
 
 def _empty() -> pa.Table:
@@ -171,7 +181,8 @@ def joined(parts: Sequence[Edges]) -> Edges:
     return _in_order(left, right, weight, gammas)
 
 
-def _sorted(table: pa.Table) -> Edges:
+def edges_of(table: pa.Table) -> Edges:
+    """Return what Splink predicted as pairs, the heaviest first and ties by row."""
     left = table.column("rid_l").to_numpy().astype(np.int64)
     right = table.column("rid_r").to_numpy().astype(np.int64)
     weight = table.column("match_weight").to_numpy().astype(np.float64)
