@@ -220,6 +220,7 @@ class Governance:
     Attributes:
         dpia: Reference of the pack's impact assessment; expired means no activation (T-GM10).
         advice: Roles that advise on a change and never approve it.
+        forget_after_days: Days for which an encoding is kept that linkage needs no more.
     """
 
     dpia: str
@@ -228,6 +229,7 @@ class Governance:
     approvals: tuple[Approval, ...]
     advice: frozenset[str]
     waivers: tuple[Waiver, ...]
+    forget_after_days: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ _WHEN = _closed(
         "field": _WORD,
         "in": _WORDS,
         "ratio": {"type": "array", "items": _WORD, "minItems": 2, "maxItems": 2},
-        "below_thousandths": {"type": "string", "pattern": "^[0-9]{1,4}$"},
+        "below_thousandths": {"type": "string", "pattern": "^[1-9][0-9]{0,3}$"},
     },
 )
 
@@ -289,8 +289,13 @@ CAPS = _closed(
 ROUTES = _closed(["routes"], {"routes": {"type": "object", "additionalProperties": _WORDS}})
 
 GOVERNANCE = _closed(
-    ["dpia", "approvals", "advice"],
+    ["dpia", "approvals", "advice", "encodings"],
     {
+        # Days for which an encoding is kept that nothing needs any more.
+        "encodings": _closed(
+            ["forget_after_days"],
+            {"forget_after_days": {"type": "string", "pattern": "^[0-9]{1,4}$"}},
+        ),
         # Who must agree to a change, by what it touches; see docs/guides/ig-lead.md.
         "dpia": _closed(
             ["ref", "expires", "dpo_advice"], dict.fromkeys(("ref", "expires", "dpo_advice"), _WORD)

@@ -24,6 +24,7 @@ from engine.linkage.decide import Linked, decide
 from engine.linkage.edge_store import Scored
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Encoder
 from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
+from engine.linkage.forget import forget_unneeded, needed_again
 from engine.linkage.index import (
     Assignment,
     ReviewPair,
@@ -103,13 +104,26 @@ def link(
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
+        forgotten = forget_unneeded(
+            home.linkage, order, dead_records(home), home.clock().date(),
+            home.pack.governance.forget_after_days,
+        )  # fmt: skip
+        summary["encodings_deleted"] = forgotten.deleted
+        summary["encodings_to_delete"] = forgotten.waiting
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
 
 
 def _check_canaries(home: Home, order: dict[str, int]) -> None:
-    """Refuse a run whose key is not the one that the deliveries were encoded with (LNK-31)."""
+    """Refuse a run that would link nobody without a word: another key (LNK-31), or words deleted."""
+    lost = needed_again(home.linkage, order, dead_records(home))
+    if lost:
+        raise LinkageError(
+            "FG-LNK-14",
+            f"{len(lost)} encodings were deleted by policy and are needed again",
+            "Make them again from the vault: fieldgate keys reencode.",
+        )
     ring = home.keyring("link")
     bird = canary(Encoder(ring.derive("encode", 32), ring.current))
     strange = foreign_deliveries(home.linkage, order, bird)
@@ -119,6 +133,12 @@ def _check_canaries(home: Home, order: dict[str, int]) -> None:
             f"{len(strange)} of {len(order)} deliveries were encoded with a key that is not this one",
             "Bring back the right linkage key, or make them again: fieldgate keys reencode.",
         )
+
+
+def dead_records(home: Home) -> set[bytes]:
+    """Return the records that count no more, under their linkage pseudonyms."""
+    dead = sorted(home.live().dead)
+    return set(home.domain("linkage").seal(home.domain("record").open(dead))) if dead else set()
 
 
 def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:

@@ -10,17 +10,28 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from sqlmodel import Session, select
+
 from engine.domain.errors import VaultError
 from engine.domain.ids import Actor
 from engine.flows.encodings import canary, encode
 from engine.flows.home import Home, passphrase
 from engine.flows.intent import Flow, alone
+from engine.flows.link import dead_records
 from engine.identity.keys import add_key
 from engine.identity.normalise import VERSION
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
 from engine.linkage.encode import ENCODER_VERSION, Encoder
-from engine.linkage.encodings import foreign_deliveries, outdated, replace_encodings
+from engine.linkage.encodings import (
+    foreign_deliveries,
+    outdated,
+    replace_encodings,
+    write_encodings,
+)
+from engine.linkage.forget import came_back, needed_again
+from engine.store.session import reading
+from engine.store.tables import Delivery
 
 _CHUNK = 500
 
@@ -28,7 +39,7 @@ _CHUNK = 500
 def reencode(
     home: Home, actor: Actor, *, rotate: bool = False, dry_run: bool = False
 ) -> dict[str, Any]:
-    """Make every encoding again that another key, normaliser or encoder made.
+    """Make every encoding again that another key, normaliser or encoder made, or that policy deleted.
 
     Args:
         home: The home; its ``vault``, ``psn`` and ``link`` keyrings are opened.
@@ -64,14 +75,36 @@ def reencode(
         bird = canary(Encoder(ring.derive("encode", 32), ring.current))
         strange = foreign_deliveries(home.linkage, home.published(), bird)
         old = outdated(home.linkage, version, VERSION, ENCODER_VERSION, strange)
-        made = 0 if dry_run else sum(_again(home, *one, records) for one, records in old.items())
+        lost = _lost(home)
+        made = 0
+        if not dry_run:
+            made += sum(_again(home, *one, records) for one, records in old.items())
+            made += sum(_again(home, *one, records, lost=True) for one, records in lost.items())
         flow.committed = True
-        counts = {"records": sum(map(len, old.values())), "deliveries": len(old), "made": made}
+        counts = {
+            "records": sum(map(len, (*old.values(), *lost.values()))),
+            "deliveries": len({delivery for delivery, _ in (*old, *lost)}),
+            "made": made,
+        }
         flow.finish({"counts": counts, "rules": [f"link key {version}"]})
         return {**counts, "key_version": version, "dry_run": dry_run}
 
 
-def _again(home: Home, delivery: str, source: str, records: list[bytes]) -> int:
+def _lost(home: Home) -> dict[tuple[str, str], list[bytes]]:
+    """Return the records whose encodings policy deleted and which count again, by delivery and source."""
+    keys = needed_again(home.linkage, home.published(), dead_records(home))
+    found: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+    if keys:
+        with Session(reading(home.casework)) as session:
+            sources = dict(session.execute(select(Delivery.id, Delivery.source)).all())
+        for record, delivery in sorted(keys):
+            found[delivery, sources[delivery]].append(record)
+    return found
+
+
+def _again(
+    home: Home, delivery: str, source: str, records: list[bytes], *, lost: bool = False
+) -> int:
     """Encode the records of one delivery again, each with what that delivery said of it."""
     contract = contract_of(home.pack.sources[source])
     ids = home.domain("linkage").open(records)
@@ -91,6 +124,13 @@ def _again(home: Home, delivery: str, source: str, records: list[bytes]) -> int:
         for part, value in opened.get(record, {}).items():
             parts[part][row] = value
     made = encode(home, contract, parts, len(ids))
+    if lost:
+        write_encodings(
+            home.linkage, delivery, contract.agency, source, made.key_version, made.norm_version,
+            records, made.months, made.words, made.bird,
+        )  # fmt: skip
+        came_back(home.linkage, {(record, delivery) for record in records})
+        return len(records)
     replace_encodings(
         home.linkage,
         delivery,

@@ -41,6 +41,16 @@ canary = Table(
 )
 """What invented people came to when a delivery was encoded: another key gives another number."""
 
+forgetting = Table(
+    "forgetting",
+    metadata,
+    Column("record", LargeBinary(32), primary_key=True),
+    Column("delivery", String(40), primary_key=True),
+    Column("since", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+)
+"""Encodings that nothing needs, since which day (since 1970-01-01), and whether they are deleted."""
+
 membership = Table(
     "membership",
     metadata,

@@ -232,7 +232,7 @@ def _pack(register: Register, roles: Iterable[str], agencies: Mapping[str, str],
         break_glass_reviewers=frozenset(),
     )
     governance = Governance("test", date(2030, 1, 1), "test",
-                            (Approval("any", "any", frozenset({"lead"}), frozenset()),), frozenset(), ())  # fmt: skip
+                            (Approval("any", "any", frozenset({"lead"}), frozenset()),), frozenset(), (), 90)  # fmt: skip
     return Pack(register, vocabulary, sources, tuple(grants), tuple(caps), {}, governance, "0" * 64)
 
 

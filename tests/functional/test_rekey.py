@@ -15,6 +15,7 @@ from audit.log import read_events
 from engine.cli.main import app
 from engine.domain.errors import ConfigError, LinkageError
 from engine.flows.decision import Ask
+from engine.flows.deliveries import withdraw
 from engine.flows.home import Home
 from engine.flows.link import link
 from engine.flows.rekey import reencode
@@ -127,6 +128,41 @@ def test_another_key_under_the_same_version_is_an_error_and_never_no_links(tmp_p
         connection.execute(delete(canary))
     with pytest.raises(LinkageError, match="FG-LNK-13"):
         link(home, OPERATOR)
+    home.close()
+
+
+@pytest.mark.finding("LNK-30")
+def test_encodings_that_nothing_needs_are_deleted_and_made_again_when_they_are(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    home = make_home(tmp_path / "home", clock=clock)
+    send = {"agency": "council", "source": "council.persons", "actor": OPERATOR}
+    submit(home, persons_file(tmp_path / "a.csv", *ROWS), **send)
+    first = link(home, OPERATOR)
+    assert (first["encodings_to_delete"], first["encodings_deleted"]) == (0, 0)
+    people, before = current_membership(home.linkage, home.link_runs()), _rows(home)
+    again = submit(home, persons_file(tmp_path / "b.csv", person_row(Forename="Other")), **send)
+    waiting = link(home, OPERATOR)
+    assert (waiting["encodings_to_delete"], waiting["encodings_deleted"]) == (1, 0)
+    clock.advance(days=89)
+    assert link(home, OPERATOR)["encodings_to_delete"] == 1
+    assert len(_rows(home)) == 4
+    clock.advance(days=1)
+    done = link(home, OPERATOR)
+    assert (done["encodings_to_delete"], done["encodings_deleted"]) == (0, 1)
+    assert len(_rows(home)) == 3
+    # The word that replaced it is withdrawn, so that the one before counts again.
+    withdraw(home, again["number"], OPERATOR)
+    with pytest.raises(LinkageError, match="FG-LNK-14"):
+        link(home, OPERATOR)
+    assert reencode(home, OPERATOR, dry_run=True)["records"] == 1
+    assert reencode(home, OPERATOR)["made"] == 1
+    last = link(home, OPERATOR)
+    assert current_membership(home.linkage, home.link_runs()) == people
+    held = {(row.record, row.delivery): row.words for row in _rows(home)}
+    assert all(held[row.record, row.delivery] == row.words for row in before)
+    assert last["encodings_to_delete"] == 0  # What was withdrawn went at once.
     home.close()
 
 
