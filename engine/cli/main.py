@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli import casework, contract, deliveries, govern, keys, law, pairs
+from engine.cli import casework, contract, deliveries, govern, keys, law, pairs, scoring
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
 from engine.cli.policy_change import policy
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(casework.review, name="review")
 app.add_typer(pairs.pairs, name="pairs")
+app.add_typer(scoring.score, name="score")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")
@@ -113,30 +114,6 @@ def link(
                 f"({result['not_enough_to_identify']} not enough to identify); "
                 f"{result['records_compared']} were compared anew, {result['pairs_for_review']} pairs "
                 "wait for a person."
-            ),
-        )
-
-
-@app.command()
-def score(
-    as_of: Annotated[str, typer.Option("--as-of", help="Year-month-day, or today.")],
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Score as of a date and publish the review lists."""
-    with told(as_json):
-        from engine.flows.score import score as run
-
-        opened = open_home(home)
-        say("Scoring ...")
-        manifest = run(opened, day(as_of), operator(opened))
-        opened.close()
-        emit(
-            manifest,
-            as_json,
-            lambda: (
-                f"Run {manifest['run']}: {manifest['persons']} persons, "
-                f"lists {manifest['lists']}, digest {manifest['digest'][:16]}"
             ),
         )
 

@@ -41,6 +41,7 @@ STAGING = {
     "submit": "engine.flows.submit",
     "link": "engine.flows.link",
     "score": "engine.flows.score",
+    "replay": "engine.flows.replay",
     "pair_decide": "engine.flows.clerical",
     "person_part": "engine.flows.part",
 }

@@ -33,6 +33,8 @@ from engine.telemetry import span
 from policies import admit
 
 PURPOSE = "safeguard_child"
+JOB = "job.json"
+"""What a run was asked for, without its keys: what a replay starts from."""
 
 
 def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
@@ -70,9 +72,11 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
         out = home.warehouse.run(flow.intent)
         out.mkdir(parents=True)
         job = _job(flow, out, as_of)
+        kept = {name: value for name, value in job.items() if name not in ("tie_key", "out")}
+        (out / JOB).write_text(json.dumps(kept, sort_keys=True), encoding="utf-8")
         flow.arrow("process")
         with span("score.process"):
-            manifest = _run_process(job, out)
+            manifest = run_process(job, out)
         lists = {
             name: home.warehouse.result(flow.intent, f"list.{name}") for name in manifest["lists"]
         }
@@ -117,7 +121,7 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
         "restricted": _restricted(home),
         "admitted": _admitted(home, loaded),
         "sources": {str(numbers[source]): source for source in sorted(loaded)},
-        "tie_key": home.keyring("psn").derive("list-ties", 32).hex(),
+        "tie_key": tie_key(home),
         "out": str(out),
     }
 
@@ -238,7 +242,12 @@ def kinds_of(contract: Contract, yield_id: str) -> set[str]:
     return {kind} if isinstance(kind, str) else set(kind["map"].values())
 
 
-def _run_process(job: dict[str, Any], out: Path) -> dict[str, Any]:
+def tie_key(home: Home) -> str:
+    """Return the key of the order of ties, for one run of the scoring process."""
+    return home.keyring("psn").derive("list-ties", 32).hex()
+
+
+def run_process(job: dict[str, Any], out: Path) -> dict[str, Any]:
     """Run the scoring process with a scrubbed environment; the job comes on standard input."""
     process = subprocess.run(  # our own module, no shell
         [sys.executable, "-I", "-m", "scoring.run"],

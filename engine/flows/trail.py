@@ -82,6 +82,7 @@ _VERBS = {
     "submit": "a delivery",
     "link": "linkage of all records",
     "score": "a scoring run",
+    "replay": "a replay of a scoring run",
     "reveal": "to see an identity",
     "show": "to see a granted view again",
     "look": "to see the evidence about a person",

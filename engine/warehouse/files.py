@@ -117,7 +117,10 @@ class Warehouse:
             pq.write_table(table.take(order), path)
 
     def discard_delivery(self, delivery: str) -> None:
-        """Take back a delivery's files; harmless when there are none."""
+        """Take back a delivery's files, and what runs kept of it; harmless when there are none."""
+        for what in ("events", "states"):
+            for copy in (self.folder / "runs").glob(f"*/{what}.{delivery}.parquet"):
+                copy.unlink(missing_ok=True)
         self.events(delivery).unlink(missing_ok=True)
         self.states(delivery).unlink(missing_ok=True)
         self.spoken(delivery).unlink(missing_ok=True)

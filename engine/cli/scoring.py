@@ -1,0 +1,88 @@
+"""``fieldgate score``: score as of a date, and what can be done with a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from engine.cli.context import HomeOption, JsonOption, day, open_home, operator
+from engine.cli.output import emit, say, table, told
+
+score = typer.Typer(
+    help="Score as of a date and publish the review lists; list and replay runs.",
+    invoke_without_command=True,
+)
+
+
+@score.callback()
+def score_command(
+    context: typer.Context,
+    as_of: Annotated[str, typer.Option("--as-of", help="Year-month-day, or today.")] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score as of a date and publish the review lists."""
+    if context.invoked_subcommand is not None:
+        return
+    if not as_of:
+        raise typer.BadParameter("Say the date: --as-of today.", param_hint="--as-of")
+    with told(as_json):
+        from engine.flows.score import score as run
+
+        opened = open_home(home)
+        say("Scoring ...")
+        manifest = run(opened, day(as_of), operator(opened))
+        opened.close()
+        emit(
+            manifest,
+            as_json,
+            lambda: (
+                f"Run {manifest['run']}: {manifest['persons']} persons, "
+                f"lists {manifest['lists']}, digest {manifest['digest'][:16]}"
+            ),
+        )
+
+
+@score.command("list")
+def list_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the published runs, the newest first."""
+    with told(as_json):
+        from engine.flows.replay import runs
+
+        opened = open_home(home)
+        result = runs(opened)
+        opened.close()
+        emit({"runs": result}, as_json, lambda: _runs_words(result))
+
+
+@score.command("replay")
+def replay_command(
+    run: Annotated[str, typer.Argument(help="Number or id of the run.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a published run again and compare every byte; exit 16 when it cannot be, with the reason."""
+    with told(as_json):
+        from engine.flows.replay import replay
+
+        opened = open_home(home)
+        say("Replaying ...")
+        result = replay(opened, run, operator(opened))
+        opened.close()
+        emit(result, as_json, lambda: _replay_words(result))
+
+
+def _replay_words(result: dict[str, Any]) -> str:
+    return (
+        f"Run {result['number']} as of {result['as_of']}: the same bytes in {result['files']} files, "
+        f"digest {result['digest'][:16]}"
+    )
+
+
+def _runs_words(result: list[dict[str, Any]]) -> str:
+    rows = [
+        (one["number"], one["as_of"], one["published_at"], one["persons"], one["digest"][:16])
+        for one in result
+    ]
+    return table("Runs", ("Run", "As of", "Published", "Persons", "Digest"), rows)
