@@ -1,4 +1,4 @@
-"""Exposure: what the people around a person add, one hop away (scoring.md 1.6).
+"""Exposure: what the people around a person add, one hop and two hops away (scoring.md 1.6).
 
 A neighbour counts with their index without the events shared with the person, so that a common
 event is not counted twice (P6). Bands keep under-18s and adults apart.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scoring.hops import second_hop
 from scoring.plt import Links
 from scoring.rfg import OwnEvidence, index
 from scoring.tables import ONE, TRACKS, Ints, Tables
@@ -19,6 +20,7 @@ PART_COLUMNS = (
     "pid",
     "theme",
     "track",
+    "hop",
     "neighbour",
     "band",
     "weight",
@@ -33,10 +35,11 @@ class Exposure:
     """Exposure of each person.
 
     Attributes:
-        total: int64 ``[person, theme, track]``, thousandths of index points.
-        neighbours: int64 of the same shape: linked people with own risk.
-        parts: int64 columns `PART_COLUMNS`, one row per neighbour that counts.
-        rows: int64 columns per (pid, theme, track, band): ``n, sum_index, link_points, exposure,
+        total: int64 ``[person, theme, track]``, thousandths of index points, over both hops.
+        neighbours: int64 of the same shape: linked people with own risk, one hop away.
+        parts: int64 columns `PART_COLUMNS`, one row per person that counts; at hop 2 the weight is that
+            of the best path, and there are no link points.
+        rows: int64 columns per (pid, theme, track, hop, band): ``n, sum_index, link_points, exposure,
             nearest``.
     """
 
@@ -46,15 +49,32 @@ class Exposure:
     rows: Columns
 
 
-def exposure(links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables) -> Exposure:
-    """Compute one-hop exposure, pushing from the people who have any risk.
+def exposure(
+    links: Links, evidence: OwnEvidence, bands: Ints, events: Columns, tables: Tables
+) -> Exposure:
+    """Compute exposure over two hops, pushing from the people who have any risk.
 
     Args:
         links: The link table.
         evidence: Own points of every person.
         bands: int64 per person: 0 unknown, 1 under 18, 2 eighteen or over, on the as-of date.
+        events: Visible events, sorted by person.
         tables: The versioned tables.
     """
+    total, neighbours, parts = first_hop(links, evidence, bands, tables)
+    far = _two_hops(links, evidence, bands, events, tables)
+    np.add.at(total, (far["pid"], far["theme"], far["track"]), far["exposure"])
+    parts.append(far)
+    table = {name: np.concatenate([part[name] for part in parts]) for name in PART_COLUMNS}
+    order = np.lexsort([table[name] for name in ("neighbour", "hop", "track", "theme", "pid")])
+    table = {name: column[order] for name, column in table.items()}
+    return Exposure(total, neighbours, table, _by_band(table))
+
+
+def first_hop(
+    links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables
+) -> tuple[Ints, Ints, list[Columns]]:
+    """Return what linked people add: in all, how many of them, and one row each (see `Exposure`)."""
     shape = evidence.points.shape
     total, neighbours = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     parts: list[Columns] = []
@@ -81,6 +101,7 @@ def exposure(links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables) -
                     "pid": to[used],
                     "theme": np.full(len(used), theme, np.int64),
                     "track": np.full(len(used), track, np.int64),
+                    "hop": np.ones(len(used), np.int64),
                     "neighbour": source[used],
                     "band": bands[source[used]],
                     "weight": weight[used, track],
@@ -89,14 +110,24 @@ def exposure(links: Links, evidence: OwnEvidence, bands: Ints, tables: Tables) -
                     "link_points": link_points[used],
                 }
             )
-    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.lexsort([table[name] for name in ("neighbour", "track", "theme", "pid")])
-    table = {name: column[order] for name, column in table.items()}
-    return Exposure(total, neighbours, table, _by_band(table))
+    return total, neighbours, parts
+
+
+def _two_hops(
+    links: Links, evidence: OwnEvidence, bands: Ints, events: Columns, tables: Tables
+) -> Columns:
+    far = second_hop(links, evidence, events, tables)
+    size = len(far["pid"])
+    return {
+        **far,
+        "hop": np.full(size, 2, np.int64),
+        "band": bands[far["neighbour"]],
+        "link_points": np.zeros(size, np.int64),
+    }
 
 
 def _by_band(parts: Columns) -> Columns:
-    names = ("pid", "theme", "track", "band")
+    names = ("pid", "theme", "track", "hop", "band")
     order = np.lexsort([parts[name] for name in reversed(names)])
     sorted_parts = {name: column[order] for name, column in parts.items()}
     empty = np.zeros(0, np.int64)

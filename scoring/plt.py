@@ -223,12 +223,22 @@ def _combine(
                 left = remaining[pair[here], number]
                 remaining[pair[here], number] = left * (ONE - strength) // ONE
     first, second = a[starts], b[starts]
-    shared = _shared(first, second, events, evidence)
+    shared = shared_points(first, second, events, evidence)
     return Links(table, first, second, ONE - remaining, total, shared, skipped)
 
 
-def _shared(a: Ints, b: Ints, events: Columns, evidence: OwnEvidence) -> Ints:
-    """Points of one person that come from events in which the linked person is a member too."""
+def shared_points(a: Ints, b: Ints, events: Columns, evidence: OwnEvidence) -> Ints:
+    """Return the points of one person from events in which the other takes part too.
+
+    Args:
+        a: First person of each pair.
+        b: Second person, a larger number; pairs are sorted by both and stand there once.
+        events: Visible events.
+        evidence: What each of them contributes.
+
+    Returns:
+        int64 ``[2, pair, theme, track]``: points of b from events with a, then of a from events with b.
+    """
     shape = evidence.row_points.shape[1:]
     shared = np.zeros((2, len(a), *shape), np.int64)
     if not len(a) or not len(events["pid"]):

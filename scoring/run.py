@@ -140,7 +140,7 @@ def _compute(
         evidence.points[:, tables.themes.index(theme)] = 0
         evidence.row_points[:, tables.themes.index(theme)] = 0
     links = link_table(events, inputs.states.columns, evidence, len(bands), as_of, tables)
-    around = exposure(links, evidence, bands, tables)
+    around = exposure(links, evidence, bands, events, tables)
     scores = score_table(evidence, around, tables)
     tie_key = bytes.fromhex(job["tie_key"])
     weights = {f"weight_{name}": links.weight[:, at] for at, name in enumerate(TRACKS)}

@@ -102,6 +102,7 @@ class Tables:
     half_index_points: dict[str, int]
     required_sources: dict[str, tuple[str, ...]]
     link_weight_min: int
+    hop_factor: int
     alpha: int
     exposure_half: int
     emerging_exposure: int
@@ -173,6 +174,7 @@ def _build(raw: dict[str, str]) -> Tables:
         },
         required_sources=_required(parameters["required_sources"], themes),
         link_weight_min=_number(parameters["link_weight_min"], 0, 1000, "link_weight_min"),
+        hop_factor=_number(parameters["hop_factor"], 0, 500, "hop_factor"),
         alpha=_number(parameters["alpha"], 0, 500, "alpha"),
         exposure_half=_number(parameters["exposure_half"], 1, 10**9, "exposure_half"),
         emerging_exposure=_number(parameters["emerging_exposure"], 1, 10**9, "emerging_exposure"),

@@ -144,6 +144,12 @@ def _rows(table: Any, name: str, value: int) -> list[dict[str, Any]]:
     return found
 
 
+HOP_WORDS = (
+    "People linked to this person who have evidence of their own",
+    "People two steps away who have evidence of their own",
+)
+
+
 def _score(
     tables: Tables,
     row: dict[str, Any],
@@ -173,16 +179,20 @@ def _score(
             zip(mine, shares, strict=True), key=lambda pair: (-pair[1], pair[0]["kind"])
         )
     ]
-    if row["score"] > row["index"]:
-        contributions.append(
-            {
-                "reason": "People linked to this person who have evidence of their own",
-                "count": len(near),
-                "last_seen": "",
-                "points": 0.0,
-                "part": (row["score"] - row["index"]) / 1000,
-            }
-        )
+    by_hop = [[part for part in near if part["hop"] == hop] for hop in (1, 2)]
+    worth = [sum(part["exposure"] for part in parts) for parts in by_hop]
+    added = split_exactly(row["score"] - row["index"], worth)
+    contributions += [
+        {
+            "reason": reason,
+            "count": len(parts),
+            "last_seen": "",
+            "points": 0.0,
+            "part": share / 1000,
+        }
+        for reason, parts, share in zip(HOP_WORDS, by_hop, added, strict=True)
+        if share
+    ]
     return {
         "theme": theme,
         "theme_label": THEME_WORDS.get(theme, theme),

@@ -132,7 +132,7 @@ def world(
     evidence = own_evidence(seen, persons, as_of, tables)
     links = link_table(seen, held, evidence, persons, as_of, tables)
     ages = np.array([1] * persons if bands is None else list(bands), np.int64)
-    around = exposure(links, evidence, ages, tables)
+    around = exposure(links, evidence, ages, seen, tables)
     return World(seen, held, evidence, links, around, score_table(evidence, around, tables))
 
 

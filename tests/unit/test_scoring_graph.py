@@ -53,16 +53,57 @@ def test_what_two_people_did_together_exposes_neither() -> None:
     assert not len(found.around.parts["pid"])
 
 
-def test_exposure_is_one_hop() -> None:
-    chain = [Event(pid, 5, "asb", "suspect", AS_OF) for pid in (0, 2)]
-    found = run(*MISSING, FLAG, *chain)
-    assert found.around.total[0, CSE, HARMED] > 0
-    # 2 is linked with 0, who has points of the common missing episode only, and not with 1.
-    assert rows_of(found.around.parts, "pid", "neighbour", "track", "theme") == [
-        (0, 1, HARMED, CSE),
-        (2, 0, HARMED, CSE),
-        (2, 0, HARMED, CCE),
+CHAIN = [Event(pid, 5, "asb", "suspect", AS_OF) for pid in (0, 2)]
+
+
+def test_exposure_is_two_hops_and_the_second_is_worth_less() -> None:
+    found = run(*MISSING, FLAG, *CHAIN)
+    # 2 is linked with 0, who has points of the common missing episode only, and by 0 with 1.
+    assert rows_of(found.around.parts, "pid", "neighbour", "hop", "track", "theme") == [
+        (0, 1, 1, HARMED, CSE),
+        (2, 0, 1, HARMED, CSE),
+        (2, 1, 2, HARMED, CSE),
+        (2, 0, 1, HARMED, CCE),
+        (2, 1, 2, HARMED, CCE),
     ]
+    part = {row[:2]: row[2:] for row in
+            rows_of(found.around.parts, "pid", "neighbour", "theme", "weight", "index", "exposure")
+            if row[2] == CSE}  # fmt: skip
+    first, second = found.links.weight[:, HARMED].tolist()
+    theme, weight, risk, worth = part[2, 1]
+    assert weight == first * second // ONE
+    assert worth == weight * risk // ONE * TABLES.hop_factor // 1000 > 0
+    none = run(*MISSING, FLAG, *CHAIN, tables=replace(TABLES, hop_factor=0))
+    assert none.around.total[2, CSE, HARMED] == part[2, 0][3]
+
+
+def test_a_third_hop_counts_nothing_and_the_best_of_two_paths_is_taken() -> None:
+    line = [Event(pid, 10 + at, "asb", "suspect", AS_OF) for at in range(3) for pid in (at, at + 1)]
+    far = Event(3, 20, "cse_flag", "victim", AS_OF)
+    found = run(*line, far, bands=(1, 1, 1, 1))
+    assert [row for row in rows_of(found.around.parts, "pid", "hop", "track") if row[2] == HARMED] == [
+        (1, 2, HARMED), (2, 1, HARMED),
+    ]  # fmt: skip
+    # 1 reaches 3 by 2 and, more weakly, by 0 as well: the weaker path adds nothing.
+    by_two = found.around.total[1, CSE, HARMED]
+    old = [Event(pid, 30, "asb", "suspect", AS_OF - 200) for pid in (0, 3)]
+    both = run(*line, far, *old, bands=(1, 1, 1, 1))
+    assert both.around.total[1, CSE, HARMED] == by_two
+
+
+@pytest.mark.finding("SCO-P6")
+def test_what_two_people_did_together_without_a_link_counts_once_at_two_hops_too() -> None:
+    """A victim and a suspect of one offence are no link; what it gave one of them is not the other's."""
+    offence = [Event(1, 40, "sexual_offence", "victim", AS_OF),
+               Event(2, 40, "sexual_offence", "witness", AS_OF)]  # fmt: skip
+    line = [*MISSING, *CHAIN, offence[0]]
+    apart, together = run(*line), run(*line, offence[1])
+    worth = [
+        [row for row in rows_of(one.around.parts, "pid", "neighbour", "theme", "index")
+         if row[:3] == (2, 1, CSE)]
+        for one in (apart, together)
+    ]  # fmt: skip
+    assert worth[0][0][3] > worth[1][0][3]
 
 
 @pytest.mark.finding("SCO-T5")
@@ -129,7 +170,7 @@ def test_bands_keep_children_and_adults_apart() -> None:
 def test_nobody_linked_gives_empty_tables_with_every_column() -> None:
     found = run(FLAG).around
     assert set(found.rows) == {
-        *("pid", "theme", "track", "band", "n"),
+        *("pid", "theme", "track", "hop", "band", "n"),
         *("sum_index", "link_points", "exposure", "nearest"),
     }
     assert all(len(column) == 0 for column in (*found.rows.values(), *found.parts.values()))
