@@ -26,6 +26,7 @@ from scoring.errors import ScoringFault
 from scoring.fence import check_paths, raise_fence
 from scoring.graph import exposure
 from scoring.lists import review_list
+from scoring.memory import history_points, trend_table
 from scoring.modulate import score_table
 from scoring.plt import link_table
 from scoring.rfg import contributions, own_evidence
@@ -41,8 +42,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     Args:
         job: ``run``, ``as_of`` (day number), ``tables``, ``events`` and ``states`` (paths),
             ``membership`` and ``persons`` (paths), ``restricted`` (hex pseudonyms), ``admitted``
-            (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex)
-            and ``out`` (folder).
+            (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex),
+            ``out`` (folder) and, where there is an earlier run to compare with, ``before``: its
+            ``run``, ``as_of``, ``tables`` (hash) and ``events``.
 
     Returns:
         The manifest, which is also written to ``out/manifest.json``.
@@ -62,9 +64,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "as_of": int(job["as_of"]),
         "tables": tables.hash,
         "code": code_hash(),
-        "inputs": inputs_hash([*job["events"], *job["states"], job["membership"], job["persons"]]),
+        "inputs": inputs_hash(input_paths(job)),
         "engine": f"numpy {np.__version__}, python {platform.python_version()}",
         "persons": len(bands),
+        "compared_with": _compared_with(job, tables),
         "themes_scored": list(inputs.scored),
         "themes_not_scored": dict(inputs.not_scored),
         "events": {
@@ -97,6 +100,7 @@ class _Inputs:
     pseudonyms: list[bytes]
     events: Visible
     states: Visible
+    before: Visible | None
     superseded: int
     scored: tuple[str, ...]
     not_scored: dict[str, str]
@@ -121,6 +125,7 @@ def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
         pseudonyms=[bytes(value) for value in persons.column("person").to_pylist()],
         events=visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention),
         states=visible_states(stated, as_of, admitted),
+        before=_before(job, pid_of, admitted, retention),
         superseded=superseded,
         scored=scored,
         not_scored=not_scored,
@@ -140,6 +145,14 @@ def _compute(
         evidence.points[:, tables.themes.index(theme)] = 0
         evidence.row_points[:, tables.themes.index(theme)] = 0
     links = link_table(events, inputs.states.columns, evidence, len(bands), as_of, tables)
+    trend: dict[str, Columns] = {}
+    if inputs.before is not None:
+        then = own_evidence(inputs.before.columns, len(bands), as_of, tables)
+        for theme in inputs.not_scored:
+            then.points[:, tables.themes.index(theme)] = 0
+        late = history_points(events, evidence)
+        late -= history_points(inputs.before.columns, then)
+        trend = {"trend": trend_table(evidence, then.points, late, tables)}
     around = exposure(links, evidence, bands, events, tables)
     scores = score_table(evidence, around, tables)
     tie_key = bytes.fromhex(job["tie_key"])
@@ -152,6 +165,7 @@ def _compute(
         "link_skipped": links.skipped,
         "exposure": around.rows,
         "exposure_part": around.parts,
+        **trend,
     }
     for rule in tables.lists:
         if rule.theme in inputs.scored:
@@ -159,6 +173,41 @@ def _compute(
                 scores, bands, inputs.pseudonyms, rule, job["run"], tie_key, tables
             )
     return results, bands
+
+
+def input_paths(job: dict[str, Any]) -> list[str]:
+    """Return every file that a run reads."""
+    before = job.get("before") or {}
+    return [
+        *job["events"],
+        *job["states"],
+        job["membership"],
+        job["persons"],
+        *before.get("events", []),
+    ]
+
+
+def _before(
+    job: dict[str, Any], pid_of: pa.Table, admitted: dict[int, frozenset[int]], retention: Ints
+) -> Visible | None:
+    """Return what an earlier run saw, without what may not be used today, for the persons of today."""
+    before = job.get("before")
+    if not before:
+        return None
+    # A row whose retention has ended since is no evidence any more.
+    gap = int(job["as_of"]) - int(before["as_of"])
+    columns = _read(before["events"], pid_of, _EVENTS)
+    left = np.maximum(retention - gap, 0)
+    return visible_events(columns, int(before["as_of"]), admitted, left)
+
+
+def _compared_with(job: dict[str, Any], tables: Tables) -> dict[str, Any] | None:
+    """Say which run the trend is held against, and whether tables or code changed since."""
+    before = job.get("before")
+    if not before:
+        return None
+    rebased = before["tables"] != tables.hash or before["code"] != code_hash()
+    return {"run": before["run"], "as_of": int(before["as_of"]), "rebased": rebased}
 
 
 _EVENTS = {
@@ -314,7 +363,7 @@ def main(*, fenced: bool = False) -> int:
 
 def _fence(job: dict[str, Any]) -> None:
     warehouse, tables = Path(job["out"]).parent.parent, Path(job["tables"])
-    named = [*job["events"], *job["states"], job["membership"], job["persons"], job["out"]]
+    named = [*input_paths(job), job["out"]]
     check_paths(named, warehouse, tables)
     raise_fence(warehouse, tables)
 

@@ -107,6 +107,8 @@ class Tables:
     exposure_half: int
     emerging_exposure: int
     high_score: int
+    increase_index: int
+    increase_days: int
     blind_share: int
     hash: str
 
@@ -179,6 +181,8 @@ def _build(raw: dict[str, str]) -> Tables:
         exposure_half=_number(parameters["exposure_half"], 1, 10**9, "exposure_half"),
         emerging_exposure=_number(parameters["emerging_exposure"], 1, 10**9, "emerging_exposure"),
         high_score=_number(parameters["high_score"], 1, 100_000, "high_score"),
+        increase_index=_number(parameters["increase_index"], 1, 100_000, "increase_index"),
+        increase_days=_number(parameters["increase_days"], 7, 365, "increase_days"),
         blind_share=_number(parameters["blind_share"], 50, 200, "blind_share"),
         hash=digest.hexdigest(),
     )

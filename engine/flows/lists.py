@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
 from engine.domain.ids import Actor, as_utc
+from engine.flows import trend
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING
 from engine.flows.facts import suspended
@@ -141,6 +142,8 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
 
 
 def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[str, Any]:
+    scored = rule.theme not in run.manifest["themes_not_scored"]
+    trends = trend.of_list(home, run, rule) if scored else {}
     with Session(reading(home.casework)) as session:
         items = session.exec(
             select(ReviewItem)
@@ -154,6 +157,7 @@ def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[s
                 "person": item.person,
                 "score": None if item.blind else item.score / 1000,
                 "blind": item.blind,
+                "trend": None if item.blind else trends.get(item.rank),
                 "outcome": item.outcome,
             }
             for item in items
@@ -165,7 +169,7 @@ def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[s
         "capacity": rule.capacity,
         "theme": rule.theme,
         "track": rule.track,
-        "scored": rule.theme not in run.manifest["themes_not_scored"],
+        "scored": scored,
         "entries": entries,
     }
 

@@ -10,6 +10,7 @@ from sqlmodel import Session, select
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
+from engine.flows import trend
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING, sources_of
 from engine.flows.home import Home
@@ -59,6 +60,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
         if any(entry["blind"] and entry["outcome"] is None for entry in entries):
             # Drawn at random: the reviewer's own view is recorded before the score is shown (T17).
             answer["scores"] = None
+            answer["history"] = []
         answer |= {
             "person": state.person,
             "identified": state.identified,
@@ -131,9 +133,17 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
     scores = _rows(warehouse.result(run.id, "score"), "pid", pid)
     parts = _rows(warehouse.result(run.id, "contribution"), "pid", pid)
     around = _rows(warehouse.result(run.id, "exposure_part"), "pid", pid)
+    trends = trend.of_person(home, run, pid)
     return {
         "_pid": pid,
-        "scores": [_score(tables, row, parts, around) for row in scores],
+        "scores": [
+            {
+                **_score(tables, row, parts, around),
+                "trend": trends.get((row["theme"], row["track"])),
+            }
+            for row in scores
+        ],
+        "history": trend.history(home, person_id),
         "indicators": _indicators(home, person_id),
         "not_scored": run.manifest["themes_not_scored"],
     }

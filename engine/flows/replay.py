@@ -20,7 +20,7 @@ from engine.flows.intent import Flow
 from engine.flows.score import JOB, run_process, tie_key
 from engine.store.session import reading
 from engine.store.tables import Delivery, ScoreRun
-from scoring.run import code_hash, inputs_hash
+from scoring.run import code_hash, input_paths, inputs_hash
 
 
 def replay(home: Home, run: str, actor: Actor) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _job(home: Home, found: ScoreRun) -> dict[str, Any]:
 
 def _same_ground(home: Home, found: ScoreRun, job: dict[str, Any]) -> None:
     """Refuse when inputs, tables, code or engine are not those of the run."""
-    paths = [*job["events"], *job["states"], job["membership"], job["persons"]]
+    paths = input_paths(job)
     missing = [path for path in paths if not Path(path).exists()]
     if missing:
         raise _not_replayable(_erased(home, missing))

@@ -123,7 +123,31 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
         "sources": {str(numbers[source]): source for source in sorted(loaded)},
         "tie_key": tie_key(home),
         "out": str(out),
+        "before": _before(home, day_number(as_of)),
     }
+
+
+def _before(home: Home, as_of: int) -> dict[str, Any] | None:
+    """Return the run that the trend is held against: the newest that is old enough, if it is whole.
+
+    A run from which a delivery was withdrawn is no ground to compare with, and an older one is taken.
+    """
+    with Session(reading(home.casework)) as session:
+        runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).all()
+    for one in runs:
+        path = home.warehouse.run(one.id) / JOB
+        if int(one.manifest["as_of"]) > as_of - home.tables.increase_days or not path.exists():
+            continue
+        job = json.loads(path.read_text(encoding="utf-8"))
+        if all(Path(name).exists() for name in job["events"]):
+            return {
+                "run": one.id,
+                "as_of": int(one.manifest["as_of"]),
+                "tables": one.manifest["tables"],
+                "code": one.manifest["code"],
+                "events": job["events"],
+            }
+    return None
 
 
 def _holding(home: Home, order: dict[str, int], out: Path) -> dict[str, list[str]]:
