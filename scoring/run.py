@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from scoring.errors import ScoringFault
 from scoring.fence import check_paths, raise_fence
 from scoring.graph import exposure
+from scoring.groups import Groups, groups_of, load_library
 from scoring.lists import review_list
 from scoring.memory import history_points, trend_table
 from scoring.modulate import score_table
@@ -44,7 +45,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
             ``membership`` and ``persons`` (paths), ``restricted`` (hex pseudonyms), ``admitted``
             (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex),
             ``out`` (folder) and, where there is an earlier run to compare with, ``before``: its
-            ``run``, ``as_of``, ``tables`` (hash) and ``events``.
+            ``run``, ``as_of``, ``tables`` (hash) and ``events``; ``groups_before``: the files ``person``
+            and ``members`` of the run whose groups are carried on.
 
     Returns:
         The manifest, which is also written to ``out/manifest.json``.
@@ -55,7 +57,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     tables = load_tables(Path(job["tables"]))
     out = Path(job["out"])
     inputs = _load(job, tables)
-    results, bands = _compute(job, inputs, tables)
+    results, bands, groups = _compute(job, inputs, tables)
     for name, columns in results.items():
         _write(out / f"{name}.parquet", columns)
     pq.write_table(inputs.persons, out / "person.parquet")
@@ -80,6 +82,12 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         },
         "links": len(results["link_weight"]["a"]),
         "events_too_large_to_link": len(results["link_skipped"]["eid"]),
+        "groups": {
+            "found": len(groups.groups["group"]),
+            "people": len(groups.members["pid"]),
+            "carried": int((groups.groups["carried"] > 0).sum()),
+            "too_large": list(groups.too_large),
+        },
         "lists": {
             name.removeprefix("list."): len(columns["pid"])
             for name, columns in results.items()
@@ -134,8 +142,8 @@ def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
 
 def _compute(
     job: dict[str, Any], inputs: _Inputs, tables: Tables
-) -> tuple[dict[str, Columns], Ints]:
-    """Return every result table by name, and the age band of each person."""
+) -> tuple[dict[str, Columns], Ints, Groups]:
+    """Return every result table by name, the age band of each person, and the groups."""
     as_of = int(job["as_of"])
     bands = _bands(inputs.persons, as_of)
     events = inputs.events.columns
@@ -156,6 +164,7 @@ def _compute(
     around = exposure(links, evidence, bands, events, tables)
     scores = score_table(evidence, around, tables)
     tie_key = bytes.fromhex(job["tie_key"])
+    groups = groups_of(links, tables, inputs.pseudonyms, job["run"], _groups_before(job))
     weights = {f"weight_{name}": links.weight[:, at] for at, name in enumerate(TRACKS)}
     results: dict[str, Columns] = {
         "score": scores,
@@ -165,6 +174,8 @@ def _compute(
         "link_skipped": links.skipped,
         "exposure": around.rows,
         "exposure_part": around.parts,
+        "group": groups.groups,
+        "group_member": groups.members,
         **trend,
     }
     for rule in tables.lists:
@@ -172,7 +183,19 @@ def _compute(
             results[f"list.{rule.id}"] = review_list(
                 scores, bands, inputs.pseudonyms, rule, job["run"], tie_key, tables
             )
-    return results, bands
+    return results, bands, groups
+
+
+def _groups_before(job: dict[str, Any]) -> dict[int, frozenset[bytes]]:
+    """Return the groups of the run before, by the pseudonyms of their members."""
+    paths = job.get("groups_before")
+    if not paths:
+        return {}
+    names = pq.read_table(paths["person"]).column("person").to_pylist()
+    members: dict[int, set[bytes]] = {}
+    for row in pq.read_table(paths["members"]).to_pylist():
+        members.setdefault(row["group"], set()).add(names[row["pid"]])
+    return {group: frozenset(one) for group, one in members.items()}
 
 
 def input_paths(job: dict[str, Any]) -> list[str]:
@@ -184,6 +207,7 @@ def input_paths(job: dict[str, Any]) -> list[str]:
         job["membership"],
         job["persons"],
         *before.get("events", []),
+        *(job.get("groups_before") or {}).values(),
     ]
 
 
@@ -348,6 +372,7 @@ def main(*, fenced: bool = False) -> int:
     job = json.load(sys.stdin)
     try:
         if fenced:
+            load_library()
             _fence(job)
         print(json.dumps(run(job)))
     except ScoringFault as error:

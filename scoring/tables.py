@@ -107,6 +107,9 @@ class Tables:
     exposure_half: int
     emerging_exposure: int
     high_score: int
+    group_resolution: int
+    group_least: int
+    group_most: int
     increase_index: int
     increase_days: int
     blind_share: int
@@ -181,6 +184,9 @@ def _build(raw: dict[str, str]) -> Tables:
         exposure_half=_number(parameters["exposure_half"], 1, 10**9, "exposure_half"),
         emerging_exposure=_number(parameters["emerging_exposure"], 1, 10**9, "emerging_exposure"),
         high_score=_number(parameters["high_score"], 1, 100_000, "high_score"),
+        group_resolution=_number(parameters["group_resolution"], 1, 1000, "group_resolution"),
+        group_least=_number(parameters["group_least"], 3, 10, "group_least"),
+        group_most=_number(parameters["group_most"], 10, 100, "group_most"),
         increase_index=_number(parameters["increase_index"], 1, 100_000, "increase_index"),
         increase_days=_number(parameters["increase_days"], 7, 365, "increase_days"),
         blind_share=_number(parameters["blind_share"], 50, 200, "blind_share"),

@@ -124,7 +124,20 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
         "tie_key": tie_key(home),
         "out": str(out),
         "before": _before(home, day_number(as_of)),
+        "groups_before": _groups_before(home, day_number(as_of)),
     }
+
+
+def _groups_before(home: Home, as_of: int) -> dict[str, str] | None:
+    """Return the files of the newest run of an earlier day or the same, whose groups are carried on."""
+    with Session(reading(home.casework)) as session:
+        runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).all()
+    for one in runs:
+        folder = home.warehouse.run(one.id)
+        paths = {"person": folder / "person.parquet", "members": folder / "group_member.parquet"}
+        if int(one.manifest["as_of"]) <= as_of and all(path.exists() for path in paths.values()):
+            return {name: str(path) for name, path in paths.items()}
+    return None
 
 
 def _before(home: Home, as_of: int) -> dict[str, Any] | None:

@@ -89,6 +89,7 @@ def test_a_run_gives_scores_lists_and_a_manifest_whose_counts_add_up(tmp_path: P
     assert made_names == {
         *("score", "contribution", "link", "link_weight", "link_skipped", "person"),
         *("exposure", "exposure_part", "list.cse.harmed", "list.cce.harmed"),
+        *("group", "group_member"),
     }
 
 
