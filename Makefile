@@ -18,12 +18,12 @@ help: ## Show the targets
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 $(VENDOR): $(VENV)/.runtime package-lock.json scripts/assets.py
@@ -56,12 +56,12 @@ bench: $(VENV)/.dev ## Measure every speed claim against its floor or peer, in o
 	$(BIN)/python -m bench
 
 fuzz: $(VENV)/.dev ## Feed reading with bytes that coverage leads to, FUZZ_SECONDS=60
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-fuzz.lock
 	$(BIN)/python -m tests.fuzz.fuzz_intake -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0
 
 spark: $(VENV)/.dev ## Install Spark for the test of its linker (450 MB; needs Java 17)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark-build.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-spark.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark-build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-build-isolation -r requirements-spark.lock
 
 lock: ## Resolve the lock files again (needs uv)
 	bash scripts/lock.sh

@@ -71,15 +71,22 @@ def test_no_large_file_and_no_data_of_a_home_is_tracked() -> None:
 
 
 def test_locks_pin_with_hashes_and_hold_no_address() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
-        text = (ROOT / name).read_text()
+    for path in sorted(ROOT.glob("requirements*.lock")):
+        text = path.read_text()
         assert "://" not in text
         pins = re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE | re.IGNORECASE)
-        assert len(pins) > 50
+        assert pins
         assert text.count("--hash=sha256:") >= len(pins)
     lock = json.loads((ROOT / "package-lock.json").read_text())
     inside = [item for place, item in lock["packages"].items() if place]
     assert all("integrity" in item and "resolved" not in item for item in inside)
+
+
+def test_a_lock_is_installed_as_it_stands_so_that_a_release_of_tomorrow_breaks_no_machine() -> None:
+    # pip resolves what a lock names with an extra again, and takes a release that the lock does not hold.
+    for line in (ROOT / "Makefile").read_text().splitlines():
+        if "pip install" in line and ".lock" in line:
+            assert "--no-deps --require-hashes" in line, line
 
 
 def test_every_direct_dependency_is_pinned_exactly() -> None:
