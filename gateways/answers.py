@@ -63,7 +63,7 @@ def six_answers(
         article6=", ".join(f"6(1)({letter})" for letter in _article6(register, gateway, flow)),
         article9=_listed("9(2)", gateway.article9) if "art9" in needs else plain,
         article10=_article10(register, gateway, flow) if "art10" in needs else plain,
-        schedule1=", ".join(_schedule1(gateway)) if needs else plain,
+        schedule1=", ".join(_schedule1(register, gateway, flow)) if needs else plain,
     )
     findings = [
         Finding("E10", f"{gateway.id}.{name}", f"no {name} basis for {flow.category}")
@@ -100,9 +100,10 @@ def _article10(register: Register, gateway: Gateway, flow: Flow) -> str:
     return words
 
 
-def _schedule1(gateway: Gateway) -> list[str]:
-    """Paragraph 8 serves monitoring and never a decision about one person (LAW-4)."""
-    return [f"Sch.1 {paragraph}" for paragraph in gateway.schedule1 if paragraph != "p8"]
+def _schedule1(register: Register, gateway: Gateway, flow: Flow) -> list[str]:
+    """Paragraph 8 serves monitoring in counts and never a decision about one person (LAW-4)."""
+    counts = flow.purpose in register.vocabulary.counts_only
+    return [f"Sch.1 {one}" for one in gateway.schedule1 if one != "p8" or counts]
 
 
 def _stays_in_part_3(register: Register, flow: Flow) -> bool:
@@ -125,7 +126,7 @@ def _invalid(
         )
     if not special:
         return found
-    if "p8" in gateway.schedule1:
+    if "p8" in gateway.schedule1 and flow.purpose not in register.vocabulary.counts_only:
         found.append(
             Finding(
                 "E10",

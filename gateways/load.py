@@ -211,7 +211,7 @@ def _vocabulary(document: Document, reader: Reader) -> Vocabulary:
         reader.known(document, ("groups", name), members, bodies, "body")
     for key in ("competent", "public_authorities"):
         reader.known(document, (key,), raw[key], [*bodies, *raw["groups"]], "body")
-    for key in ("never_purposes", "le_purposes"):
+    for key in ("never_purposes", "counts_only", "le_purposes"):
         reader.known(document, (key,), raw[key], raw["purposes"], "purpose")
     for name, data_class in raw["categories"].items():
         reader.known(document, ("categories", name), [data_class], raw["classes"], "class")
@@ -237,6 +237,7 @@ def _vocabulary(document: Document, reader: Reader) -> Vocabulary:
         groups=groups,
         purposes=dict(raw["purposes"]),
         never_purposes=frozenset(raw["never_purposes"]),
+        counts_only=frozenset(raw["counts_only"]),
         le_purposes=frozenset(raw["le_purposes"]),
         competent=expand(raw["competent"], groups),
         public_authorities=expand(raw["public_authorities"], groups),

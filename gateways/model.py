@@ -40,6 +40,7 @@ class Vocabulary:
         groups: Name of a body group to the bodies in it.
         purposes: Purpose token to its plain-English label.
         never_purposes: Purposes that are refused for every role and gateway (T-GM14).
+        counts_only: Purposes of counts alone; nothing about a person is asked for them (DPA Sch.1 para 8(3)).
         le_purposes: Purposes of law enforcement in the sense of DPA 2018 s.31.
         competent: Bodies that are competent authorities under DPA 2018 s.30.
         public_authorities: Bodies that may never rely on Article 6(1)(ea).
@@ -52,6 +53,7 @@ class Vocabulary:
     groups: dict[str, frozenset[str]]
     purposes: dict[str, str]
     never_purposes: frozenset[str]
+    counts_only: frozenset[str]
     le_purposes: frozenset[str]
     competent: frozenset[str]
     public_authorities: frozenset[str]

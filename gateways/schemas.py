@@ -25,12 +25,21 @@ def closed(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
 
 VOCABULARY = closed(
     [
-        *("bodies", "groups", "purposes", "never_purposes", "le_purposes", "competent"),
+        *("bodies", "groups", "purposes", "never_purposes", "counts_only", "le_purposes"),
+        *("competent",),
         *("public_authorities", "classes", "categories", "dea_factors"),
     ],
     {
         **dict.fromkeys(
-            ("bodies", "never_purposes", "le_purposes", "competent", "public_authorities"), _WORDS
+            (
+                "bodies",
+                "never_purposes",
+                "counts_only",
+                "le_purposes",
+                "competent",
+                "public_authorities",
+            ),
+            _WORDS,
         ),
         "groups": {"type": "object", "additionalProperties": _WORDS},
         "purposes": _MAP,

@@ -1,4 +1,4 @@
-"""Rules that a pack is held against before it may be used: POL-L01 to POL-L25 (policy.md 5.5).
+"""Rules that a pack is held against before it may be used: POL-L01 to POL-L26 (policy.md 5.5).
 
 An error (E) and the pack does not load; a warning (W) and it is not activated without a waiver that
 somebody signed for this rule and this thing, until a day.
@@ -16,11 +16,12 @@ from policies.errors import PolicyFault
 from policies.lineage import loops
 from policies.lint_tokens import fault, token_findings
 from policies.lint_warnings import warnings
-from policies.model import Field, Grant, Level, Pack
+from policies.model import Field, Grant, Level, Pack, Source
 from policies.rows import loaded
 
 __all__ = ["compile_findings", "errors", "lint", "token_findings", "waived"]
 
+EQUALITY_LANE, EQUALITY_CLASS = "equality", "special_equality"
 BREAK_GLASS_OWED = ("time_box", "notify", "review_after")
 """Obligations without which a grant for immediate danger is a way round (policy.md 5.3)."""
 
@@ -151,6 +152,37 @@ def _fields(pack: Pack) -> Iterator[LintFinding]:
                     "has no purpose that a gateway, an agreement and the field share",
                     "Correct the purposes.",
                 )
+        yield from _equality(pack, source)
+
+
+def _equality(pack: Pack, source: Source) -> Iterator[LintFinding]:
+    """What is asked about equality serves counts alone: never a person's record, score or list.
+
+    Data Protection Act 2018 Schedule 1 paragraph 8(3): not for a measure or decision about a person.
+    """
+    counts = pack.register.vocabulary.counts_only
+    for spec in source.fields.values():
+        apart, serves = spec.lane == EQUALITY_LANE, set(spec.purposes)
+        used = [one["id"] for one in source.yields if _mentions(one, spec.name)]
+        if spec.data_class == EQUALITY_CLASS and spec.gateways and not apart:
+            says = "is about equality and does not go into its lane"
+        elif apart and (serves - counts or not spec.part):
+            says = "is in the equality lane and serves more than counts, or names no part"
+        elif serves & counts and not apart:
+            says = "serves counts only and is not in the equality lane"
+        elif apart and used:
+            says = f"is in the equality lane and {', '.join(used)} reads it"
+        else:
+            continue
+        yield _field_fault(pack, spec, "POL-L26", says, "Keep it apart, or take its gateways away.")
+
+
+def _mentions(value: object, name: str) -> bool:
+    if isinstance(value, Mapping):
+        return any(_mentions(one, name) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(_mentions(one, name) for one in value)
+    return value == name
 
 
 def _agreed(pack: Pack, spec: Field) -> bool:
@@ -235,6 +267,11 @@ def _grants(pack: Pack) -> Iterator[LintFinding]:
             yield wrong("POL-L01", "states no agreement, or not why it was given", "State both.")
         if grant.purpose in pack.register.vocabulary.never_purposes:
             yield wrong("POL-L21", f"serves {grant.purpose}, which is never served", "Remove it.")
+        if (
+            grant.purpose in pack.register.vocabulary.counts_only
+            or grant.data_class == EQUALITY_CLASS
+        ):
+            yield wrong("POL-L26", "opens what is kept for counts of fairness only", "Remove it.")
         yield from _duties(pack, grant, wrong)
         names = {obligation.split(":")[0] for obligation in grant.obligations}
         missing = [name for name in BREAK_GLASS_OWED if name not in names]

@@ -75,7 +75,8 @@ class Field:
     """One field of a source, with everything that decides its passage and its display.
 
     Attributes:
-        lane: ``identity`` goes to the vault, ``content`` feeds events and states.
+        lane: ``identity`` goes to the vault, ``content`` feeds events and states, ``equality`` is kept
+            apart for counts of fairness.
         part: For identity fields, which part of an identity it is (``given_name`` ...).
         transforms: Level below ``clear`` to the name of the transform that makes its form.
         spec: Reading instructions (type, columns, codes, formats) that intake interprets.

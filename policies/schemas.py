@@ -65,7 +65,7 @@ TYPES = [
 PARTS = (
     *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
     *("address", "postcode", "nhs_number", "upn", "phone", "email", "nino", "uprn"),
-    *("former_surname", "former_nhs_number", "former_upn"),
+    *("former_surname", "former_nhs_number", "former_upn", "ethnic_group"),
 )
 """What a field may say of who somebody is."""
 
@@ -77,7 +77,7 @@ _FIELD = _closed(
         **_GATE,
         "label": _WORD,
         "category": _WORD,
-        "lane": {"enum": ["identity", "content"]},
+        "lane": {"enum": ["identity", "content", "equality"]},
         "part": {"enum": list(PARTS)},
         "type": {"enum": TYPES},
         "columns": _WORDS,

@@ -17,6 +17,12 @@ from scoring.errors import ScoringFault
 _CLOSED = frozenset(
     {"sqlite3.connect", "socket.connect", "subprocess.Popen", "os.system", "os.exec"}
 )
+# Arguments that name a file, by event: what a folder holds tells something too.
+_NAMES = {
+    **dict.fromkeys(("open", "os.listdir", "os.scandir", "os.remove", "os.rmdir", "os.mkdir"), 1),
+    **dict.fromkeys(("os.rename", "os.link", "os.symlink"), 2),
+    **dict.fromkeys(("os.truncate", "os.chmod", "os.chown"), 1),
+}
 
 
 def inside(path: Path, roots: Iterable[Path]) -> bool:
@@ -48,8 +54,10 @@ def raise_fence(warehouse: Path, tables: Path) -> None:
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         if event in _CLOSED:
             raise refused()
-        if event == "open" and isinstance(arguments[0], str | bytes):
-            path = Path(os.fsdecode(arguments[0]))
+        for name in arguments[: _NAMES.get(event, 0)]:
+            if not isinstance(name, str | bytes):
+                continue
+            path = Path(os.fsdecode(name))
             # Other lanes of the same home are closed even where the home lies inside the checkout.
             lane = inside(path, (home,)) and not inside(path, (warehouse.resolve(),))
             if lane or not inside(path, (*roots, *system)):

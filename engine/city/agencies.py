@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -61,7 +62,7 @@ def write_city(folder: Path, size: str, seed: int, end: date, families: str = "p
     folder.mkdir(parents=True, exist_ok=True)
     population = make_population(size, seed, end, families)
     lives = make_lives(population, seed)
-    writer = _Writer(population, lives, np.random.default_rng(seed + 2), folder)
+    writer = _Writer(population, lives, np.random.default_rng(seed + 2), folder, seed)
     return writer.write()
 
 
@@ -73,6 +74,12 @@ def _iso(day: date | None) -> str:
     return day.isoformat() if day else ""
 
 
+ETHNIC_CODES = ((58, "WBRI"), (64, "WOTH"), (66, "MWBC"), (69, "MOTH"), (75, "APKN"), (80, "AIND"),
+                (82, "CHNE"), (89, "BAFR"), (91, "BCRB"), (94, "OOTH"), (96, "REFU"),
+                (100, "NOBT"))  # fmt: skip
+"""Codes by upper limit of a draw of a hundred; invented shares."""
+
+
 class _Writer:
     def __init__(
         self,
@@ -80,10 +87,11 @@ class _Writer:
         lives: Lives,
         rng: np.random.Generator,
         folder: Path,
+        seed: int,
     ) -> None:
         self.population, self.lives, self.rng = population, lives, rng
         self.people, self.end = population.people, population.end
-        self.folder = folder
+        self.folder, self.seed = folder, seed
         self.mess = Mess(rng, population.ways.spelled, population.ways.short)
         self.city = City(folder, len(self.people))
         self.keys: list[tuple[str, str, str, int]] = []
@@ -126,6 +134,11 @@ class _Writer:
         """Return a police reference; one person in twenty has two."""
         second = number % 20 == 0 and self.mess.chance(0.3)
         return self._key(source, f"N{number + 70_000_000 * second + 100_000}", number)
+
+    def _ethnicity(self, one: Resident) -> str:
+        """Return the code of a household, drawn apart from everything else: it says nothing of a name."""
+        draw = zlib.crc32(f"ethnic group {self.seed} {one.household}".encode()) % 100
+        return next(code for limit, code in ETHNIC_CODES if draw < limit)
 
     def _born(self, one: Resident, *, missing: float, layout: str) -> str:
         draw = float(self.rng.random())
@@ -227,7 +240,7 @@ class _Writer:
                 "",
                 _iso(self.end),
                 destination if leaving or self.mess.chance(0.02) else "",
-                "not recorded",
+                self._ethnicity(one),
             ]
 
     def _attendance(self) -> Iterator[list[str]]:
@@ -300,7 +313,7 @@ class _Writer:
                     etree.SubElement(identifiers, name).text = text
             etree.SubElement(
                 etree.SubElement(child, "ChildCharacteristics"), "Ethnicity"
-            ).text = "NOBT"
+            ).text = self._ethnicity(one)
             details = etree.SubElement(child, "CINdetails")
             etree.SubElement(details, "CINreferralDate").text = _iso(referred)
             etree.SubElement(details, "PrimaryNeedCode").text = "N1"

@@ -124,6 +124,7 @@ class Prepared:
     Attributes:
         local_keys: Local key of each record, in order of first appearance.
         identities: Identity part to one clear value per record (or None).
+        equality: Part kept for counts of fairness to one group per record (or None); never in the vault.
         event_rows, state_rows: What the rows led to; ``record`` is an index into `local_keys`, ``key``
             an index into `row_keys` or -1, ``rule`` the place of the contract's yield, from 1,
             ``window`` the day by which a later window replaces its row.
@@ -150,6 +151,7 @@ class Prepared:
 
     local_keys: list[str] = field(default_factory=list, repr=False)
     identities: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
+    equality: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
     event_rows: Rows = field(default_factory=lambda: Rows.of(EVENT_COLUMNS, []), repr=False)
     state_rows: Rows = field(default_factory=lambda: Rows.of(STATE_COLUMNS, []), repr=False)
     row_keys: list[str] = field(default_factory=list, repr=False)

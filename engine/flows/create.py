@@ -18,7 +18,9 @@ from engine.settings import Settings
 from engine.store.migrate import upgrade
 
 PROFILES = ("demo", "single", "split")
-LANES = ("casework", "vault", "linkage", "audit", "warehouse", "staging", "pack", "keys")
+LANES = (
+    *("casework", "vault", "linkage", "audit", "warehouse", "equality", "staging", "pack", "keys"),
+)
 
 
 def create_home(

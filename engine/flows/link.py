@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.encodings import canary
+from engine.flows.equality import groups_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.identity.normalise import VERSION
@@ -167,7 +168,8 @@ def _quality(home: Home, found: EncodedRecords, model: Model, linked: Linked) ->
         )
         for name in ("given", "surname")
     }
-    return quality(found.words, found.agencies, linked, shares, model.rare)
+    stated = {"ethnic group": groups_of(home, home.domain("linkage").open(found.records))}
+    return quality(found.words, found.agencies, linked, shares, model.rare, stated)
 
 
 def _pairs_folder(home: Home) -> Path:

@@ -20,7 +20,7 @@ from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
 from engine.linkage.encodings import forget_delivery, write_encodings
-from engine.warehouse import live
+from engine.warehouse import equality, live
 from engine.warehouse.files import event_table, merge_table, spoken_table, state_table
 
 Ints = npt.NDArray[np.int64]
@@ -49,6 +49,10 @@ def stage(flow: Flow, prepared: Prepared, contract: Contract, *, history: bool) 
     _linkage(flow, prepared, contract, records)
     flow.arrow("warehouse")
     _warehouse(flow, prepared, contract, records, history=history)
+    flow.arrow("equality")
+    equality.write(
+        home.path / "equality", delivery, home.domain("equality").seal(records), prepared.equality
+    )
     return records
 
 
@@ -216,3 +220,4 @@ def discard(home: Home, delivery: str) -> None:
     vault_write.forget(home.vault, delivery)
     forget_delivery(home.linkage, delivery)
     home.warehouse.discard_delivery(delivery)
+    equality.discard(home.path / "equality", delivery)

@@ -23,7 +23,7 @@ from engine.domain.errors import VaultError
 from engine.domain.ids import Pseudonym
 from engine.identity.keys import Keyring
 
-DOMAINS = ("record", "linkage", "analysis", "casework", "audit")
+DOMAINS = ("record", "linkage", "analysis", "casework", "audit", "equality")
 ID_BYTES = 16
 PSEUDONYM_BYTES = 32
 

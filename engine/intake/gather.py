@@ -301,8 +301,10 @@ def gathered(keeper: Gathered, closed: set[int], born: Mapping[str, str]) -> Pre
     )
     prepared.spoken = np.stack([renumbered[pairs[:, 0]], pairs[:, 1], pairs[:, 2]], axis=1)
     count = len(prepared.local_keys)
+    apart = {one.part for one in keeper.contract.fields.values() if one.lane == "equality"}
     for part, batches in keeper.parts.items():
-        prepared.identities[part] = _last_known(
+        lane = prepared.equality if part in apart else prepared.identities
+        lane[part] = _last_known(
             [
                 (renumbered[numbers[good]], values.filter(pa.array(good)))
                 for rows, numbers, values in batches

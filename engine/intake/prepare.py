@@ -221,7 +221,10 @@ def _set_aside(
     names = [
         name
         for name in batch.columns
-        if name in answers and answers[name].admitted and not answers[name].row_bases
+        if name in answers
+        and answers[name].admitted
+        and not answers[name].row_bases
+        and intake.contract.fields[name].lane != "equality"
     ]
     taken = pa.array(places)
     cells = {name: batch.columns[name].take(taken).to_pylist() for name in names}

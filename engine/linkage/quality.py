@@ -53,6 +53,7 @@ def quality(
     linked: Linked,
     frequencies: Mapping[str, Frozen],
     rare: float,
+    stated: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Return the report of a run as plain data.
 
@@ -62,6 +63,7 @@ def quality(
         linked: What the run found.
         frequencies: ``given`` and ``surname``: what the frozen table says of them.
         rare: Share taken for a name that the frozen table does not hold.
+        stated: Name of a group to one label per record, from where such things are kept apart.
     """
     matched = _matched(linked.clusters.cluster, agencies)
     groups = {
@@ -74,6 +76,8 @@ def quality(
             for name, label in (("dob", "birth date"), ("postcode", "postcode"),
                                 ("nhs", "NHS number"), ("upn", "pupil number"))
         },
+        "form of name": _form(words),
+        **{name: np.array(labels, dtype=object) for name, labels in (stated or {}).items()},
     }  # fmt: skip
     return {
         "rates": [
@@ -127,6 +131,19 @@ def _sex(words: Words) -> npt.NDArray[np.object_]:
     order = sorted(set(tokens.tolist()) - {0}, key=lambda one: (-int((tokens == one).sum()), one))
     names = {token: f"group {place}" for place, token in enumerate(order, 1)}
     return np.array([names.get(one, "not known") for one in tokens.tolist()], dtype=object)
+
+
+def _form(words: Words) -> npt.NDArray[np.object_]:
+    """Return how a name is built: where naming customs differ from a form's two boxes, recall is lost."""
+    given, surname = (words[:, _PLACE[name]] != 0 for name in ("given", "surname"))
+    rest, initial = words[:, _PLACE["given_rest"]] != 0, words[:, _PLACE["given_is_initial"]] != 0
+    one = given ^ surname
+    labels = np.select(
+        [~given & ~surname, one, initial, rest],
+        ["not known", "one name only", "an initial", "several given names"],
+        "a given name and a surname",
+    )
+    return labels.astype(object)
 
 
 def _commonness(words: Words, frozen: Frozen, rare: float) -> npt.NDArray[np.object_]:

@@ -183,6 +183,7 @@ def small_pack(
         groups={},
         purposes=dict.fromkeys(PURPOSES, "test"),
         never_purposes=frozenset(),
+        counts_only=frozenset(),
         le_purposes=frozenset(),
         competent=frozenset(),
         public_authorities=frozenset({"la", "school"}),
@@ -305,7 +306,7 @@ def big_pack(rows: int, seed: int = 1) -> Pack:
     sources = [f"s{n}" for n in range(40)]
     names = [f"a{n}" for n in range(24)]
     words = Vocabulary(frozenset({"la"}), {}, dict.fromkeys(purposes, "test"), frozenset(), frozenset(),
-                       frozenset(), frozenset({"la"}), dict(categories), dict(classes), {})  # fmt: skip
+                       frozenset(), frozenset(), frozenset({"la"}), dict(categories), dict(classes), {})  # fmt: skip
     # Each agreement rests on one gateway, so that a grant of a level is that many rows per category.
     law = {one: gateway(one, ["la"], purposes, categories) for one in gateways}
     agreements = {

@@ -296,6 +296,8 @@ def test_match_rates_are_told_by_group_and_no_small_group_is(partnership: Partne
         <= (told["records"])
     )
     assert {group for group, _ in rates} >= {"agency", "age", "sex", "given name", "has postcode"}
+    assert {group for group, _ in rates} >= {"ethnic group", "form of name"}
+    assert rates["ethnic group", "white"]["records"] >= 10
     for one in told["rates"]:
         assert one["records"] is None or one["records"] >= 10
         assert (one["records"] is None) == (one["matched"] is None)

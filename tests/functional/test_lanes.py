@@ -40,6 +40,9 @@ else:
     [
         'open(home / "vault" / "vault.db", "rb")',
         'open(home / "keys" / "vault.json", "rb")',
+        'open(home / "equality" / "x.parquet", "rb")',
+        '__import__("os").listdir(home / "equality")',
+        '__import__("os").rename(home / "warehouse" / "allowed.txt", home / "equality" / "x")',
         'open(home / "warehouse" / ".." / "keys" / "vault.json", "rb")',
         '__import__("sqlite3").connect(home / "vault" / "vault.db")',
         '__import__("subprocess").run(["cat", str(home / "keys" / "vault.json")])',

@@ -107,9 +107,33 @@ def test_fields_without_a_gateway_leave_no_trace_in_what_was_prepared(pack: Pack
     roll = ["P1", "", "Ada", "Fake", "", "2010-01-02", "F", "", "", "10001", "2022-09-01", "", "2026-11-01",
             "NEET", "Quokkan"]  # fmt: skip
     kept = _prepare(pack, "schools.roll", _csv(roll, header=header_roll))
-    assert list(kept.fields_dropped) == ["Ethnic group"]
     assert "Quokkan" not in repr(vars(kept))
     assert [event[1] for event in kept.events] == [TABLES.kinds["neet"].id]
+    census_header = ("PupilID", "LegalForename", "LegalSurname", "DateOfBirth", "SchoolURN", "OnRollFrom",
+                     "RecordedOn", "Ethnicity")  # fmt: skip
+    known = ["P1", "Ada", "Fake", "2010-01-02", "10001", "2022-09-01", "2026-11-01", "bcrb"]
+    apart = _prepare(pack, "schools.roll", _csv(known, header=census_header))
+    assert apart.equality == {"ethnic_group": ["black"]}
+    assert "ethnic_group" not in apart.identities
+    rent = ["T1", "Ada", "Fake", "02/01/2010", "01/01/2026", "8123.45", "01/02/2026"]
+    money = _prepare(pack, "housing.arrears", _csv(rent, header=(
+        "TenantRef", "Forename", "Surname", "DOB", "ArrearsSince", "ArrearsAmount", "RecordedOn"
+    )))  # fmt: skip
+    assert list(money.fields_dropped) == ["Amount owed"]
+    assert "8123.45" not in repr(vars(money))
+
+
+def test_a_row_set_aside_keeps_nothing_of_what_is_for_counts(pack: Pack) -> None:
+    header = ("PupilID", "LegalForename", "DateOfBirth", "SchoolURN", "OnRollFrom", "RecordedOn",
+              "Ethnicity")  # fmt: skip
+    rows = [["P1", "Ada", "2010-01-02", "1", "2022-09-01", "2026-11-01", "WBRI"]] * 5
+    rows = [[f"P{n}", *row[1:]] for n, row in enumerate(rows)]
+    found = _prepare(pack, "schools.roll", _csv(
+        *rows, ["P9", "Bea", "2010-01-02", "", "2022-09-01", "2026-11-01", "BAFR"], header=header
+    ))  # fmt: skip
+    (aside,) = found.quarantined
+    assert "given_name" in aside.cells
+    assert "ethnicity" not in aside.cells
 
 
 def test_a_cell_closed_by_the_persons_age_yields_nothing_and_is_counted(pack: Pack) -> None:

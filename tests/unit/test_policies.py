@@ -257,6 +257,20 @@ def test_admission_names_the_missing_gateway_and_keeps_the_purposes(pack: Pack) 
     }
 
 
+@pytest.mark.finding("LAW-4")
+def test_what_is_kept_for_counts_enters_for_counts_alone_and_no_role_may_ask_it(pack: Pack) -> None:
+    """DPA 2018 Sch.1 para 8(3): monitoring of equality is no decision about a person."""
+    source = pack.sources["schools.roll"]
+    answer = admit(pack, from_agency="schools", host="council", source=source.id,
+                   fields=["ethnicity"], as_of=TODAY)  # fmt: skip
+    assert answer.fields["ethnicity"].purposes == ("equality_monitoring",)
+    for role in pack.vocabulary.roles.values():
+        for agency in role.agencies:
+            for purpose in pack.register.vocabulary.purposes:
+                request = replace(SOCIAL_WORKER, role=role.id, agency=agency, purpose=purpose)
+                assert _level(pack, request, "schools.roll.ethnicity") == Level.REFUSE
+
+
 @pytest.mark.parametrize(
     ("age", "closed"), [(15, True), (16, False), (17, False), (18, True), (None, True)]
 )

@@ -252,6 +252,24 @@ ERRORS = [
         Case("POL-L25", "register/nhs2006_s82.yaml", "article6:", "nhs2006.s82",
              (("register/nhs2006_s82.yaml", "article6: [", "article6: [ea, "),)),
         id="L25-recognised-interest"),
+    pytest.param(
+        Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
+             (("sources/schools_roll.yaml", "lane: equality", "lane: content"),)),
+        id="L26-in-the-content-lane"),
+    pytest.param(
+        Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
+             (("sources/schools_roll.yaml", "[equality_monitoring]", "[equality_monitoring, safeguard_child]"),)),
+        id="L26-serves-more"),
+    pytest.param(
+        Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
+             (("sources/schools_roll.yaml", "{field: destination, in: [neet]}", "{field: ethnicity, in: [white]}"),)),
+        id="L26-an-event-reads-it"),
+    pytest.param(
+        Case("POL-L26", "grants/benefits_officer.yaml", "benefits_officer.benefits",
+             "benefits_officer.benefits",
+             (("grants/benefits_officer.yaml", BENEFITS,
+               BENEFITS.replace("}", ", purpose: equality_monitoring}")),)),
+        id="L26-a-grant-names-it"),
 ]  # fmt: skip
 
 WARNINGS = [
