@@ -16,8 +16,11 @@ from engine.linkage.encode import COLUMNS, Encoder, Words
 from engine.linkage.settings_v2 import BLOCKING_COLUMNS, COMPARISONS, settings
 
 Floats = npt.NDArray[np.float64]
+CHUNK = 1_000_000
+"""Records whose pairs are scored at a time; what a run holds beside the records stays this large."""
 Mask = npt.NDArray[np.bool_]
 
+_BITS = (1 << 22) - 1
 # Columns in which zero is a value; in every other column zero is "not known".
 _VALUES = frozenset(
     name for name in COLUMNS
@@ -75,10 +78,11 @@ class SplinkLinker:
     Args:
         encoder: The encoder that made the words; needed to key the frequency tables.
         model: The frozen model.
+        chunk: Records whose pairs are scored at a time.
     """
 
-    def __init__(self, encoder: Encoder, model: Model) -> None:
-        self._encoder, self._model = encoder, model
+    def __init__(self, encoder: Encoder, model: Model, chunk: int = CHUNK) -> None:
+        self._encoder, self._model, self._chunk = encoder, model, chunk
 
     def _table(self, words: Words) -> pa.Table:
         return arrow_table(words)
@@ -108,20 +112,30 @@ class SplinkLinker:
         import duckdb
         from splink.backends.duckdb import DuckDBAPI
 
+        names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
+        chunks = -(-len(words) // self._chunk)
+        tables = []
         connection = duckdb.connect(":memory:")
         try:
             connection.execute("SET threads TO 2")
-            found = self._predicted(DuckDBAPI(connection=connection), words, lambda table: table)
-            names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
-            table = connection.sql(
-                f"select rid_l, rid_r, match_weight, {names} from {found.physical_name}"  # noqa: S608
-            ).to_arrow_table()
+            ready = self._ready(DuckDBAPI(connection=connection), words, lambda table: table)
+            for chunk in range(1, chunks + 1):
+                found = ready.inference.predict_chunk(
+                    (chunk, chunks), (1, 1), threshold_match_weight=self._model.review_weight
+                )
+                tables.append(
+                    connection.sql(
+                        f"select rid_l, rid_r, match_weight, {names} from {found.physical_name}"  # noqa: S608
+                    ).to_arrow_table()
+                )
+                if chunks > 1:
+                    found.drop_table_from_database_and_remove_from_cache()
         finally:
             connection.close()
-        return edges_of(table)
+        return edges_of(pa.concat_tables(tables))
 
-    def _predicted(self, api: Any, words: Words, frame: Callable[[pa.Table], Any]) -> Any:
-        """Return what Splink predicts on a back end.
+    def _ready(self, api: Any, words: Words, frame: Callable[[pa.Table], Any]) -> Any:
+        """Return Splink with the records and the frozen frequencies on a back end.
 
         Args:
             api: The back end.
@@ -146,7 +160,7 @@ class SplinkLinker:
                 api.register(lookup, dataset_display_name=f"shares_{column}"),
                 column,
             )
-        return linker.inference.predict(threshold_match_weight=self._model.review_weight)
+        return linker
 
 
 def _empty() -> pa.Table:
@@ -167,8 +181,12 @@ def _within_reach(words: Words, fresh: Mask) -> Words:
         wanted = np.unique(keys[fresh])
         wanted = wanted[wanted != 0]
         if len(wanted):
-            place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-            reached |= wanted[place] == keys
+            # Most records share nothing with the new ones: a table of low bits says so at once.
+            seen = np.zeros(_BITS + 1, dtype=bool)
+            seen[wanted & _BITS] = True
+            maybe = np.flatnonzero(seen[keys & _BITS])
+            place = np.minimum(np.searchsorted(wanted, keys[maybe]), len(wanted) - 1)
+            reached[maybe[wanted[place] == keys[maybe]]] = True
     return np.flatnonzero(reached)
 
 

@@ -83,6 +83,17 @@ def test_a_frozen_model_predicts_byte_equal_and_the_order_of_records_changes_no_
     assert sorted(first.weight.tolist()) == sorted(turned.weight.tolist())
 
 
+@pytest.mark.finding("LNK-29")
+def test_pairs_scored_a_part_at_a_time_are_those_of_one_run_byte_for_byte() -> None:
+    words = encoded([*ROWS, *[person(f"Xy{n % 7}a", "Fakename", "2001-02-03") for n in range(40)]])
+    model = load_model(shipped())
+    whole = SplinkLinker(Encoder(KEY, 1), model).edges(words)
+    parts = SplinkLinker(Encoder(KEY, 1), model, chunk=9).edges(words)
+    assert len(whole.left) > 40
+    for name in ("left", "right", "weight"):
+        assert getattr(whole, name).tobytes() == getattr(parts, name).tobytes()
+
+
 @pytest.mark.finding("LNK-27")
 def test_a_pairs_weight_does_not_depend_on_what_else_was_delivered() -> None:
     linker = SplinkLinker(Encoder(KEY, 1), load_model(shipped()))
