@@ -35,11 +35,13 @@ from engine.linkage.decide import decide
 from engine.linkage.edges import Edges
 from engine.linkage.encode import Encoder, Words
 from engine.linkage.linker import SplinkLinker
+from engine.linkage.lookup import Lookup
 from engine.linkage.settings_v2 import dice
 from scoring.tables import load_tables
 from scoring.tables import shipped as shipped_tables
 
 MASTER, SEED, NEW, CROWD = bytes(range(32)), 77, 0.02, 250_000
+LOOKED_UP = 5
 RATIO = 0.985
 """Least share of the clear way's cluster F1 that the keyed way reaches (linkage.md 6.1)."""
 _CLEAR = {
@@ -56,14 +58,16 @@ class ClearLinker(SplinkLinker):
         super().__init__(encoder, model)
         self._clear = clear
 
-    def _table(self, words: Words) -> pa.Table:
-        made = super()._table(words)
+    def table(self, words: Words) -> pa.Table:
+        """Return the records with their clear values beside the words."""
+        made = super().table(words)
         for name, values in self._clear.items():
             made = made.append_column(f"c_{name}", pa.array(values, pa.string()))
         return made
 
-    def _settings(self) -> dict[str, Any]:
-        text = json.dumps(super()._settings())
+    def settings(self) -> dict[str, Any]:
+        """Return the settings with clear comparisons in place of keyed ones."""
+        text = json.dumps(super().settings())
         for keyed, clear in _CLEAR.items():
             assert json.dumps(keyed)[1:-1] in text
             text = text.replace(json.dumps(keyed)[1:-1], clear)
@@ -162,6 +166,28 @@ def claims() -> Iterator[Claim]:
         lambda: keyed.edges(many, fresh),
         lambda theirs, ours: _same(theirs, ours, fresh),
     )
+    lookup = Lookup(encoder, model, many)
+    some = np.flatnonzero(fresh)[:LOOKED_UP].tolist()
+    lookup.edges(
+        some[0]
+    )  # The index stands and the question is prepared, as in a process that serves.
+    yield Claim(
+        f"{LOOKED_UP} records, each looked up among {len(many):,}",
+        "the pairs of the same records in one run",
+        PEER,
+        lambda: [keyed.edges(many, _only(many, row)) for row in some],
+        lambda: [lookup.edges(row) for row in some],
+        lambda theirs, ours: all(
+            one.weight.tobytes() == two.weight.tobytes() and one.left.tolist() == two.left.tolist()
+            for one, two in zip(theirs, ours, strict=True)
+        ),
+    )
+
+
+def _only(words: Words, row: int) -> np.ndarray:
+    mask = np.zeros(len(words), dtype=bool)
+    mask[row] = True
+    return mask
 
 
 def crowd(encoder: Encoder) -> tuple[Words, dict[str, list[str | None]]]:

@@ -161,6 +161,57 @@ def part_command(
         )
 
 
+@pairs.command("near")
+def near_command(
+    person: Annotated[str, typer.Option(help="Reference of the person.")],
+    record: Annotated[int, typer.Option(help="Number of the record.")],
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show records of other people that may belong to the person of one record, side by side."""
+    with told(as_json):
+        from engine.flows.near import near
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = near(opened, user, person, record, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _near_words(result))
+
+
+@pairs.command("join")
+def join_command(
+    person: Annotated[str, typer.Option(help="Reference of the person.")],
+    record: Annotated[int, typer.Option(help="Number of the person's record.")],
+    pair: Annotated[str, typer.Option(help="The pair, as fieldgate pairs near names it.")],
+    reason: ReasonOption = "",
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Join what a run missed: the near record is the same person's, for good."""
+    with told(as_json):
+        from engine.flows.near import join
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = join(opened, user, person, record, pair, reason, auth=auth)
+        opened.close()
+        emit(
+            result, as_json,
+            lambda: f"Decision {result['decision']}: takes effect {result['takes_effect']}.",
+        )  # fmt: skip
+
+
+def _near_words(result: dict[str, Any]) -> str:
+    if not result["near"]:
+        return f"No record is near this one. {result['note']}"
+    rows = [(one["place"], one["pair"], f"{one['weight']:.1f}", one["says"])
+            for one in result["near"]]  # fmt: skip
+    return f"{_records_table(result)}\n\n{table('Near it', ('', 'pair', 'bits', 'evidence'), rows)}"
+
+
 def _quality_words(result: dict[str, Any]) -> str:
     rows = [
         (one["group"], one["value"], *(("fewer than 10", "", "") if one["records"] is None else (

@@ -44,6 +44,7 @@ STAGING = {
     "replay": "engine.flows.replay",
     "pair_decide": "engine.flows.clerical",
     "person_part": "engine.flows.part",
+    "person_join": "engine.flows.near",
 }
 """Flows that stage effects, and the module whose ``discard`` takes them back. The module is imported
 when it is needed, so that any command can settle what another one left."""

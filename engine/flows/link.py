@@ -43,6 +43,8 @@ from engine.store.session import reading
 from engine.store.tables import LinkRun, RecordFlag, SubjectState
 from engine.telemetry import span
 
+Mask = npt.NDArray[np.bool_]
+
 
 def link(
     home: Home, actor: Actor, *, linker: Linker | None = None, whole: bool = False
@@ -74,11 +76,8 @@ def link(
         order = home.published()
         if not order:
             raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
-        ring = home.keyring("link")
         flow.arrow("encodings")
-        found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
-        _check_canaries(home, order)
-        found = _holding(home, found)
+        found = encoded_records(home, order)
         model = load_model(shipped())
         memory, stated = _memory(home, found), _stated_flags(home, found)
         flow.arrow("predict")
@@ -114,6 +113,27 @@ def link(
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash})
         return {"run": flow.intent, **summary}
+
+
+def encoded_records(home: Home, order: dict[str, int]) -> EncodedRecords:
+    """Return every record that counts, encoded under the present key.
+
+    Raises:
+        LinkageError: ``FG-LNK-02`` mixed versions, ``FG-LNK-13`` another key, ``FG-LNK-14`` words deleted.
+    """
+    ring = home.keyring("link")
+    found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
+    _check_canaries(home, order)
+    return _holding(home, found)
+
+
+def kept_apart(home: Home, found: EncodedRecords) -> tuple[Mask, Mask]:
+    """Return the records whose address must not speak, and those that nothing links to others."""
+    stated = _stated_flags(home, found)
+    return (
+        _flagged(stated, found, "protected", "victim_safety"),
+        _flagged(stated, found, "adopted"),
+    )
 
 
 def _check_canaries(home: Home, order: dict[str, int]) -> None:
@@ -223,9 +243,7 @@ def _memory(home: Home, found: EncodedRecords) -> Memory:
     return Memory(pairs[MUST], pairs[CANNOT], numbers)
 
 
-def _flagged(
-    stated: dict[int, dict[str, str]], found: EncodedRecords, *flags: str
-) -> npt.NDArray[np.bool_]:
+def _flagged(stated: dict[int, dict[str, str]], found: EncodedRecords, *flags: str) -> Mask:
     """Return the records on which one of some flags is set."""
     mask = np.zeros(len(found.records), dtype=bool)
     mask[[row for row, held in stated.items() if any(held.get(one) == "y" for one in flags)]] = True

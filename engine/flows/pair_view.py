@@ -49,7 +49,7 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
         flow.arrow("decide")
         sides = sides_of(home, account, ids)
         flow.arrow("vault")
-        shown, fields = _show(home, sides)
+        shown, fields = show(home, sides)
         model = load_model(shipped())
         answer = {
             "pair": token,
@@ -88,7 +88,7 @@ def open_records(home: Home, user: str, person: str, *, auth: str) -> dict[str, 
         flow.arrow("decide")
         sides = sides_of(home, account, records_of_person(home, text))
         flow.arrow("vault")
-        shown, fields = _show(home, sides)
+        shown, fields = show(home, sides)
         answer = {
             "person": text,
             "records": len(sides),
@@ -101,8 +101,12 @@ def open_records(home: Home, user: str, person: str, *, auth: str) -> dict[str, 
         return {**answer, "audit_entry": entry.seq}
 
 
-def _show(home: Home, sides: Sequence[Side]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Open the vault for the two records: the first moment at which a clear value exists."""
+def show(home: Home, sides: Sequence[Side]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Open the vault for some records: the first moment at which a clear value exists.
+
+    Returns:
+        A row per part of an identity with a cell per record, and the fields that were used.
+    """
     opened = open_identities(
         home.vault, home.keyring("vault"), [side.record for side in sides], home.published()
     )

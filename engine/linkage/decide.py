@@ -78,6 +78,40 @@ class Linked:
     digests: Digests = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Comparable:
+    """Records as they are compared.
+
+    Attributes:
+        plain: Words with present numbers, and without an address that must not speak.
+        blocked: The same, with large blocking keys refined.
+        usable: Rows that say enough to be compared and that nothing keeps apart.
+        numbers: Former numbers that were read as present ones.
+        capped: Blocking keys that were too large.
+        homes_set_aside: Records whose address was not used.
+    """
+
+    plain: Words = field(repr=False)
+    blocked: Words = field(repr=False)
+    usable: Mask = field(repr=False)
+    numbers: Aliases
+    capped: list[Capped]
+    homes_set_aside: int
+
+
+def comparable(words: Words, hidden: Mask | None, apart: Mask) -> Comparable:
+    """Return records as a run compares them; see `decide` for the arguments."""
+    hidden = np.zeros(len(words), dtype=bool) if hidden is None else hidden
+    # An adopted child's former number leads nowhere: the link is protected (LNK-15).
+    numbers = aliases(words[~apart])
+    words = with_present_numbers(words, numbers)
+    homeless = communal(words) | hidden
+    plain = without_home(words, homeless)
+    usable = (enough_to_identify(plain) != 0) & ~apart
+    blocked, large = capped(plain)
+    return Comparable(plain, blocked, usable, numbers, large, int(homeless.sum()))
+
+
 def decide(
     words: Words,
     agencies: Sequence[str],
@@ -104,17 +138,10 @@ def decide(
         records: Record pseudonyms; needed with `earlier`.
         earlier: What an earlier run scored; the answer is the same without it.
     """
-    none = np.zeros(len(words), dtype=bool)
-    hidden = none if hidden is None else hidden
-    apart = none if apart is None else apart
-    # An adopted child's former number leads nowhere: the link is protected (LNK-15).
-    numbers = aliases(words[~apart])
-    words = with_present_numbers(words, numbers)
-    homeless = communal(words) | hidden
-    plain = without_home(words, homeless)
-    usable = (enough_to_identify(plain) != 0) & ~apart
-    blocked, large = capped(plain)
-    edges, digests, compared = score(linker, blocked, usable, records, earlier)
+    apart = np.zeros(len(words), dtype=bool) if apart is None else apart
+    ready = comparable(words, hidden, apart)
+    plain, usable = ready.plain, ready.usable
+    edges, digests, compared = score(linker, ready.blocked, usable, records, earlier)
     auto, review = model.thresholds(agencies, edges)
     allowed, heavy = may_link(edges, plain), edges.weight >= auto
     links = np.flatnonzero(allowed & heavy)
@@ -136,10 +163,10 @@ def decide(
         len(edges.left),
         len(linking.left) - int(unclear.sum()),
         _questions(edges, reasons, clusters, memory),
-        large,
-        int(homeless.sum()),
+        ready.capped,
+        ready.homes_set_aside,
         compared,
-        numbers,
+        ready.numbers,
         edges,
         digests,
     )

@@ -63,6 +63,8 @@ REASONS = {
     "review_band": "It is too close to call.",
     "decided_apart": "Somebody decided that records of them are two people.",
     "a_failed_nhs_number": "An NHS number fails its check beside one that holds.",
+    "wrong_merge": "A reviewer found a record that is somebody else's.",
+    "missed_match": "A reviewer found a record that no run had joined.",
     "two_nhs_numbers": "They have two different NHS numbers.",
     "child_and_adult": "One is a child and one an adult.",
     "given_names_differ": "Given names differ within the group.",

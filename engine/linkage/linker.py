@@ -84,10 +84,12 @@ class SplinkLinker:
     def __init__(self, encoder: Encoder, model: Model, chunk: int = CHUNK) -> None:
         self._encoder, self._model, self._chunk = encoder, model, chunk
 
-    def _table(self, words: Words) -> pa.Table:
+    def table(self, words: Words) -> pa.Table:
+        """Return the records as Splink reads them."""
         return arrow_table(words)
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Return the frozen model as settings of Splink."""
         return settings(self._model.probabilities, self._model.prior)
 
     def edges(self, words: Words, fresh: Mask | None = None) -> Edges:
@@ -145,10 +147,10 @@ class SplinkLinker:
         from splink import Linker as Splink
 
         logging.getLogger("splink").setLevel(logging.ERROR)
-        source = api.register(frame(self._table(words)), dataset_display_name="records")
+        source = api.register(frame(self.table(words)), dataset_display_name="records")
         linker = Splink(
             source,
-            self._settings() | {"retain_matching_columns": True},
+            self.settings() | {"retain_matching_columns": True},
             log_level=logging.ERROR,
             validate_settings=False,
         )

@@ -33,15 +33,16 @@ class SparkLinker(SplinkLinker):
         super().__init__(encoder, model)
         self._session = session
 
-    def _settings(self) -> dict[str, Any]:
-        found = super()._settings() | {"sql_dialect": "spark"}
+    def settings(self) -> dict[str, Any]:
+        """Return the frozen model as settings of Splink on Spark."""
+        found = super().settings() | {"sql_dialect": "spark"}
         for rule in found["blocking_rules_to_generate_predictions"]:
             rule["sql_dialect"] = "spark"
         return found
 
-    def _table(self, words: Words) -> pa.Table:
+    def table(self, words: Words) -> pa.Table:
         """Spark knows no unsigned numbers; the bits of a Bloom word are the same in a signed one."""
-        made = super()._table(words)
+        made = super().table(words)
         for number, name in enumerate(made.column_names):
             if name.startswith("bf_"):
                 signed = made.column(name).combine_chunks().view(pa.int64())

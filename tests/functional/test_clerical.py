@@ -24,6 +24,7 @@ from engine.flows.intent import recover
 from engine.flows.link import link
 from engine.flows.link_quality import link_quality
 from engine.flows.lists import review_lists
+from engine.flows.near import join, near
 from engine.flows.pair_view import open_pair, open_records
 from engine.flows.part import part
 from engine.flows.person import look
@@ -343,7 +344,66 @@ def test_who_cannot_tell_is_asked_again_after_the_next_link(tmp_path: Path) -> N
     home.close()
 
 
-@pytest.mark.parametrize("flow", ["pair_decide", "person_part"])
+def test_a_missed_match_is_found_from_one_record_looked_at_and_joined(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    names = home.domain("casework")
+    before = _people(home)
+    references = [names.text(one) for one in names.seal(before)]
+    found = {one: near(home, MATCHER, one, 1, **DEMO) for one in references}
+    pairs = [one["near"] for one in found.values() if one["near"]]
+    assert [len(one) for one in pairs] == [1, 1]  # The third is near nobody.
+    assert pairs[0][0]["pair"] == pairs[1][0]["pair"]
+    person = next(one for one, each in found.items() if each["near"])
+    shown = found[person]
+    assert "birth dates are alike" in shown["near"][0]["says"]
+    days = next(row for row in shown["rows"] if row["label"] == "Birth date")["cells"]
+    assert {cell["value"] for cell in days} == {"4 March 2012", "5 March 2012"}
+    assert "Canaryname" not in json.dumps(shown)
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    (seen, *_) = [one for one in reversed(events) if one["flow"] == "person_near"
+                  and one["phase"] == "outcome" and one.get("rows")]  # fmt: skip
+    assert seen["subjects"]["count"] == 2
+    token = shown["near"][0]["pair"]
+    with pytest.raises(LinkageError, match="FG-LNK-08"):
+        join(home, MATCHER, person, 1, token, "short", **DEMO)
+    with pytest.raises(LinkageError, match="FG-LNK-07"):
+        join(home, MATCHER, person, 1, "0" * 32, WHY, **DEMO)
+    with pytest.raises(LinkageError, match="FG-LNK-11"):
+        near(home, MATCHER, person, 2, **DEMO)
+    made = join(home, MATCHER, person, 1, token, WHY, **DEMO)
+    assert made["takes_effect"] == "with the next link"
+    assert link(home, OPERATOR)["persons"] == 2
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    # Parted again, the record is offered no more: somebody has decided.
+    part(home, MATCHER, person, 1, WHY, **DEMO)
+    link(home, OPERATOR)
+    assert near(home, MATCHER, person, 1, **DEMO)["near"] == []
+    home.close()
+
+
+@pytest.mark.finding("LNK-15")
+def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    names, people = home.domain("casework"), _people(home)
+    reference = {one: names.text(names.seal([one])[0]) for one in people}
+    first, second = [
+        one for one in people if near(home, MATCHER, reference[one], 1, **DEMO)["near"]
+    ]
+    record, held = home.domain("record"), current_membership(home.linkage, home.link_runs())
+    mine = [name for name, person in held.items() if person == first]
+    (text,) = map(record.text, record.seal(home.domain("linkage").open(mine)))
+    with Session(home.casework) as session:
+        session.add(RecordFlag(record=text, flag="adopted", value="y", set_by="operator",
+                               set_at=home.clock()))  # fmt: skip
+        session.commit()
+    with pytest.raises(PolicyRefused, match="FG-REV-03"):
+        near(home, MATCHER, reference[first], 1, **DEMO)
+    nothing = near(home, MATCHER, reference[second], 1, **DEMO)
+    assert (nothing["near"], len(nothing["sides"])) == ([], 1)
+    home.close()
+
+
+@pytest.mark.parametrize("flow", ["pair_decide", "person_part", "person_join"])
 def test_a_decision_that_was_cut_off_counts_for_nothing(tmp_path: Path, flow: str) -> None:
     from engine.linkage.memory import write_decision
 

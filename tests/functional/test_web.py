@@ -17,6 +17,7 @@ from audit.log import read_events
 from engine.flows.link import link
 from engine.flows.lists import review_lists
 from engine.flows.submit import submit
+from engine.linkage.index import current_membership
 from engine.store.tables import AccessReview, Reveal, SubjectState
 from engine.web.app import create_app
 from tests.builders.partnership import (
@@ -73,6 +74,15 @@ GATE = {
     ("GET", "/pairs/{pair}"): "pairs",
     ("POST", "/pairs/{pair}"): "pairs",
     ("POST", "/pairs-second"): "pairs",
+    ("GET", "/records"): "pairs",
+    ("GET", "/records/{person}"): "pairs",
+    ("POST", "/records/{person}/part"): "pairs",
+    ("GET", "/records/{person}/{record}"): "pairs",
+    ("POST", "/records/{person}/{record}"): "pairs",
+    ("GET", "/api/records/{person}"): "pairs",
+    ("GET", "/api/records/{person}/{record}/near"): "pairs",
+    ("POST", "/api/records/{person}/{record}/part"): "pairs",
+    ("POST", "/api/records/{person}/{record}/join"): "pairs",
     ("GET", "/link-quality"): "link_quality",
     ("GET", "/api/pairs/quality"): "link_quality",
     ("GET", "/api/pairs"): "pairs",
@@ -162,11 +172,14 @@ def test_every_route_by_every_role_is_as_the_pack_says(
         if method == "POST":
             body = {"json": {"person": "x", "case": "x", "reason": "x"}} if "api" in path else {}
             answer = client.request(
-                method, path.format(person="x", reveal_id="x", number=999, pair="x"), **body
+                method,
+                path.format(person="x", reveal_id="x", number=999, pair="x", record=1),
+                **body,
             )  # type: ignore[arg-type]
         else:
             answer = client.get(
-                path.format(person="x", reveal_id="x", number=999, pair="x") + "?use=lawfulness"
+                path.format(person="x", reveal_id="x", number=999, pair="x", record=1)
+                + "?use=lawfulness"
             )
         closed = answer.status_code == 403 and "FG-POL-04" in answer.text
         assert closed is (role not in allowed[route]), (role, path, answer.status_code)
@@ -378,7 +391,11 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         *("/api/lists", "/api/people/{person}", "/api/outcomes", "/api/reveals", "/api/trail"),
-        *(path for _, path in GATE if path.startswith(("/api/policy/", "/api/pairs"))),
+        *(
+            path
+            for _, path in GATE
+            if path.startswith(("/api/policy/", "/api/pairs", "/api/records"))
+        ),
         *("/api/token", "/api/deliveries", "/api/deliveries/{number}"),
     }
     assert client.get("/docs").status_code == 404
@@ -446,6 +463,49 @@ def test_a_pair_is_decided_on_the_page_and_a_second_reviewer_answers(tmp_path: P
         ]
         assert one.get("/api/pairs").json()["pairs"] == []
     assert link(home, OPERATOR)["persons"] == 1
+    home.close()
+
+
+def test_a_missed_match_is_joined_and_a_wrong_one_parted_on_the_page(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    file = persons_file(
+        tmp_path / "persons.csv", person_row(), person_row(PersonID="LA2", BirthDate="2012-03-05")
+    )
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    member = current_membership(home.linkage, home.link_runs())
+    casework = home.domain("casework")
+    reference = casework.text(casework.seal(sorted(member.values()))[0])
+    why = "The mother says there is one child only."
+    with TestClient(
+        create_app(home), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as one:
+        one.post("/sign-in", data={"user": "demo.matcher"})
+        assert "Enter the reference of a person" in one.get("/records?person=").text
+        page = one.get("/records", params={"person": reference}).text
+        assert "One record belongs to this person" in page
+        assert "Records near" in page
+        near = one.get(f"/records/{reference}/1")
+        assert "Join this record" in near.text
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', near.text).group(1)  # type: ignore[union-attr]
+        wrong = one.post(f"/records/{reference}/1", data={"csrf": token})
+        assert wrong.status_code == 422
+        assert "Choose the record that is the same" in wrong.text
+        pair = one.get(f"/api/records/{reference}/1/near").json()["near"][0]["pair"]
+        done = one.post(
+            f"/records/{reference}/1", data={"csrf": token, "pair": pair, "reason": why}
+        )
+        assert "The record was joined" in done.text
+        assert link(home, OPERATOR)["persons"] == 1
+        page = one.get(f"/records/{reference}").text
+        wrong = one.post(f"/records/{reference}/part", data={"csrf": token, "reason": "no"})
+        assert wrong.status_code == 422
+        assert "Choose the record that is somebody else" in wrong.text
+        done = one.post(
+            f"/records/{reference}/part", data={"csrf": token, "record": "2", "reason": why}
+        )
+        assert "The record was parted" in done.text
+    assert link(home, OPERATOR)["persons"] == 2
     home.close()
 
 

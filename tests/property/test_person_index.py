@@ -31,6 +31,7 @@ from engine.linkage.index import (
 )
 from engine.linkage.index_tables import ensure
 from engine.linkage.linker import SplinkLinker, joined
+from engine.linkage.lookup import Lookup
 from engine.linkage.memory import (
     CANNOT,
     MUST,
@@ -297,6 +298,26 @@ def test_what_is_scored_for_new_records_is_what_a_full_run_scores(
     assert {name: made.gammas[name].tolist() for name in made.gammas} == {
         name: whole.gammas[name].tolist() for name in whole.gammas
     }
+
+
+@settings(max_examples=12, deadline=None)
+@given(ROWS)
+def test_one_record_is_scored_as_a_full_run_scores_it(rows: list[Any]) -> None:
+    words = _encoded(rows)
+    whole = SplinkLinker(Encoder(KEY, 1), MODEL).edges(words)
+    lookup = Lookup(Encoder(KEY, 1), MODEL, words)
+    for row in range(len(words)):
+        mine = whole.take(np.flatnonzero((whole.left == row) | (whole.right == row)))
+        found = lookup.edges(row)
+        assert (found.left.tolist(), found.right.tolist()) == (
+            mine.left.tolist(),
+            mine.right.tolist(),
+        )
+        assert found.weight.tobytes() == mine.weight.tobytes()
+        assert {name: found.gammas[name].tolist() for name in found.gammas} == {
+            name: mine.gammas[name].tolist() for name in mine.gammas
+        }
+    lookup.close()
 
 
 def test_a_run_compares_what_is_new_and_what_changed_and_nothing_else(tmp_path: Path) -> None:

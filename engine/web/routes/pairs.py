@@ -93,6 +93,13 @@ def second(
     return answer_second(home, user.user, body.number, agree=body.agree, auth=user.auth)
 
 
+def reason_missing(reason: str) -> dict[str, str]:
+    """Return what is wrong with a reviewer's reason, by form field."""
+    if len(reason.strip()) >= SHORTEST_REASON:
+        return {}
+    return {"reason": f"Say why, in at least {SHORTEST_REASON} characters"}
+
+
 @router.get("/pairs")
 def page(request: Request, user: Reviewer) -> Response:
     """Show the queue."""
@@ -146,8 +153,7 @@ def decide_form(
     errors = {}
     if answer not in ANSWERS:
         errors["answer"] = "Choose what the two records are"
-    if len(reason.strip()) < SHORTEST_REASON:
-        errors["reason"] = f"Say why, in at least {SHORTEST_REASON} characters"
+    errors |= reason_missing(reason)
     if errors:
         return _pair_page(request, pair, user, errors, reason)
     decide_pair(get_home(request), user.user, pair, answer, reason, auth=user.auth)
