@@ -45,8 +45,8 @@ LOOKED_UP = 5
 RATIO = 0.985
 """Least share of the clear way's cluster F1 that the keyed way reaches (linkage.md 6.1)."""
 _CLEAR = {
-    dice("given", "0.75"): "jaro_winkler_similarity(c_given_l, c_given_r) >= 0.88",
-    dice("surname", "0.75"): "jaro_winkler_similarity(c_surname_l, c_surname_r) >= 0.88",
+    dice("given", "0.7"): "jaro_winkler_similarity(c_given_l, c_given_r) >= 0.88",
+    dice("surname", "0.7"): "jaro_winkler_similarity(c_surname_l, c_surname_r) >= 0.88",
     dice("dob", "0.8"): "levenshtein(c_dob_l, c_dob_r) <= 1",
 }
 

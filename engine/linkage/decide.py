@@ -30,6 +30,8 @@ from engine.linkage.linker import Linker
 
 Mask = npt.NDArray[np.bool_]
 
+ASK_BITS = 3.0
+"""Bits below the weight that links from which a pair that the guard holds back is a question."""
 GUARD, LEADER, BAND = "merge_guard", "no_clear_leader", "review_band"
 
 
@@ -153,7 +155,7 @@ def decide(
     certain = [pair for pair in same_local_id(plain) if not (apart[pair[0]] or apart[pair[1]])]
     clusters = cluster(plain, certain, linking.take(np.flatnonzero(~unclear)), memory)
     reasons = {
-        GUARD: np.flatnonzero(~allowed & heavy),
+        GUARD: np.flatnonzero(~allowed & (edges.weight >= auto - ASK_BITS)),
         LEADER: links[unclear],
         BAND: np.flatnonzero(allowed & ~heavy & (edges.weight >= review)),
     }

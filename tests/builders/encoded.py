@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from engine.domain.records import Normalised
 from engine.identity.normalise import normalise
 from engine.linkage.encode import Encoder, Words
 
@@ -16,10 +17,14 @@ Row = dict[str, str | None]
 
 def encoded(rows: Sequence[Row], *, key: bytes = KEY, scheme: str = "") -> Words:
     """Return the words of some identities; parts are those of the vault."""
+    return Encoder(key, 1).encode(normalised(rows, scheme=scheme), TODAY)
+
+
+def normalised(rows: Sequence[Row], *, scheme: str = "") -> Normalised:
+    """Return some identities as they are encoded."""
     parts = {part for row in rows for part in row}
     columns = {part: [row.get(part) for row in rows] for part in parts}
-    clean = normalise(dict(columns), len(rows), TODAY, accept_test_range=True, local_scheme=scheme)
-    return Encoder(key, 1).encode(clean, TODAY)
+    return normalise(dict(columns), len(rows), TODAY, accept_test_range=True, local_scheme=scheme)
 
 
 def person(given: str | None, surname: str | None, born: str | None, **more: str | None) -> Row:
