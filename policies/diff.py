@@ -7,8 +7,8 @@ cell is, in every state that a cap of either version tells apart. Nothing is sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import date
 from itertools import product
 from typing import Any
@@ -18,7 +18,7 @@ from gateways.conditions import When
 from policies.admit import admit
 from policies.authorise import compile_slice, flow_to, open_bases, unknown_words
 from policies.matrix import ASSUMED, everything_met
-from policies.model import Level, Pack, Request, Source
+from policies.model import Level, Pack, Product, Request, Source
 from policies.rows import rows_for
 from policies.view import View
 
@@ -95,6 +95,7 @@ def diff(old: Pack, new: Pack, as_of: date) -> list[Change]:
         found += _owed_changes(one)
     found += _admissions(old, new, as_of)
     found += _routes(old, new)
+    found += _products(old, new)
     return sorted(found, key=lambda one: (not one.widens, one))
 
 
@@ -340,6 +341,31 @@ def _routes(old: Pack, new: Pack) -> list[Change]:
                 Change("route", role, "", "", route, "", "", role in becomes, words[0], words[1])
             )
     return changes
+
+
+def _products(old: Pack, new: Pack) -> list[Change]:
+    """Return each part of a product that differs; more evidence or another gateway widens."""
+    changes = []
+    for name in sorted(set(old.products) | set(new.products)):
+        was, becomes = old.products.get(name), new.products.get(name)
+        for part in (one.name for one in fields(Product) if one.name != "file"):
+            words = [_words(getattr(one, part, "")) for one in (was, becomes)]
+            if words[0] != words[1]:
+                purpose = becomes.purpose if becomes else was.purpose if was else ""
+                widens = becomes is not None and part not in ("title", "exclusions")
+                changes.append(
+                    Change(
+                        "product", "", "", purpose, name, part, "score", widens, words[0], words[1]
+                    )
+                )
+    return changes
+
+
+def _words(value: object) -> str:
+    if isinstance(value, frozenset | tuple):
+        return ", ".join(sorted(map(str, value)))
+    return ", ".join(f"{key}={one}" for key, one in sorted(value.items())) if isinstance(
+        value, Mapping) else str(value)  # fmt: skip
 
 
 def undeclared(

@@ -1,4 +1,4 @@
-"""Rules that a pack is held against before it may be used: POL-L01 to POL-L26 (policy.md 5.5).
+"""Rules that a pack is held against before it may be used: POL-L01 to POL-L31 (policy.md 5.5).
 
 An error (E) and the pack does not load; a warning (W) and it is not activated without a waiver that
 somebody signed for this rule and this thing, until a day.
@@ -17,6 +17,7 @@ from policies.lineage import loops
 from policies.lint_tokens import fault, token_findings
 from policies.lint_warnings import warnings
 from policies.model import Field, Grant, Level, Pack, Source
+from policies.products import product_findings
 from policies.rows import loaded
 
 __all__ = ["compile_findings", "errors", "lint", "token_findings", "waived"]
@@ -56,6 +57,7 @@ def errors(pack: Pack) -> list[LintFinding]:
     found += _agreements(pack)
     found += _grants(pack)
     found += _unique(pack)
+    found += product_findings(pack)
     for name in loops(pack.sources):
         found.append(
             fault(

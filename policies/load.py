@@ -20,7 +20,7 @@ from gateways.model import Register
 from policies.errors import PolicyFault
 from policies.lineage import with_lineage
 from policies.lint import errors, token_findings
-from policies.model import Cap, Field, Governance, Grant, Pack, PackVocabulary, Source
+from policies.model import Cap, Field, Governance, Grant, Pack, PackVocabulary, Product, Source
 from policies.parts import (
     approvals_of,
     caps_of,
@@ -29,8 +29,9 @@ from policies.parts import (
     vocabulary_of,
     yield_fields,
 )
+from policies.products import product_of
 from policies.rows import MODEL
-from policies.schemas import CAPS, GOVERNANCE, GRANTS, ROUTES, SOURCE, VOCABULARY
+from policies.schemas import CAPS, GOVERNANCE, GRANTS, PRODUCT, ROUTES, SOURCE, VOCABULARY
 
 __all__ = ["load_pack", "read_pack", "shipped", "yield_fields"]
 
@@ -86,7 +87,12 @@ def read_pack(
     )
     routes = reader.read(pack_folder / "routes.yaml", ROUTES, "policies/routes.yaml")
     found: dict[str, list[Any]] = {}
-    for folder, schema in (("sources", SOURCE), ("grants", GRANTS), ("caps", CAPS)):
+    for folder, schema in (
+        ("sources", SOURCE),
+        ("grants", GRANTS),
+        ("caps", CAPS),
+        ("products", PRODUCT),
+    ):
         documents = [reader.read(path, schema) for path in reader.files(pack_folder / folder)]
         found[folder] = [document for document in documents if document is not None]
     if register is None or vocabulary is None or governance is None or routes is None:
@@ -117,6 +123,7 @@ def read_pack(
         approvals_of(governance, reader),
         version_of(reader.content),
         reader.spots,
+        {one.id: one for one in map(product_of, found["products"])},
     )
     unknown = [*reader.findings, *token_findings(pack)]
     if unknown:
@@ -151,6 +158,7 @@ def _pack(
     governance: Governance,
     version: str,
     spots: dict[str, dict[str, int]],
+    products: dict[str, Product],
 ) -> Pack:
     return Pack(
         register,
@@ -162,6 +170,7 @@ def _pack(
         governance,
         version,
         spots,
+        products,
     )
 
 

@@ -52,6 +52,8 @@ class PackVocabulary:
         transforms: Type of field to level to the name of the transform that coarsens it.
         break_glass_purpose: The purpose of the grants for immediate danger.
         break_glass_reviewers: Roles that may review such a use afterwards.
+        denied_features: What no product may take as evidence (LAW-27).
+        profile_only: Themes of which counts may be made and no list of people.
     """
 
     host: str
@@ -63,6 +65,8 @@ class PackVocabulary:
     transforms: dict[str, dict[str, str]]
     break_glass_purpose: str
     break_glass_reviewers: frozenset[str]
+    denied_features: frozenset[str] = frozenset()
+    profile_only: frozenset[str] = frozenset()
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -136,6 +140,43 @@ class Source:
     checks: tuple[Mapping[str, Any], ...] = ()
     changes: tuple[Mapping[str, Any], ...] = ()
     people_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the engine makes of evidence, as governance declares it.
+
+    Attributes:
+        kind: ``list`` bounds whom a team looks at; ``profile`` gives counts and names nobody.
+        theme: Theme of the points table.
+        gateways: Under which the evidence is used for `purpose`.
+        evidence: Kinds of events and states that may carry points.
+        links: Kinds of relationships along which risk may pass.
+        tracks: Track to the age it is for.
+        lists: Review lists that come of it.
+        label: Kind that says what became of somebody; never evidence.
+        exclusions: Who or what is left out.
+        family: Always the members' own evidence.
+        release: What was brought before two people released it.
+        algo_care: The eight answers of ALGO-CARE.
+    """
+
+    id: str
+    title: str
+    kind: str
+    theme: str
+    purpose: str
+    gateways: tuple[str, ...]
+    evidence: tuple[str, ...]
+    links: tuple[str, ...]
+    tracks: Mapping[str, str]
+    lists: tuple[str, ...]
+    label: str
+    exclusions: frozenset[str]
+    family: str
+    release: Mapping[str, Any] = field(repr=False)
+    algo_care: Mapping[str, str] = field(repr=False)
+    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +292,7 @@ class Pack:
     governance: Governance
     version: str
     spots: Mapping[str, Mapping[str, int]] = field(repr=False, compare=False, default_factory=dict)
+    products: Mapping[str, Product] = field(default_factory=dict)
     compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def grants_of(self, role: str, agency: str, purpose: str) -> tuple[Grant, ...]:

@@ -44,6 +44,8 @@ def vocabulary_of(document: Document) -> PackVocabulary:
         transforms={kind: dict(levels) for kind, levels in raw["transforms"].items()},
         break_glass_purpose=raw["break_glass"]["purpose"],
         break_glass_reviewers=frozenset(raw["break_glass"]["reviewers"]),
+        denied_features=frozenset(raw["denied_features"]),
+        profile_only=frozenset(raw["profile_only"]),
     )
 
 

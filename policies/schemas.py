@@ -24,7 +24,7 @@ def _closed(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
 VOCABULARY = _closed(
     [
         *("host", "roles", "subject_flags", "record_flags", "closing_flags"),
-        *("obligations", "transforms", "break_glass"),
+        *("obligations", "transforms", "break_glass", "denied_features", "profile_only"),
     ],
     {
         "host": _WORD,
@@ -43,6 +43,8 @@ VOCABULARY = _closed(
         "subject_flags": _WORDS,
         "record_flags": _WORDS,
         "closing_flags": _WORDS,
+        "denied_features": _WORDS,
+        "profile_only": _WORDS,
         "obligations": _MAP,
         "transforms": {"type": "object", "additionalProperties": _MAP},
         "break_glass": _closed(["purpose", "reviewers"], {"purpose": _WORD, "reviewers": _WORDS}),
@@ -65,9 +67,11 @@ TYPES = [
 PARTS = (
     *("local_id", "given_name", "surname", "preferred_name", "birth_date", "sex"),
     *("address", "postcode", "nhs_number", "upn", "phone", "email", "nino", "uprn"),
-    *("former_surname", "former_nhs_number", "former_upn", "ethnic_group"),
+    *("former_surname", "former_nhs_number", "former_upn"),
 )
 """What a field may say of who somebody is."""
+EQUALITY_PARTS = ("ethnic_group",)
+"""What is kept apart for counts of fairness, and told of nobody."""
 
 _TRANSFORMS = _closed([], dict.fromkeys(("exists", "token", "banded"), _WORD))
 
@@ -78,7 +82,7 @@ _FIELD = _closed(
         "label": _WORD,
         "category": _WORD,
         "lane": {"enum": ["identity", "content", "equality"]},
-        "part": {"enum": list(PARTS)},
+        "part": {"enum": [*PARTS, *EQUALITY_PARTS]},
         "type": {"enum": TYPES},
         "columns": _WORDS,
         "required": _YES_NO,
@@ -285,6 +289,32 @@ CAPS = _closed(
         }
     },
 )
+
+_REF = _closed(["ref", "until"], {"ref": _WORD, "until": _WORD})
+
+_TRACK_AGE = {"enum": ["any", "under18", "over18"]}
+PRODUCT = _closed(
+    [
+        *("product", "title", "kind", "theme", "purpose", "gateways", "evidence", "links"),
+        *("tracks", "lists", "exclusions", "family"),
+    ],
+    {
+        **dict.fromkeys(("product", "title", "theme", "purpose", "label", "family"), _WORD),
+        "kind": {"enum": ["list", "profile"]},
+        **dict.fromkeys(("gateways", "evidence", "links", "lists", "exclusions"), _WORDS),
+        "tracks": _closed([], {"harmed": _TRACK_AGE, "harming": _TRACK_AGE}),
+        "release": _closed(
+            [],
+            {
+                **dict.fromkeys(("owner", "uplift", "cost_ratio", "practitioners", "stop"), _WORD),
+                **dict.fromkeys(("dpia", "eqia", "ethics", "disparity"), _REF),
+                # A figure that is typed in is read, so that it can be refused by name (B48).
+                "evaluation": {"type": "object"},
+            },
+        ),
+        "algo_care": _MAP,
+    },
+)  # fmt: skip
 
 ROUTES = _closed(["routes"], {"routes": {"type": "object", "additionalProperties": _WORDS}})
 

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli import casework, contract, deliveries, govern, keys, law, pairs, scoring
+from engine.cli import (
+    casework,
+    contract,
+    deliveries,
+    govern,
+    harms,
+    keys,
+    law,
+    pairs,
+    products,
+    scoring,
+)
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
 from engine.cli.policy_change import policy
@@ -22,6 +33,8 @@ app = typer.Typer(
 app.add_typer(casework.review, name="review")
 app.add_typer(pairs.pairs, name="pairs")
 app.add_typer(scoring.score, name="score")
+app.add_typer(products.products, name="products")
+app.add_typer(harms.harms, name="harms")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")

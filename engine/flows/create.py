@@ -110,7 +110,7 @@ def _copy_policy(path: Path, *, demo: bool, clock: Clock) -> None:
         (
             policies.load.shipped(),
             path / "pack" / "policies",
-            ("sources", "grants", "caps", "tests", ""),
+            ("sources", "grants", "caps", "products", "tests", ""),
         ),
     )
     for source, target, folders in places:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -14,6 +15,7 @@ from engine.flows.decision import NOTHING
 from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.registry import must_serve, why_not_served
 from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
@@ -126,14 +128,16 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
         if user is not None:
             in_full(home, account, "engine.lists", "review_list", list_state(home))
         run = latest_run(home)
-        answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {}}
+        answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {},
+                                  "not_served": {}}  # fmt: skip
         if run is not None:
-            hidden = withdrawn(home, run)
+            hidden, closed = withdrawn(home, run), why_not_served(home, run)
             answer = {
                 "run": run.id,
                 "as_of": run.as_of,
-                "lists": [_list(home, run, rule, hidden) for rule in home.tables.lists],
+                "lists": [_list(home, run, rule, hidden, closed) for rule in home.tables.lists],
                 "not_scored": run.manifest["themes_not_scored"],
+                "not_served": closed,
             }
         listed = sum(len(one["entries"]) for one in answer["lists"])
         details = {"source": "engine.lists", "run": answer["run"] or "", "rows": listed}
@@ -141,9 +145,32 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
         return answer
 
 
-def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[str, Any]:
+def review_list(home: Home, user: str, name: str, *, auth: str) -> dict[str, Any]:
+    """Return one review list, or refuse when its product is not live.
+
+    Raises:
+        PolicyRefused: ``FG-REV-08`` there is no such list, or the role may not see lists.
+        RunError: ``FG-REG-01`` its product is not live: nothing is served, no old score either.
+
+    Audited as ``consultation``.
+    """
+    rule = next((one for one in home.tables.lists if one.id == name), None)
+    run = latest_run(home)
+    if rule is None:
+        raise PolicyRefused("FG-REV-08", "there is no such list", "See the lists.")
+    found = review_lists(home, user, auth=auth)
+    if run is not None:
+        must_serve(home, run, rule.theme)
+    lists = [one for one in found["lists"] if one["id"] == name]
+    return {**found, "lists": lists}
+
+
+def _list(
+    home: Home, run: ScoreRun, rule: ListRule, hidden: set[str], closed: Mapping[str, str]
+) -> dict[str, Any]:
     scored = rule.theme not in run.manifest["themes_not_scored"]
-    trends = trend.of_list(home, run, rule) if scored else {}
+    served = rule.theme not in closed
+    trends = trend.of_list(home, run, rule) if scored and served else {}
     with Session(reading(home.casework)) as session:
         items = session.exec(
             select(ReviewItem)
@@ -161,7 +188,7 @@ def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[s
                 "outcome": item.outcome,
             }
             for item in items
-            if item.person not in hidden
+            if item.person not in hidden and served
         ]
     return {
         "id": rule.id,
@@ -170,6 +197,7 @@ def _list(home: Home, run: ScoreRun, rule: ListRule, hidden: set[str]) -> dict[s
         "theme": rule.theme,
         "track": rule.track,
         "scored": scored,
+        "served": served,
         "entries": entries,
     }
 
@@ -197,12 +225,13 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
             found = session.get(ReviewItem, item)
             run = latest_run(home)
             old = found is None or run is None or found.run != run.id
-            if found is None or old or found.outcome is not None:
+            if found is None or run is None or old or found.outcome is not None:
                 raise PolicyRefused(
                     "FG-REV-08",
                     "that entry is not there or was decided already",
                     "Look again.",
                 )
+            must_serve(home, run, found.list.partition(".")[0])
             found.outcome, found.decided_by, found.decided_at = (
                 outcome,
                 user,

@@ -17,6 +17,7 @@ from engine.flows.home import Home
 from engine.flows.household import lives_with
 from engine.flows.intent import Flow
 from engine.flows.lists import in_full, latest_run, level_of, list_state, withdrawn
+from engine.flows.registry import why_not_served
 from engine.flows.states import counts, record_rows, subject_flags
 from engine.linkage.index import records_of, resolve
 from engine.store.session import reading
@@ -134,6 +135,8 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
     parts = _rows(warehouse.result(run.id, "contribution"), "pid", pid)
     around = _rows(warehouse.result(run.id, "exposure_part"), "pid", pid)
     trends = trend.of_person(home, run, pid)
+    closed = why_not_served(home, run)
+    scores = [row for row in scores if tables.themes[row["theme"]] not in closed]
     return {
         "_pid": pid,
         "scores": [
@@ -143,7 +146,18 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
             }
             for row in scores
         ],
-        "history": trend.history(home, person_id),
+        "history": [
+            {
+                **one,
+                "scores": {
+                    name: value
+                    for name, value in one["scores"].items()
+                    if name.partition(".")[0] not in closed
+                },
+            }
+            for one in trend.history(home, person_id)
+        ],
+        "not_served": closed,
         "indicators": _indicators(home, person_id),
         "not_scored": run.manifest["themes_not_scored"],
     }

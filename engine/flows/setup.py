@@ -15,6 +15,7 @@ from engine.domain.ids import Actor, Clock, Randomness
 from engine.flows.create import create_home
 from engine.flows.home import UNFINISHED, Home, check_kinds
 from engine.flows.intent import Flow
+from engine.flows.registry import release_first
 from engine.linkage.index import records_of
 from engine.settings import Settings
 from engine.store.session import reading
@@ -140,6 +141,7 @@ def init(
             add_account(home, user_id, label, agency, role, purpose, by=user, training=trained)
         for flag in ("adopted", "staff_kin", "victim_safety"):
             declare_register(home, flag, user)
+        release_first(home, "demo.ig_lead", "demo.dpo", operator(profile, user))
     home.close()
     # Only a finished home takes its name, so that a killed command can simply be run again.
     if path.exists():

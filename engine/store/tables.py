@@ -334,3 +334,29 @@ class OwedNotice(SQLModel, table=True):
     agency: str = Field(primary_key=True, max_length=64)
     queued_at: datetime = _moment()
     told_at: datetime | None = _moment(nullable=True)
+
+
+class ProductStep(SQLModel, table=True):
+    """A step in the life of a product, append-only: the newest final one says whether it serves.
+
+    A release is asked for by one person and answered by another; anybody of governance suspends alone.
+    `evidence` is what was brought with it: hashes, references and counts; no person's value.
+    """
+
+    id: str = Field(primary_key=True, max_length=40)
+    number: int = Field(index=True, unique=True)
+    product: str = Field(index=True, max_length=64)
+    version: str = Field(max_length=64)
+    to: str = Field(max_length=12)
+    state: str = Field(max_length=12)
+    asked_by: str = Field(max_length=64)
+    asked_at: datetime = _moment()
+    answered_by: str | None = Field(default=None, max_length=64)
+    answered_at: datetime | None = _moment(nullable=True)
+    evidence: dict[str, Any] = _json()
+    __table_args__ = (
+        CheckConstraint("\"to\" in ('shadow', 'live', 'suspended', 'retired')"),
+        CheckConstraint("state in ('waiting', 'final', 'rejected')"),
+        CheckConstraint("(answered_by is null) = (answered_at is null)"),
+        CheckConstraint("answered_by is null or answered_by <> asked_by"),
+    )

@@ -13,7 +13,17 @@ from engine.flows.home import Home
 from engine.web.assets import STATIC
 from engine.web.errors import LastBorder, add_error_pages
 from engine.web.headers import SecurityHeaders
-from engine.web.routes import api, casework, deliveries, pairs, policy, records, sign_in, trail
+from engine.web.routes import (
+    api,
+    casework,
+    deliveries,
+    pairs,
+    policy,
+    products,
+    records,
+    sign_in,
+    trail,
+)
 from engine.web.upload import clear_spools
 from policies.shadow import RouteGate
 
@@ -62,6 +72,8 @@ def create_app(home: Home) -> FastAPI:
     app.include_router(pairs.api)
     app.include_router(records.router)
     app.include_router(records.api)
+    app.include_router(products.router)
+    app.include_router(products.api)
     app.include_router(policy.router)
     app.include_router(policy.api)
     app.include_router(deliveries.router)

@@ -86,6 +86,7 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
     pages = (("lists", "Review lists", "/lists"), ("reveal", "View information", "/reveal"),
              ("pairs", "Matching", "/pairs"),
              ("link_quality", "Matching quality", "/link-quality"),
+             ("registry", "Products", "/products"),
              ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [

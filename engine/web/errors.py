@@ -38,6 +38,8 @@ def status_of(error: FieldgateError) -> int:
         return 404  # Whether somebody exists is not told by another status.
     if isinstance(error, PolicyRefused):
         return 403
+    if error.code.startswith("FG-REG"):
+        return 409  # What is suspended or not whole is not served, not even an old score (TF1).
     if isinstance(error, ContractError | SubmissionError | RowsRefused | GatewayError):
         return 422  # The delivery is at fault, and its sender is told everything at once.
     return 503 if isinstance(error, AuditError | ConfigError) else 500

@@ -83,6 +83,15 @@ GATE = {
     ("GET", "/api/records/{person}/{record}/near"): "pairs",
     ("POST", "/api/records/{person}/{record}/part"): "pairs",
     ("POST", "/api/records/{person}/{record}/join"): "pairs",
+    ("GET", "/products"): "registry",
+    ("POST", "/products"): "registry",
+    ("POST", "/products/answer"): "registry",
+    ("GET", "/products/{product}/seen"): "registry",
+    ("GET", "/api/products"): "registry",
+    ("GET", "/api/products/{product}/seen"): "registry",
+    ("POST", "/api/products/steps"): "registry",
+    ("POST", "/api/products/answers"): "registry",
+    ("GET", "/api/lists/{name}"): "lists",
     ("GET", "/link-quality"): "link_quality",
     ("GET", "/api/pairs/quality"): "link_quality",
     ("GET", "/api/pairs"): "pairs",
@@ -173,12 +182,16 @@ def test_every_route_by_every_role_is_as_the_pack_says(
             body = {"json": {"person": "x", "case": "x", "reason": "x"}} if "api" in path else {}
             answer = client.request(
                 method,
-                path.format(person="x", reveal_id="x", number=999, pair="x", record=1),
+                path.format(
+                    person="x", reveal_id="x", number=999, pair="x", record=1, product="x", name="x"
+                ),
                 **body,
             )  # type: ignore[arg-type]
         else:
             answer = client.get(
-                path.format(person="x", reveal_id="x", number=999, pair="x", record=1)
+                path.format(
+                    person="x", reveal_id="x", number=999, pair="x", record=1, product="x", name="x"
+                )
                 + "?use=lawfulness"
             )
         closed = answer.status_code == 403 and "FG-POL-04" in answer.text
@@ -390,11 +403,18 @@ def test_blind_entries_show_no_score_before_an_outcome(
 def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
-        *("/api/lists", "/api/people/{person}", "/api/outcomes", "/api/reveals", "/api/trail"),
+        *(
+            "/api/lists",
+            "/api/lists/{name}",
+            "/api/people/{person}",
+            "/api/outcomes",
+            "/api/reveals",
+            "/api/trail",
+        ),
         *(
             path
             for _, path in GATE
-            if path.startswith(("/api/policy/", "/api/pairs", "/api/records"))
+            if path.startswith(("/api/policy/", "/api/pairs", "/api/records", "/api/products"))
         ),
         *("/api/token", "/api/deliveries", "/api/deliveries/{number}"),
     }

@@ -16,6 +16,7 @@ from gateways.errors import GatewayFault
 from policies import admit, authorise
 from policies.admit import row_findings
 from policies.authorise import open_bases
+from policies.diff import diff
 from policies.errors import PolicyFault
 from policies.matrix import ASSUMED, requests_of
 from policies.model import Level, Pack, Request
@@ -255,6 +256,20 @@ def test_admission_names_the_missing_gateway_and_keeps_the_purposes(pack: Pack) 
         "promote_welfare",
         "safeguard_child",
     }
+
+
+def test_more_evidence_in_a_product_is_a_change_that_widens(pack: Pack) -> None:
+    old = pack.products["cse"]
+    more = replace(old, evidence=(*old.evidence, "violence"), title="Another title")
+    found = diff(pack, replace(pack, products={**pack.products, "cse": more}), TODAY)
+    assert [(one.kind, one.source, one.field, one.widens) for one in found] == [
+        ("product", "cse", "evidence", True),
+        ("product", "cse", "title", False),
+    ]
+    assert "violence" in found[0].sentence()
+    gone = {name: one for name, one in pack.products.items() if name != "hate"}
+    less = diff(pack, replace(pack, products=gone), TODAY)
+    assert {one.widens for one in less} == {False}
 
 
 @pytest.mark.finding("LAW-4")

@@ -270,6 +270,44 @@ ERRORS = [
              (("grants/benefits_officer.yaml", BENEFITS,
                BENEFITS.replace("}", ", purpose: equality_monitoring}")),)),
         id="L26-a-grant-names-it"),
+    pytest.param(
+        Case("POL-L27", "products/cse.yaml", "evidence:", "cse.stop_search_nfa",
+             (("products/cse.yaml", "evidence: [", "evidence: [stop_search_nfa, "),)),
+        id="L27-denied-feature", marks=pytest.mark.finding("T-WM3", "T-HA1", "T-NL1", "LAW-27")),
+    pytest.param(
+        Case("POL-L28", "products/serious_violence.yaml", "evidence:", "serious_violence.child_protection_plan",
+             (("products/serious_violence.yaml", "evidence: [", "evidence: [child_protection_plan, "),)),
+        id="L28-social-care-in-serious-violence", marks=pytest.mark.finding("LAW-11")),
+    pytest.param(
+        Case("POL-L28", "products/serious_violence.yaml", "evidence:", "serious_violence.mental_health_concern",
+             (("products/serious_violence.yaml", "evidence: [", "evidence: [mental_health_concern, "),)),
+        id="L28-health-in-serious-violence", marks=pytest.mark.finding("LAW-11")),
+    pytest.param(
+        Case("POL-L28", "products/cse.yaml", "evidence:", "cse.purpose",
+             (("products/cse.yaml", "purpose: safeguard_child", "purpose: enforcement"),),
+             others=frozenset({"POL-L28"})),
+        id="L28-punitive-purpose", marks=pytest.mark.finding("T-GM14")),
+    pytest.param(
+        Case("POL-L30", "products/cse.yaml", "evidence:", "cse.service_acceptance",
+             (("products/cse.yaml", "evidence: [", "evidence: [service_acceptance, "),),
+             others=frozenset({"POL-L28", "POL-L29"})),
+        id="L30-the-label-is-evidence", marks=pytest.mark.finding("T-WM1")),
+    pytest.param(
+        Case("POL-L31", "products/cce.yaml", "evidence:", "cce.exclusions",
+             (("products/cce.yaml", "exclusions: [police_check]", "exclusions: []"),)),
+        id="L31-known-from-a-check-only"),
+    pytest.param(
+        Case("POL-L31", "products/cce.yaml", "evidence:", "cce.family",
+             (("products/cce.yaml", "family: own_evidence", "family: highest_member"),)),
+        id="L31-a-familys-score", marks=pytest.mark.finding("T-AF6")),
+    pytest.param(
+        Case("POL-L31", "products/hate.yaml", "evidence:", "hate.kind",
+             (("products/hate.yaml", "kind: profile", "kind: list"),)),
+        id="L31-a-list-out-of-hate"),
+    pytest.param(
+        Case("POL-L31", "products/hate.yaml", "evidence:", "hate.lists",
+             (("products/hate.yaml", "lists: []", "lists: [hate.harming]"),)),
+        id="L31-a-profile-with-a-list"),
 ]  # fmt: skip
 
 WARNINGS = [

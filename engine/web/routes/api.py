@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.flows.decision import SHARE, Ask
-from engine.flows.lists import decide, review_lists
+from engine.flows.lists import decide, review_list, review_lists
 from engine.flows.person import look
 from engine.flows.reveal import reveal
 from engine.flows.sign_in import SignedIn, check_form
@@ -49,6 +49,14 @@ class Outcome(BaseModel):
 def lists(request: Request, user: Annotated[SignedIn, Depends(gate("lists"))]) -> dict[str, Any]:
     """Return the newest review lists: references and numbers."""
     return review_lists(get_home(request), user.user, auth=user.auth)
+
+
+@router.get("/lists/{name}", summary="One review list; 409 when its product is not live")
+def one_list(
+    request: Request, name: str, user: Annotated[SignedIn, Depends(gate("lists"))]
+) -> dict[str, Any]:
+    """Return one list; a product that is suspended serves nothing, no old score either."""
+    return review_list(get_home(request), user.user, name, auth=user.auth)
 
 
 @router.get("/people/{person}", summary="The evidence about a person")

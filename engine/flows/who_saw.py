@@ -1,0 +1,62 @@
+"""Who was shown something of a product: a score that was withdrawn can be followed to its readers (TF4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit.canonical import parse
+from audit.log import read_events
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.flows.registry import cannot, keeper
+
+_SHOWS = frozenset({"review_list", "look", "reveal", "show"})
+
+
+def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]:
+    """Return everybody who was shown something of a product, from the trail (TF4).
+
+    A list, a person's page or a reveal shows every theme that served at the time; each is named with the
+    person looked at under the audit domain, so that a withdrawn score can be followed to its readers.
+
+    Raises:
+        PolicyRefused: ``FG-REG-02``.
+        RunError: ``FG-REG-03`` unknown product.
+
+    Audited as ``audit_read``.
+    """
+    _, actor = keeper(home, user, auth)
+    with Flow(home, "product_saw", "audit_read", actor, {"rules": [product]}) as flow:
+        if product not in home.pack.products:
+            raise cannot("there is no such product")
+        found, live = [], False
+        for seq, body in reversed(read_events(home.path / "audit")):
+            event = parse(body)
+            if event["phase"] != "outcome":
+                continue
+            live = _live_after(event, product, live)
+            if live and event["flow"] in _SHOWS and event.get("decision", "permit") == "permit":
+                found.append(
+                    {
+                        "entry": seq,
+                        "when": event["ts"],
+                        "user": event["actor"]["id"],
+                        "agency": event["actor"]["org"],
+                        "what": event["flow"],
+                        "run": event.get("run", ""),
+                        "subject": event.get("subject", ""),
+                    }
+                )
+        flow.finish({"rules": [product], "rows": len(found)})
+        people = sorted({one["user"] for one in found})
+        return {"product": product, "people": people, "seen": found}
+
+
+def _live_after(event: dict[str, Any], product: str, live: bool) -> bool:  # noqa: FBT001
+    """Say whether a product is live once an event has happened; the order is the trail's own."""
+    rules = event.get("rules", [])
+    if event["flow"] == "products_first" and product in rules:
+        return True
+    if event["flow"] in ("product_ask", "product_answer") and rules[:1] == [product]:
+        return rules[1] == "live" if event.get("decision") == "final" else live
+    return live
