@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from scoring.graph import Exposure
 from scoring.rfg import FULL, OwnEvidence, index
@@ -54,3 +55,31 @@ def score_table(evidence: OwnEvidence, around: Exposure, tables: Tables) -> Colu
     table = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     order = np.lexsort([table["track"], table["theme"], table["pid"]])
     return {name: column[order] for name, column in table.items()}
+
+
+def exposure_and_degree(scores: Columns, a: Ints, b: Ints) -> float:
+    """Return Spearman's rho of summed exposure and number of people linked, over those with a link (T18).
+
+    Args:
+        scores: The score table.
+        a, b: Linked pairs.
+    """
+    if not len(a):
+        return 0.0
+    last = int(scores["pid"].max()) if len(scores["pid"]) else 0
+    people = max(int(a.max()), int(b.max()), last) + 1
+    degree = np.bincount(a, minlength=people) + np.bincount(b, minlength=people)
+    total = np.zeros(people, np.int64)
+    np.add.at(total, scores["pid"], scores["exposure"])
+    linked = np.flatnonzero(degree)
+    ranks = [_ranks(values[linked]) for values in (total, degree)]
+    if min(one.std() for one in ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: Ints) -> npt.NDArray[np.float64]:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    found: npt.NDArray[np.float64] = ((2 * ends - counts + 1) / 2)[place]
+    return found

@@ -28,7 +28,7 @@ from scoring.graph import exposure
 from scoring.groups import Groups, groups_of, load_library
 from scoring.lists import review_list
 from scoring.memory import history_points, trend_table
-from scoring.modulate import score_table
+from scoring.modulate import exposure_and_degree, score_table
 from scoring.plt import link_table
 from scoring.rfg import contributions, own_evidence
 from scoring.tables import TRACKS, Ints, Tables, load_tables
@@ -82,6 +82,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         },
         "links": len(results["link_weight"]["a"]),
         "events_too_large_to_link": len(results["link_skipped"]["eid"]),
+        "network": network_alarms(results, len(inputs.events.columns["pid"])),
         "groups": {
             "found": len(groups.groups["group"]),
             "people": len(groups.members["pid"]),
@@ -98,6 +99,27 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(manifest, sort_keys=True, indent=1)
     (out / "manifest.json").write_text(text, encoding="utf-8")
     return manifest
+
+
+def network_alarms(results: dict[str, Columns], rows: int) -> dict[str, Any]:
+    """Return what a reader of a run must know of its network (T8, T18).
+
+    Args:
+        results: Result tables by name.
+        rows: Participations that were looked at.
+    """
+    scores, links = results["score"], results["link_weight"]
+    rho = exposure_and_degree(scores, links["a"], links["b"])
+    skipped = int(results["link_skipped"]["members"].sum()) if rows else 0
+    most = int((scores["score"] - scores["index"]).max()) if len(scores["pid"]) else 0
+    return {
+        "exposure_with_degree_thousandths": round(1000 * rho),
+        "most_added_thousandths": most,
+        "alarms": [
+            *(["exposure is little more than a count of acquaintances"] if rho > 0.8 else []),
+            *(["more than 1 % of participations link nobody"] if 100 * skipped > rows else []),
+        ],
+    }
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class Tables:
     Attributes:
         gamma: int64 ``[theme, track, kind id, role, age band]`` points.
         half_life: int64 of the same shape, days.
+        immediate_kinds: Kinds of which one event alone may bring somebody onto a list (T14).
         decay: Half-life in days to int64 factors at scale `ONE`, one per day of age; an age past the
             end counts nothing.
         hash: SHA-256 over the files.
@@ -113,6 +114,7 @@ class Tables:
     increase_index: int
     increase_days: int
     blind_share: int
+    immediate_kinds: frozenset[str]
     hash: str
 
     def kind_by_id(self) -> dict[int, Kind]:
@@ -190,8 +192,34 @@ def _build(raw: dict[str, str]) -> Tables:
         increase_index=_number(parameters["increase_index"], 1, 100_000, "increase_index"),
         increase_days=_number(parameters["increase_days"], 7, 365, "increase_days"),
         blind_share=_number(parameters["blind_share"], 50, 200, "blind_share"),
+        immediate_kinds=_immediate(parameters, kinds, themes, gamma),
         hash=digest.hexdigest(),
     )
+
+
+def _immediate(
+    parameters: dict[str, Any],
+    kinds: dict[str, Kind],
+    themes: tuple[str, ...],
+    gamma: Ints,
+) -> frozenset[str]:
+    """Refuse tables in which one event that nobody named is enough for a list (T14).
+
+    Raises:
+        ScoringFault: ``FG-RUN-01``.
+    """
+    named = frozenset(parameters["immediate_kinds"])
+    if not named <= set(kinds):
+        raise _fault("immediate_kinds names an unknown kind")
+    high = int(parameters["high_score"])
+    for item in parameters["lists"]:
+        theme, track = themes.index(item["theme"]), TRACKS.index(item["track"])
+        half = int(parameters["half_index_points"][item["theme"]])
+        for name, kind in kinds.items():
+            most = int(gamma[theme, track, kind.id].max())
+            if name not in named and 100_000 * most // (most + half) >= high:
+                raise _fault(f"one event of {name} is enough for the list {item['id']}")
+    return named
 
 
 def _read(path: Path) -> str:

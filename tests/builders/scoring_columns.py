@@ -2,116 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring.graph import Exposure, exposure
-from scoring.modulate import score_table
-from scoring.plt import Links, link_table
-from scoring.rfg import OwnEvidence, own_evidence
+from scoring import scenario
+from scoring.scenario import OPEN_END, Event, State, World
 from scoring.tables import TRACKS, Ints, Tables, load_tables, shipped
-from scoring.visible import EVENT_COLUMNS, STATE_COLUMNS, Columns, visible_events, visible_states
+from scoring.visible import Columns
 
-OPEN_END = 2**31 - 1
 UNKNOWN_MONTH = -(10**6)
 POLICE, MISSING_UNIT = 1, 2
 SOURCES = {"1": "police.occurrences", "2": "police.missing"}
+__all__ = ["OPEN_END", "Event", "State", "World"]
 TABLES = load_tables(shipped())
 EVERY_KIND = frozenset(kind.id for kind in TABLES.kinds.values())
 ADMIT_ALL = {POLICE: EVERY_KIND, MISSING_UNIT: EVERY_KIND}
 
 
-class Event(NamedTuple):
-    """One person in one event; the day it was recorded is the day it happened unless said."""
-
-    pid: int
-    eid: int
-    kind: str
-    role: str
-    day: int
-    age: int = 1
-    recorded: int | None = None
-    source: int = POLICE
-    origin: int = 0
-
-
-class State(NamedTuple):
-    """One person in one place, from `start` on, and to `end` if it has one."""
-
-    pid: int
-    kind: str
-    place: int
-    start: int = 0
-    end: int = OPEN_END
-    recorded: int | None = None
-    source: int = POLICE
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything that a run computes."""
-
-    events: Columns
-    states: Columns
-    evidence: OwnEvidence
-    links: Links
-    around: Exposure
-    scores: Columns
-
-
 def event_columns(rows: Iterable[Event], tables: Tables = TABLES) -> Columns:
     """Return the raw columns of events, in the order of the rows."""
-    found = [
-        (
-            row.pid,
-            row.eid,
-            tables.kinds[row.kind].id,
-            tables.roles[row.role],
-            row.day,
-            row.day if row.recorded is None else row.recorded,
-            row.source,
-            row.origin,
-            row.age,
-        )
-        for row in rows
-    ]
-    return _columns(found, EVENT_COLUMNS)
+    return scenario.event_columns(rows, tables)
 
 
 def state_columns(rows: Iterable[State], tables: Tables = TABLES) -> Columns:
     """Return the raw columns of states, in the order of the rows."""
-    found = [
-        (
-            row.pid,
-            tables.kinds[row.kind].id,
-            row.place,
-            row.start,
-            row.end,
-            row.start if row.recorded is None else row.recorded,
-            row.source,
-        )
-        for row in rows
-    ]
-    return _columns(found, STATE_COLUMNS)
-
-
-def _columns(rows: Sequence[tuple[int, ...]], names: tuple[str, ...]) -> Columns:
-    data = np.array(rows, np.int64).reshape(len(rows), len(names))
-    return {name: data[:, place].copy() for place, name in enumerate(names)}
+    return scenario.state_columns(rows, tables)
 
 
 def retention_of(tables: Tables = TABLES) -> Ints:
     """Return the retention days by kind id."""
-    days = np.zeros(int(tables.gamma.shape[2]), np.int64)
-    for kind in tables.kinds.values():
-        days[kind.id] = kind.retention_days
-    return days
+    return scenario.retention_of(tables)
 
 
 def world(
@@ -125,15 +50,8 @@ def world(
     tables: Tables = TABLES,
 ) -> World:
     """Go the straight line from raw rows to scores, everybody under 18 unless `bands` says else."""
-    seen = visible_events(
-        event_columns(events, tables), as_of, admitted, retention_of(tables)
-    ).columns
-    held = visible_states(state_columns(states, tables), as_of, admitted).columns
-    evidence = own_evidence(seen, persons, as_of, tables)
-    links = link_table(seen, held, evidence, persons, as_of, tables)
-    ages = np.array([1] * persons if bands is None else list(bands), np.int64)
-    around = exposure(links, evidence, ages, seen, tables)
-    return World(seen, held, evidence, links, around, score_table(evidence, around, tables))
+    return scenario.world(events, states, persons=persons, as_of=as_of, bands=bands,
+                          admitted=admitted, tables=tables)  # fmt: skip
 
 
 def rows_of(columns: Columns, *names: str) -> list[tuple[int, ...]]:
