@@ -46,7 +46,7 @@ class Confusion:
 
     def __post_init__(self) -> None:
         if min(self.hit, self.false, self.missed, self.left) < 0:
-            raise _fault("a count is below zero")
+            raise fault("a count is below zero")
 
     @classmethod
     def of(cls, selected: npt.NDArray[np.bool_], outcome: npt.NDArray[np.bool_]) -> Confusion:
@@ -103,7 +103,7 @@ def hold(stated: Mapping[str, float], counts: Confusion, tolerance: float = 0.00
         if derived.get(name) is None or abs(float(derived[name] or 0.0) - value) > tolerance
     ]
     if wrong:
-        raise _fault(f"stated and not derived from the counts: {', '.join(sorted(wrong))}")
+        raise fault(f"stated and not derived from the counts: {', '.join(sorted(wrong))}")
 
 
 def possible(precision: float, recall: float, mcc: float) -> bool:
@@ -339,7 +339,8 @@ def apart(train_end: int, gap: int, window: int, test_start: int) -> None:
         )
 
 
-def _fault(why: str) -> ScoringFault:
+def fault(why: str) -> ScoringFault:
+    """Return the refusal of figures that cannot stand."""
     return ScoringFault(
         "FG-EVA-02",
         f"the evaluation cannot stand: {why}",

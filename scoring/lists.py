@@ -11,7 +11,7 @@ from scoring.modulate import STATE_SCORED
 from scoring.tables import TRACKS, Ints, ListRule, Tables
 from scoring.visible import Columns
 
-_AGES = {"under18": 1, "over18": 2}
+AGES = {"under18": 1, "over18": 2}
 
 
 def review_list(
@@ -44,7 +44,7 @@ def review_list(
         & (scores["track"] == TRACKS.index(rule.track))
         & (scores["state"] == STATE_SCORED)
         & (scores["index"] > 0)
-        & (bands[scores["pid"]] == _AGES[rule.age])
+        & (bands[scores["pid"]] == AGES[rule.age])
     )
     pids = [int(pid) for pid in scores["pid"][mine]]
     value = dict(zip(pids, (int(number) for number in scores["score"][mine]), strict=True))

@@ -167,7 +167,7 @@ def _compute(
 ) -> tuple[dict[str, Columns], Ints, Groups]:
     """Return every result table by name, the age band of each person, and the groups."""
     as_of = int(job["as_of"])
-    bands = _bands(inputs.persons, as_of)
+    bands = bands_of(inputs.persons, as_of)
     events = inputs.events.columns
     evidence = own_evidence(events, len(bands), as_of, tables)
     for theme in inputs.not_scored:
@@ -326,7 +326,7 @@ def _newest_states(columns: Columns) -> tuple[Columns, int]:
     return wanted, len(order) - len(kept)
 
 
-def _bands(persons: pa.Table, as_of: int) -> Ints:
+def bands_of(persons: pa.Table, as_of: int) -> Ints:
     """Age band on the as-of date from the birth month: 0 unknown, 1 under 18, 2 eighteen or over.
 
     The month a child turns 18 counts as under 18 to its end, because the day is not known here.

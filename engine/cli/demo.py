@@ -75,6 +75,11 @@ def _make_room(path: Path) -> None:
     )
 
 
+def _with_interval(one: dict[str, Any], name: str) -> str:
+    low, high = one["interval"][name]
+    return f"{one['figures'][name]:.2f} [{low:.2f}, {high:.2f}]"
+
+
 def report_words(report: dict[str, Any]) -> str:
     """Return the demo's report as tables."""
     deliveries = table(
@@ -99,9 +104,27 @@ def report_words(report: dict[str, Any]) -> str:
     )
     lists = table(
         "Review lists against the known truth (synthetic)",
-        ("list", "listed", "truly at risk", "at risk in all"),
+        (
+            "list",
+            "listed",
+            "truly at risk",
+            "at risk in all",
+            "precision",
+            "recall",
+            "index alone",
+            "network",
+            "groups",
+        ),
         [
-            (name, one["listed"], one["truly_at_risk"], one["at_risk_in_all"])
+            (
+                name,
+                one["listed"],
+                one["truly_at_risk"],
+                one["at_risk_in_all"],
+                _with_interval(one, "precision"),
+                _with_interval(one, "recall"),
+                *(part["hit"] for part in one["ablation"].values()),
+            )
             for name, one in report["against_truth"].items()
         ],
     )

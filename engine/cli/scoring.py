@@ -73,6 +73,29 @@ def replay_command(
         emit(result, as_json, lambda: _replay_words(result))
 
 
+@score.command("evaluations")
+def evaluations_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List what runs were worth against what truly was; every figure is held against its counts."""
+    with told(as_json):
+        from engine.flows.evaluate import evaluations
+
+        opened = open_home(home)
+        result = evaluations(opened, operator(opened))
+        opened.close()
+        emit({"evaluations": result}, as_json, lambda: _evaluations_words(result))
+
+
+def _evaluations_words(result: list[dict[str, Any]]) -> str:
+    rows = [
+        (one["number"], name, *report["counts"].values(), report["figures"]["precision"],
+         report["figures"]["recall"], report["figures"]["lift"], report["figures"]["base_rate"])
+        for one in result
+        for name, report in one["lists"].items()
+    ]  # fmt: skip
+    heads = ("No", "List", "Hit", "False", "Missed", "Left", "Precision", "Recall", "Lift", "Base")
+    return table("Evaluations (synthetic people)", heads, rows)
+
+
 def _replay_words(result: dict[str, Any]) -> str:
     return (
         f"Run {result['number']} as of {result['as_of']}: the same bytes in {result['files']} files, "

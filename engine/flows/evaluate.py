@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, select
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+from sqlalchemy import func
+from sqlmodel import Session, col, select
 
 from engine.city.agencies import TRUTH_KEYS, TRUTH_RISK
 from engine.domain.errors import ConfigError
-from engine.domain.ids import Actor
+from engine.domain.ids import Actor, as_utc
+from engine.flows.equality import NOT_KNOWN, groups_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lists import latest_run
 from engine.identity import vault_write
 from engine.linkage.index import current_membership
 from engine.store.session import reading
-from engine.store.tables import ReviewItem
+from engine.store.tables import Evaluation, ScoreRun
+from scoring.evaluate import Confusion, by_group, hold
+from scoring.list_report import list_report
+from scoring.lists import AGES
+from scoring.rfg import FULL
+from scoring.run import bands_of
+from scoring.tables import TRACKS, Ints, ListRule
+
+Mask = npt.NDArray[np.bool_]
+SEED = 20260101
+"""Seed of the intervals; it stands in the report."""
 
 
 def evaluate(home: Home, truth: Path, actor: Actor) -> dict[str, Any]:
@@ -34,6 +52,8 @@ def evaluate(home: Home, truth: Path, actor: Actor) -> dict[str, Any]:
     Raises:
         ConfigError: ``FG-EVA-01`` outside a demo home.
 
+    The figures of the lists are kept, so that a later reader can hold them against their counts.
+
     Audited as ``model_run``.
     """
     if not home.is_demo:
@@ -42,8 +62,50 @@ def evaluate(home: Home, truth: Path, actor: Actor) -> dict[str, Any]:
         people = _truth_people(home, truth)
         pairs = _pairs(home, people)
         lists = _lists(home, truth, people)
+        run = latest_run(home)
+        if run is not None:
+            flow.commit(lambda session: _keep(session, flow, run.id, lists))
         flow.finish({"counts": {"records": len(people)}})
         return {"synthetic": True, **pairs, "lists": lists}
+
+
+def _keep(session: Session, flow: Flow, run: str, lists: dict[str, dict[str, Any]]) -> None:
+    last = session.exec(select(func.max(Evaluation.number))).one() or 0
+    session.add(
+        Evaluation(
+            id=flow.intent,
+            number=last + 1,
+            run=run,
+            made_at=flow.home.clock(),
+            synthetic=True,
+            report=lists,
+        )
+    )
+
+
+def evaluations(home: Home, actor: Actor) -> list[dict[str, Any]]:
+    """Return every evaluation that was kept, the newest first; each figure is held against its counts.
+
+    Raises:
+        ScoringFault: ``FG-EVA-02`` a figure does not follow from the counts beside it.
+
+    Audited as ``consultation``.
+    """
+    with Flow(home, "evaluations", "consultation", actor, {}) as flow:
+        with Session(reading(home.casework)) as session:
+            rows = session.exec(select(Evaluation).order_by(col(Evaluation.number).desc())).all()
+            found: list[dict[str, Any]] = [
+                {"number": one.number, "run": one.run, "synthetic": one.synthetic,
+                 "made_at": as_utc(one.made_at).isoformat(timespec="seconds"), "lists": one.report}
+                for one in rows
+            ]  # fmt: skip
+        for one in found:
+            for report in one["lists"].values():
+                stated = {name: value for name, value in report["figures"].items()
+                          if value is not None}  # fmt: skip
+                hold(stated, Confusion(**report["counts"]))
+        flow.finish({"rows": len(found)})
+        return found
 
 
 def _truth_people(home: Home, truth: Path) -> dict[bytes, tuple[str, int]]:
@@ -104,36 +166,114 @@ def _measure(rows: list[tuple[str, bytes, int]], agency: str | None) -> dict[str
 def _lists(
     home: Home, truth: Path, people: dict[bytes, tuple[str, int]]
 ) -> dict[str, dict[str, Any]]:
-    """How many of those listed are truly at risk, at the real capacity."""
+    """Hold each list against the truth, over everybody of its age, at the places it really had.
+
+    A child whose records linkage left apart stands among them more than once, so recall is the lower for it.
+    """
     run = latest_run(home)
     if run is None:
         return {}
     with (truth / TRUTH_RISK).open(encoding="utf-8", newline="") as stream:
         at_risk = {(row["theme"], int(row["person"])) for row in csv.DictReader(stream)}
-    membership = current_membership(home.linkage, home.link_runs())
-    true_of: dict[bytes, Counter[int]] = {}
-    sealed = sorted(membership)
-    for name, record in zip(sealed, home.domain("linkage").open(sealed), strict=True):
-        if record in people:
-            true_of.setdefault(membership[name], Counter())[people[record][1]] += 1
-    with Session(reading(home.casework)) as session:
-        items = session.exec(select(ReviewItem).where(ReviewItem.run == run.id)).all()
-        listed = [(item.list, item.person, item.blind) for item in items]
-    casework = home.domain("casework")
+    true_of = _true_people(home, run, people)
+    persons = home.warehouse.result(run.id, "person")
+    bands = bands_of(persons, int(run.manifest["as_of"]))
+    households = _households(home, run, len(bands))
+    names = [bytes(one) for one in persons.column("person").to_pylist()]
+    ties = np.array(
+        [int.from_bytes(hashlib.sha256(one).digest()[:7], "big") for one in names], np.int64
+    )
     found: dict[str, dict[str, Any]] = {}
-    for rule in home.tables.lists:
-        mine = [person for name, person, blind in listed if name == rule.id and not blind]
-        right = 0
-        for person in mine:
-            counted = true_of.get(casework.parse(person))
-            if counted and (rule.theme, counted.most_common(1)[0][0]) in at_risk:
-                right += 1
+    for rule in (one for one in home.tables.lists if one.id in run.manifest["lists"]):
+        pool = np.flatnonzero(bands == AGES[rule.age])
+        outcome = np.array(
+            [(rule.theme, true_of.get(pid, -1)) in at_risk for pid in pool.tolist()], bool
+        )
+        listed = home.warehouse.result(run.id, f"list.{rule.id}").to_pylist()
+        mine = [row["pid"] for row in listed if not row["blind"]]
+        selected = np.isin(pool, mine)
+        variants = _variants(home, run, rule, len(bands))
+        report = list_report(
+            {name: score[pool] for name, score in variants.items()},
+            outcome, selected, ties[pool], households[pool], SEED,
+        )  # fmt: skip
+        counts = report["counts"]
         total = sum(theme == rule.theme for theme, _ in at_risk)
         found[rule.id] = {
             "listed": len(mine),
-            "truly_at_risk": right,
+            "truly_at_risk": counts["hit"],
             "at_risk_in_all": total,
-            "precision": round(right / len(mine), 4) if mine else None,
-            "recall": round(right / total, 4) if total else None,
+            **report,
+            "by_group": {
+                "ethnic group": _by_group(home, [names[pid] for pid in pool], selected, outcome)
+            },
         }
     return found
+
+
+def _true_people(home: Home, run: ScoreRun, people: dict[bytes, tuple[str, int]]) -> dict[int, int]:
+    """Return the true person of each pid of a run: the one that most of its records belong to."""
+    membership = current_membership(home.linkage, home.link_runs())
+    counted: dict[bytes, Counter[int]] = {}
+    sealed = sorted(membership)
+    for name, record in zip(sealed, home.domain("linkage").open(sealed), strict=True):
+        if record in people:
+            counted.setdefault(membership[name], Counter())[people[record][1]] += 1
+    ids = sorted(counted)
+    names = dict(zip(home.domain("analysis").seal(ids), ids, strict=True))
+    rows = home.warehouse.result(run.id, "person").column("person").to_pylist()
+    return {
+        pid: counted[names[bytes(one)]].most_common(1)[0][0]
+        for pid, one in enumerate(rows)
+        if bytes(one) in names
+    }
+
+
+def _households(home: Home, run: ScoreRun, persons: int) -> Ints:
+    """Return the household of each person: who is linked by a household, followed to the end."""
+    links = home.warehouse.result(run.id, "link")
+    kind = next(one.id for one in home.tables.links if one.name == "household")
+    mine = links.filter(pc.equal(links.column("kind"), kind))
+    labels = np.arange(persons, dtype=np.int64)
+    graph = nx.Graph(zip(mine.column("a").to_pylist(), mine.column("b").to_pylist(), strict=True))
+    for members in nx.connected_components(graph):
+        labels[list(members)] = min(members)
+    return labels
+
+
+def _variants(home: Home, run: ScoreRun, rule: ListRule, persons: int) -> dict[str, Ints]:
+    """Return everybody's score without and with its parts: index, network, groups (an ablation)."""
+    scores = home.warehouse.result(run.id, "score")
+    theme, track = home.tables.themes.index(rule.theme), TRACKS.index(rule.track)
+    mine = scores.filter(
+        pc.and_(pc.equal(scores.column("theme"), theme), pc.equal(scores.column("track"), track))
+    )
+    pids = mine.column("pid").to_numpy()
+    index, score = np.zeros(persons, np.int64), np.zeros(persons, np.int64)
+    index[pids] = mine.column("index").to_numpy()
+    score[pids] = mine.column("score").to_numpy()
+    members = home.warehouse.result(run.id, "group_member")
+    who = members.column("pid").to_numpy()
+    _, of = np.unique(members.column("group").to_numpy(), return_inverse=True)
+    grouped = score.copy()
+    if len(of):
+        size, total = np.bincount(of), np.bincount(of, index[who]).astype(np.int64)
+        others = (total[of] - index[who]) // np.maximum(size[of] - 1, 1)
+        grouped[who] += (FULL - score[who]) * home.tables.alpha * others // (1000 * FULL)
+    return {"index alone": index, "with the network": score, "with groups": grouped}
+
+
+def _by_group(
+    home: Home, people: Sequence[bytes], selected: Mask, outcome: Mask
+) -> list[dict[str, Any]]:
+    """Return error rates by stated group; one with too few people is told as not estimable."""
+    ids = home.domain("analysis").open(people)
+    membership = current_membership(home.linkage, home.link_runs())
+    sealed = sorted(membership)
+    stated: dict[bytes, Counter[str]] = {}
+    labels = groups_of(home, home.domain("linkage").open(sealed))
+    for name, label in zip(sealed, labels, strict=True):
+        if label != NOT_KNOWN:
+            stated.setdefault(membership[name], Counter())[label] += 1
+    group = [stated[one].most_common(1)[0][0] if one in stated else NOT_KNOWN for one in ids]
+    return by_group(group, sorted(set(group)), selected, outcome)

@@ -10,7 +10,8 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.registry import cannot, keeper
 
-_SHOWS = frozenset({"review_list", "look", "reveal", "show"})
+_SHOWS = frozenset({"review_list", "look"})
+"""Flows whose answer carries scores or places of a list; a reveal counts when a field of it is derived."""
 
 
 def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
             if event["phase"] != "outcome":
                 continue
             live = _live_after(event, product, live)
-            if live and event["flow"] in _SHOWS and event.get("decision", "permit") == "permit":
+            if live and _shows(event) and event.get("decision", "permit") == "permit":
                 found.append(
                     {
                         "entry": seq,
@@ -50,6 +51,11 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
         flow.finish({"rules": [product], "rows": len(found)})
         people = sorted({one["user"] for one in found})
         return {"product": product, "people": people, "seen": found}
+
+
+def _shows(event: dict[str, Any]) -> bool:
+    derived = any(str(one).startswith("engine.") for one in event.get("fields", []))
+    return event["flow"] in _SHOWS or (event["flow"] in ("reveal", "show") and derived)
 
 
 def _live_after(event: dict[str, Any], product: str, live: bool) -> bool:  # noqa: FBT001

@@ -360,3 +360,17 @@ class ProductStep(SQLModel, table=True):
         CheckConstraint("(answered_by is null) = (answered_at is null)"),
         CheckConstraint("answered_by is null or answered_by <> asked_by"),
     )
+
+
+class Evaluation(SQLModel, table=True):
+    """How a run held against what truly was: counts, and what follows from them. Never changed.
+
+    `report` is by list: four counts, intervals, an ablation and rates by group; no person is in it.
+    """
+
+    id: str = Field(primary_key=True, max_length=40)
+    number: int = Field(index=True, unique=True)
+    run: str = Field(max_length=40)
+    made_at: datetime = _moment()
+    synthetic: bool
+    report: dict[str, Any] = _json()

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlmodel import Session, select
 
 import gateways.load
 import policies.load
+from engine.city.agencies import write_city
 from engine.domain.errors import PolicyRefused, RunError
 from engine.flows import registry
+from engine.flows.evaluate import evaluate, evaluations
 from engine.flows.home import Home
 from engine.flows.lists import decide, review_list, review_lists
 from engine.flows.person import look
 from engine.flows.registry import answer, ask, products, release_first
 from engine.flows.who_saw import who_saw
+from engine.store.tables import Evaluation
 from engine.web.app import create_app
 from policies.products import ALGO_CARE, RELEASE_REFS, missing_for_release
-from tests.builders.partnership import OPERATOR, make_home, make_partnership
+from scoring.errors import ScoringFault
+from tests.builders.partnership import OPERATOR, TODAY, make_home, make_partnership
 
 DEMO: dict[str, Any] = {"auth": "demo"}
 LEAD, DPO, WORKER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
@@ -151,10 +157,10 @@ def test_only_a_demo_home_releases_at_its_making(tmp_path: Path) -> None:
 
 
 def test_figures_follow_from_counts_and_from_nothing_else() -> None:
-    told = registry.figures({"hit": "42", "false": "12", "missed": "11", "left": "4410"})
+    told = registry.figures({"hit": "42", "false": "12", "missed": "17", "left": "4766"})
     assert told["precision"] == round(42 / 54, 4)
-    assert told["recall"] == round(42 / 53, 4)
-    assert told["base_rate"] == round(53 / 4475, 4)
+    assert told["recall"] == round(42 / 59, 4)
+    assert told["base_rate"] == round(59 / 4837, 4)
 
 
 def test_the_registry_is_kept_on_its_page(home: Home) -> None:
@@ -180,3 +186,24 @@ def test_the_registry_is_kept_on_its_page(home: Home) -> None:
         form = {"csrf": token, "number": number, "word": "agree"}
         client.post("/products/answer", data=form)
     assert _entries(home, "cce.harmed")
+
+
+@pytest.mark.finding("B48", "LAW-32")
+def test_an_evaluation_is_kept_as_counts_and_held_against_them(home: Home, tmp_path: Path) -> None:
+    city = write_city(tmp_path / "city", "tiny", 7, TODAY)
+    made = evaluate(home, city.truth, OPERATOR)
+    (kept,) = evaluations(home, OPERATOR)
+    assert kept["synthetic"]
+    assert kept["lists"] == json.loads(json.dumps(made["lists"]))
+    told = kept["lists"]["cse.harmed"]
+    assert set(told["ablation"]) == {"index alone", "with the network", "with groups"}
+    assert told["by_group"]["ethnic group"]
+    with Session(home.casework) as session:
+        row = session.exec(select(Evaluation)).one()
+        report = json.loads(json.dumps(row.report))
+        report["cse.harmed"]["figures"]["precision"] = 0.99
+        row.report = report
+        session.add(row)
+        session.commit()
+    with pytest.raises(ScoringFault, match="FG-EVA-02"):
+        evaluations(home, OPERATOR)

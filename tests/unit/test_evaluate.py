@@ -29,6 +29,7 @@ from scoring.evaluate import (
     recomputed,
     truncated,
 )
+from scoring.list_report import list_report, share_interval
 
 COUNTS = st.integers(0, 60)
 SCORED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=40)
@@ -166,3 +167,30 @@ def test_unfinished_windows_and_periods_that_overlap_are_refused() -> None:
         apart(100, 30, 90, 219)
     apart(100, 30, 90, 220)
     assert truncated([], np.zeros(0, dtype=bool)) == []
+
+
+def test_an_interval_draws_families_and_holds_the_share_itself() -> None:
+    part = np.array([1, 1, 0, 0] * 50, np.int64)
+    whole = np.ones(200, np.int64)
+    alone = share_interval(part, whole, np.arange(200), 7)
+    families = share_interval(part, whole, np.repeat(np.arange(100), 2), 7)
+    assert alone[0] < 0.5 < alone[1]
+    # Members of a family are alike here, so there is less to learn from each of them.
+    assert families[1] - families[0] > alone[1] - alone[0]
+    assert share_interval(part, whole, np.arange(200), 7) == alone
+
+
+def test_a_list_is_told_by_counts_with_what_each_part_of_the_score_added() -> None:
+    outcome = np.array([True, True, False, False, True, False])
+    selected = np.array([True, False, True, False, False, False])
+    better, worse = np.array([9, 8, 1, 2, 7, 3]), np.array([1, 2, 9, 8, 3, 7])
+    told = list_report(
+        {"better": better, "worse": worse}, outcome, selected, np.arange(6), np.arange(6), 1
+    )
+    assert told["counts"] == {"hit": 1, "false": 1, "missed": 2, "left": 2}
+    assert told["figures"]["precision"] == 0.5
+    assert told["ablation"]["better"]["hit"] == 2
+    assert told["ablation"]["worse"]["hit"] == 0
+    assert told["ablation"]["better"]["average_precision"] == 1.0
+    hold({name: value for name, value in told["figures"].items() if value is not None},
+         Confusion(**told["counts"]))  # fmt: skip
