@@ -78,3 +78,15 @@ def trend_table(evidence: OwnEvidence, before: Ints, history: Ints, tables: Tabl
     table = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     order = np.lexsort([table["track"], table["theme"], table["pid"]])
     return {name: column[order] for name, column in table.items()}
+
+
+def rising_of(table: Columns, tables: Tables) -> dict[tuple[str, str], dict[int, int]]:
+    """Return, by theme and track, what new evidence did to the index of those whom it moved enough."""
+    found: dict[tuple[str, str], dict[int, int]] = {}
+    names = ("pid", "theme", "track", "rise", "state")
+    for pid, theme, track, rise, state in zip(
+        *(table[name].tolist() for name in names), strict=True
+    ):
+        if state == INCREASING:
+            found.setdefault((tables.themes[theme], TRACKS[track]), {})[pid] = rise
+    return found

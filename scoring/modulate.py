@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -55,6 +57,27 @@ def score_table(evidence: OwnEvidence, around: Exposure, tables: Tables) -> Colu
     table = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     order = np.lexsort([table["track"], table["theme"], table["pid"]])
     return {name: column[order] for name, column in table.items()}
+
+
+def network_alarms(results: dict[str, Columns], rows: int) -> dict[str, Any]:
+    """Return what a reader of a run must know of its network (T8, T18).
+
+    Args:
+        results: Result tables by name.
+        rows: Participations that were looked at.
+    """
+    scores, links = results["score"], results["link_weight"]
+    rho = exposure_and_degree(scores, links["a"], links["b"])
+    skipped = int(results["link_skipped"]["members"].sum()) if rows else 0
+    most = int((scores["score"] - scores["index"]).max()) if len(scores["pid"]) else 0
+    return {
+        "exposure_with_degree_thousandths": round(1000 * rho),
+        "most_added_thousandths": most,
+        "alarms": [
+            *(["exposure is little more than a count of acquaintances"] if rho > 0.8 else []),
+            *(["more than 1 % of participations link nobody"] if 100 * skipped > rows else []),
+        ],
+    }
 
 
 def exposure_and_degree(scores: Columns, a: Ints, b: Ints) -> float:

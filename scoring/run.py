@@ -26,9 +26,9 @@ from scoring.errors import ScoringFault
 from scoring.fence import check_paths, raise_fence
 from scoring.graph import exposure
 from scoring.groups import Groups, groups_of, load_library
-from scoring.lists import review_list
-from scoring.memory import history_points, trend_table
-from scoring.modulate import exposure_and_degree, score_table
+from scoring.lists import Around, review_list, still_resting
+from scoring.memory import history_points, rising_of, trend_table
+from scoring.modulate import network_alarms, score_table
 from scoring.plt import link_table
 from scoring.rfg import contributions, own_evidence
 from scoring.tables import TRACKS, Ints, Tables, load_tables
@@ -44,7 +44,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         job: ``run``, ``as_of`` (day number), ``tables``, ``events`` and ``states`` (paths),
             ``membership`` and ``persons`` (paths), ``restricted`` (hex pseudonyms), ``admitted``
             (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex),
-            ``out`` (folder) and, where there is an earlier run to compare with, ``before``: its
+            ``out`` (folder), ``decided`` (hex pseudonym to the day of the last outcome) and,
+            where there is an earlier run to compare with, ``before``: its
             ``run``, ``as_of``, ``tables`` (hash) and ``events``; ``groups_before``: the files ``person``
             and ``members`` of the run whose groups are carried on.
 
@@ -99,27 +100,6 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(manifest, sort_keys=True, indent=1)
     (out / "manifest.json").write_text(text, encoding="utf-8")
     return manifest
-
-
-def network_alarms(results: dict[str, Columns], rows: int) -> dict[str, Any]:
-    """Return what a reader of a run must know of its network (T8, T18).
-
-    Args:
-        results: Result tables by name.
-        rows: Participations that were looked at.
-    """
-    scores, links = results["score"], results["link_weight"]
-    rho = exposure_and_degree(scores, links["a"], links["b"])
-    skipped = int(results["link_skipped"]["members"].sum()) if rows else 0
-    most = int((scores["score"] - scores["index"]).max()) if len(scores["pid"]) else 0
-    return {
-        "exposure_with_degree_thousandths": round(1000 * rho),
-        "most_added_thousandths": most,
-        "alarms": [
-            *(["exposure is little more than a count of acquaintances"] if rho > 0.8 else []),
-            *(["more than 1 % of participations link nobody"] if 100 * skipped > rows else []),
-        ],
-    }
 
 
 @dataclass(frozen=True)
@@ -200,12 +180,30 @@ def _compute(
         "group_member": groups.members,
         **trend,
     }
+    beside = Around(
+        still_resting(_decided(job, inputs), events, evidence.row_points, as_of, tables),
+        rising_of(trend["trend"], tables) if trend else {},
+        _linked_by_events(links.rows, tables),
+    )
     for rule in tables.lists:
         if rule.theme in inputs.scored:
             results[f"list.{rule.id}"] = review_list(
-                scores, bands, inputs.pseudonyms, rule, job["run"], tie_key, tables
+                scores, bands, inputs.pseudonyms, rule, job["run"], tie_key, tables, beside
             )
     return results, bands, groups
+
+
+def _decided(job: dict[str, Any], inputs: _Inputs) -> dict[int, int]:
+    """Return the day of the last outcome of each person who had one."""
+    pid = {name: number for number, name in enumerate(inputs.pseudonyms)}
+    found = ((pid.get(bytes.fromhex(name)), day) for name, day in job.get("decided", {}).items())
+    return {person: int(day) for person, day in found if person is not None}
+
+
+def _linked_by_events(rows: Columns, tables: Tables) -> frozenset[int]:
+    kinds = [one.id for one in tables.links if one.sort == "event"]
+    mine = np.isin(rows["kind"], kinds)
+    return frozenset(np.concatenate([rows["a"][mine], rows["b"][mine]]).tolist())
 
 
 def _groups_before(job: dict[str, Any]) -> dict[int, frozenset[bytes]]:

@@ -23,6 +23,7 @@ TRACKS = ("harmed", "harming")
 AGE_UNKNOWN, AGE_UNDER_18, AGE_OVER_18 = 0, 1, 2
 _AGES = {"any": (0, 1, 2), "under18": (1,), "over18": (2,)}
 _LIST_AGES = ("under18", "over18")
+PICKS = ("high", "increasing", "emerging")
 FILES = ("kinds.yaml", "points.csv", "decay.csv", "links.yaml", "parameters.yaml")
 
 Ints = npt.NDArray[np.int64]
@@ -69,7 +70,12 @@ class LinkKind:
 
 @dataclass(frozen=True, slots=True)
 class ListRule:
-    """A review list: whose score on which theme and track, how many, of which age."""
+    """A review list: whose score on which theme and track, how many, of which age.
+
+    Attributes:
+        pick: ``high`` by score; ``increasing`` by what new evidence did to the index; ``emerging`` by the
+            evidence of people around, for those who have none of their own.
+    """
 
     id: str
     theme: str
@@ -77,6 +83,7 @@ class ListRule:
     age: str
     label: str
     capacity: int
+    pick: str = "high"
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Tables:
     Attributes:
         gamma: int64 ``[theme, track, kind id, role, age band]`` points.
         half_life: int64 of the same shape, days.
+        cool_down_days: Days after an outcome in which only new evidence brings somebody back onto a list.
         immediate_kinds: Kinds of which one event alone may bring somebody onto a list (T14).
         decay: Half-life in days to int64 factors at scale `ONE`, one per day of age; an age past the
             end counts nothing.
@@ -114,6 +122,7 @@ class Tables:
     increase_index: int
     increase_days: int
     blind_share: int
+    cool_down_days: int
     immediate_kinds: frozenset[str]
     hash: str
 
@@ -192,6 +201,7 @@ def _build(raw: dict[str, str]) -> Tables:
         increase_index=_number(parameters["increase_index"], 1, 100_000, "increase_index"),
         increase_days=_number(parameters["increase_days"], 7, 365, "increase_days"),
         blind_share=_number(parameters["blind_share"], 50, 200, "blind_share"),
+        cool_down_days=_number(parameters["cool_down_days"], 7, 365, "cool_down_days"),
         immediate_kinds=_immediate(parameters, kinds, themes, gamma),
         hash=digest.hexdigest(),
     )
@@ -212,7 +222,7 @@ def _immediate(
     if not named <= set(kinds):
         raise _fault("immediate_kinds names an unknown kind")
     high = int(parameters["high_score"])
-    for item in parameters["lists"]:
+    for item in (one for one in parameters["lists"] if one.get("pick", "high") == "high"):
         theme, track = themes.index(item["theme"]), TRACKS.index(item["track"])
         half = int(parameters["half_index_points"][item["theme"]])
         for name, kind in kinds.items():
@@ -329,7 +339,12 @@ def _list(item: dict[str, str], themes: tuple[str, ...]) -> ListRule:
     if item["theme"] not in themes or item["track"] not in TRACKS or item["age"] not in _LIST_AGES:
         raise _fault("a list names something unknown")
     capacity = _number(item["capacity"], 1, 10_000, "capacity")
-    return ListRule(item["id"], item["theme"], item["track"], item["age"], item["label"], capacity)
+    if item.get("pick", "high") not in PICKS:
+        raise _fault("a list picks in a way that there is not")
+    return ListRule(
+        item["id"], item["theme"], item["track"], item["age"], item["label"], capacity,
+        item.get("pick", "high"),
+    )  # fmt: skip
 
 
 def _required(

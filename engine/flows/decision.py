@@ -17,7 +17,14 @@ from engine.flows.states import declared, record_rows, record_state, subject_fla
 from engine.linkage.index import records_of
 from engine.linkage.index_tables import encoding
 from engine.store.session import reading
-from engine.store.tables import Account, FlagRegister, RecordFlag, SubjectState
+from engine.store.tables import (
+    Account,
+    FlagRegister,
+    RecordFlag,
+    ReviewItem,
+    ScoreRun,
+    SubjectState,
+)
 from policies import authorise
 from policies.authorise import open_bases
 from policies.errors import PolicyFault
@@ -25,6 +32,8 @@ from policies.model import Level, Pack, Request, Source
 from policies.shadow import shadow_level
 from policies.view import View
 
+OPENING = ("accept", "watch")
+"""Outcomes after which somebody drawn from below the line may be identified."""
 MIN_REASON = 20
 SHARE, WITHHOLD = "share", "withhold"
 """What the person decided who asks: to share, or to withhold because sharing is more detrimental to the
@@ -90,6 +99,7 @@ def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> D
             "Copy it again from the list.",
         )
     suspended(home, account)
+    _below_the_line(home, ask, account)
     met = _met(ask)
     sources = sources_of(home, records)
     names = dict(zip(records, _record_names(home, records), strict=True))
@@ -105,6 +115,35 @@ def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> D
     _require_something(home, decided, met)
     _shadow(home, decided)
     return decided
+
+
+def _below_the_line(home: Home, ask: Ask, account: Account) -> None:
+    """Keep who was only drawn from below the line without a name until the reviewer's own view says more.
+
+    A person drawn so that the line can be checked is reviewed on pseudonymous evidence; an outcome of
+    ``accept`` or ``watch`` opens the identity (T-GM5). Immediate danger goes before it.
+    """
+    pack = home.pack
+    if ask.purpose == pack.vocabulary.break_glass_purpose:
+        return
+    if account.role not in pack.routes.get("lists", frozenset()):
+        return  # Who sees no list has the reference from somewhere else, and an own reason to ask.
+    with Session(reading(home.casework)) as session:
+        newest = session.exec(select(ScoreRun.id).order_by(col(ScoreRun.number).desc())).first()
+        items = session.exec(
+            select(ReviewItem).where(ReviewItem.run == newest, ReviewItem.person == ask.person)
+        ).all()
+        drawn = [one for one in items if one.blind]
+        closed = bool(drawn) and len(drawn) == len(items) and not any(
+            one.outcome in OPENING for one in drawn
+        )  # fmt: skip
+    if closed:
+        raise PolicyRefused(
+            "FG-REV-11",
+            "this person was drawn from below the line and stays without a name",
+            "Record your own view of the evidence first; accept or watch opens the identity.",
+            ["E12 below the line nobody is identified before a person's own view says so"],
+        )
 
 
 def _met(ask: Ask) -> frozenset[str]:

@@ -184,7 +184,9 @@ def _lists(
         [int.from_bytes(hashlib.sha256(one).digest()[:7], "big") for one in names], np.int64
     )
     found: dict[str, dict[str, Any]] = {}
-    for rule in (one for one in home.tables.lists if one.id in run.manifest["lists"]):
+    for rule in (
+        one for one in home.tables.lists if one.pick == "high" and one.id in run.manifest["lists"]
+    ):
         pool = np.flatnonzero(bands == AGES[rule.age])
         outcome = np.array(
             [(rule.theme, true_of.get(pid, -1)) in at_risk for pid in pool.tolist()], bool

@@ -177,6 +177,7 @@ def _list(
             .where(ReviewItem.run == run.id, ReviewItem.list == rule.id)
             .order_by(col(ReviewItem.rank))
         ).all()
+        also = _also_on(home, session, run, rule)
         entries = [
             {
                 "item": item.id,
@@ -186,6 +187,7 @@ def _list(
                 "blind": item.blind,
                 "trend": None if item.blind else trends.get(item.rank),
                 "outcome": item.outcome,
+                "also_on": also.get(item.person, []),
             }
             for item in items
             if item.person not in hidden and served
@@ -195,11 +197,24 @@ def _list(
         "label": rule.label,
         "capacity": rule.capacity,
         "theme": rule.theme,
+        "pick": rule.pick,
         "track": rule.track,
         "scored": scored,
         "served": served,
         "entries": entries,
     }
+
+
+def _also_on(home: Home, session: Session, run: ScoreRun, rule: ListRule) -> dict[str, list[str]]:
+    """Return the labels of the other lists that a person stands on, blind places left out."""
+    labels = {one.id: one.label for one in home.tables.lists}
+    found: dict[str, list[str]] = {}
+    for one in session.exec(
+        select(ReviewItem).where(ReviewItem.run == run.id, ReviewItem.list != rule.id)
+    ).all():
+        if not one.blind and one.list in labels:
+            found.setdefault(one.person, []).append(labels[one.list])
+    return found
 
 
 def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict[str, Any]:
@@ -232,11 +247,15 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
                     "Look again.",
                 )
             must_serve(home, run, found.list.partition(".")[0])
-            found.outcome, found.decided_by, found.decided_at = (
-                outcome,
-                user,
-                home.clock(),
-            )
+            # One lead reviewer: what is decided about a person counts on every list of the run.
+            for one in session.exec(
+                select(ReviewItem).where(
+                    ReviewItem.run == found.run,
+                    ReviewItem.person == found.person,
+                    col(ReviewItem.outcome).is_(None),
+                )
+            ).all():
+                one.outcome, one.decided_by, one.decided_at = outcome, user, home.clock()
             return found.person
 
         person = flow.commit(publish)

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 
 import scoring.tables
 from engine.domain.errors import ConfigError, RunError
-from engine.domain.ids import Actor, day_number
+from engine.domain.ids import Actor, as_utc, day_number
 from engine.flows.encodings import UNKNOWN_MONTH
 from engine.flows.home import Home
 from engine.flows.intent import Flow
@@ -26,7 +26,7 @@ from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
 from engine.linkage.encodings import read_encodings, records_of_source
-from engine.linkage.index import current_membership
+from engine.linkage.index import current_membership, resolve
 from engine.store.session import reading
 from engine.store.tables import Delivery, LinkRun, ReviewItem, ScoreRun
 from engine.telemetry import span
@@ -125,7 +125,28 @@ def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
         "out": str(out),
         "before": _before(home, day_number(as_of)),
         "groups_before": _groups_before(home, day_number(as_of)),
+        "decided": _decided(home, as_of),
     }
+
+
+def _decided(home: Home, as_of: date) -> dict[str, int]:
+    """Return the day of the last outcome of each person, under their name in the analysis."""
+    with Session(reading(home.casework)) as session:
+        rows = session.exec(select(ReviewItem).where(col(ReviewItem.outcome).is_not(None))).all()
+        last: dict[str, int] = {}
+        for one in rows:
+            day = day_number(as_utc(one.decided_at).date()) if one.decided_at else 0
+            # What needs more information is looked at again as soon as it comes.
+            if one.outcome != "need_more" and day <= day_number(as_of):
+                last[one.person] = max(day, last.get(one.person, day))
+    people = sorted(last)
+    casework, runs = home.domain("casework"), home.link_runs()
+    found = {}
+    for text in people:
+        present = resolve(home.linkage, casework.parse(text), runs)
+        if present is not None:
+            found[home.domain("analysis").seal([present])[0].hex()] = last[text]
+    return found
 
 
 def _groups_before(home: Home, as_of: int) -> dict[str, str] | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scoring.lists import review_list
+from scoring.lists import NOTHING_AROUND, Around, review_list, still_resting
 from scoring.modulate import STATE_EMERGING, STATE_SCORED
 from scoring.tables import ListRule, Tables
 from scoring.visible import Columns
@@ -26,6 +26,7 @@ def scores(values: list[int], **changed: int) -> Columns:
         "track": np.zeros(size, np.int64),
         "index": np.array(values, np.int64),
         "score": np.array(values, np.int64),
+        "exposure": np.array(values, np.int64),
         "state": np.full(size, STATE_SCORED, np.int64),
     }
     return {
@@ -42,11 +43,12 @@ def chosen(
     run: str = "run-1",
     key: bytes = KEY,
     tables: Tables = TABLES,
+    around: Around = NOTHING_AROUND,
 ) -> list[tuple[int, ...]]:
     size = int(columns["pid"].max(initial=0)) + 1
     ages = np.array([1] * size if bands is None else bands, np.int64)
     names = [name32("p", number) for number in range(size)]
-    found = review_list(columns, ages, names, rule, run, key, tables)
+    found = review_list(columns, ages, names, rule, run, key, tables, around)
     return rows_of(found, "pid", "rank", "score", "blind")
 
 
@@ -137,3 +139,40 @@ def test_among_equal_scores_the_list_is_a_uniform_draw() -> None:
     # Each is drawn with probability 1/4: 100 expected, standard deviation 8.7.
     assert counts.min() > 100 - 5 * 8.7
     assert counts.max() < 100 + 5 * 8.7
+
+
+def test_the_emerging_have_a_list_of_their_own_and_a_household_alone_brings_nobody_there() -> None:
+    rule = replace(RULE, id="cse.emerging", pick="emerging", capacity=2)
+    columns = scores([30_000, 20_000, 10_000, 39_000], index=0, state=STATE_EMERGING)
+    around = Around({}, {}, frozenset({0, 1, 2}))
+    found = chosen(columns, rule=rule, around=around)
+    assert [row[0] for row in found] == [0, 1]
+    assert [row[3] for row in found] == [0, 0]
+    assert chosen(columns, rule=rule) == []
+    assert chosen(columns, around=around) == []  # And they are on no other list.
+
+
+def test_the_increasing_are_those_whom_new_evidence_moved_the_most_first() -> None:
+    rule = replace(RULE, id="cse.increasing", pick="increasing", capacity=2)
+    around = Around({}, {("cse", "harmed"): {0: 6_000, 2: 9_000, 3: 7_000}}, frozenset())
+    found = chosen(scores([80_000, 90_000, 5_000, 0]), rule=rule, around=around)
+    # The last has no evidence of their own left; the second is high and nothing is new of them.
+    assert [row[0] for row in found] == [2, 0]
+
+
+def test_who_had_an_outcome_rests_until_something_new_is_recorded() -> None:
+    columns = scores([80_000, 70_000, 60_000])
+    events = {
+        "pid": np.array([0, 1, 1, 2], np.int64),
+        "recorded": np.array([90, 90, 101, 90], np.int64),
+    }
+    points = np.ones((4, len(TABLES.themes), 2), np.int64)
+    decided = {0: 100, 1: 100, 2: 100 - TABLES.cool_down_days}
+    rests = still_resting(decided, events, points, 100 + 1, TABLES)
+    assert rests == {"cse": frozenset({0}), "cce": frozenset({0})}
+    found = chosen(columns, around=Around(rests, {}, frozenset()))
+    assert [row[0] for row in found if not row[3]] == [1, 2]
+    # What says nothing of the theme brings nobody back.
+    silent = still_resting(decided, events, np.zeros_like(points), 101, TABLES)
+    assert silent["cse"] == {0, 1}
+    assert still_resting({}, events, points, 101, TABLES) == {}

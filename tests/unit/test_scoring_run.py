@@ -88,7 +88,8 @@ def test_a_run_gives_scores_lists_and_a_manifest_whose_counts_add_up(tmp_path: P
     made_names = {path.stem for path in Path(made["out"]).glob("*.parquet")}
     assert made_names == {
         *("score", "contribution", "link", "link_weight", "link_skipped", "person"),
-        *("exposure", "exposure_part", "list.cse.harmed", "list.cce.harmed"),
+        *("exposure", "exposure_part"),
+        *(f"list.{one.id}" for one in TABLES.lists),
         *("group", "group_member"),
     }
 
@@ -244,7 +245,7 @@ def test_one_silent_theme_leaves_the_other_as_it_is(tmp_path: Path) -> None:
     run(whole)
     assert manifest["themes_scored"] == ["cce"]
     assert manifest["themes_not_scored"] == {"cse": "not scored: no data from health.flags"}
-    assert list(manifest["lists"]) == ["cce.harmed"]
+    assert list(manifest["lists"]) == ["cce.harmed", "cce.increasing", "cce.emerging"]
     cce = TABLES.themes.index("cce")
     columns = ("theme", "track", "index", "exposure", "score")
     expected = {row for row in named(whole, *columns) if row[1] == cce}
@@ -266,7 +267,7 @@ def test_nobody_and_nothing_give_an_empty_result(tmp_path: Path) -> None:
     made = write_job(tmp_path / "a", [], months={0: CHILD}, as_of=AS_OF)
     made["events"], made["states"] = [], []
     manifest = run(made)
-    assert manifest["lists"] == {"cse.harmed": 0, "cce.harmed": 0}
+    assert manifest["lists"] == {one.id: 0 for one in TABLES.lists}
     assert manifest["events"]["kept"] == manifest["links"] == 0
 
 

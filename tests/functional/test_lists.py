@@ -1,0 +1,90 @@
+"""Who is listed again, who decides, and who stays without a name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import Session
+
+from engine.domain.errors import PolicyRefused
+from engine.flows.decision import Ask
+from engine.flows.lists import decide, review_lists
+from engine.flows.reveal import reveal
+from engine.flows.score import score
+from engine.store.tables import ReviewItem
+from tests.builders.partnership import OPERATOR, REASON, TODAY, Partnership, make_partnership
+
+DEMO: dict[str, Any] = {"auth": "demo"}
+WORKER = "demo.social_worker"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Partnership:
+    world = make_partnership(tmp_path_factory.mktemp("lists"))
+    score(world.home, TODAY - timedelta(days=60), OPERATOR)
+    score(world.home, TODAY, OPERATOR)
+    return world
+
+
+def _entries(made: Partnership) -> list[dict[str, Any]]:
+    lists = review_lists(made.home, WORKER, **DEMO)["lists"]
+    return [{**entry, "list": one["id"]} for one in lists for entry in one["entries"]]
+
+
+def _ask(made: Partnership, person: str, purpose: str = "safeguard_child") -> bool:
+    shown = reveal(made.home, Ask(WORKER, purpose, "C-1", REASON, person), **DEMO)
+    return bool(shown["permitted"])
+
+
+@pytest.mark.finding("T-GM5", "SCO-T17")
+def test_who_was_drawn_from_below_the_line_has_no_name_until_an_own_view_says_so(
+    made: Partnership,
+) -> None:
+    entries = _entries(made)
+    named = {one["person"] for one in entries if not one["blind"]}
+    drawn = [one for one in entries if one["blind"] and one["person"] not in named]
+    person, item = drawn[0]["person"], drawn[0]["item"]
+    with pytest.raises(PolicyRefused, match="FG-REV-11"):
+        _ask(made, person)
+    assert _ask(made, min(named))
+    decide(made.home, WORKER, item, "watch", **DEMO)
+    assert _ask(made, person)
+    with Session(made.home.casework) as session:
+        row = session.get(ReviewItem, item)
+        assert row is not None
+        row.outcome = "not_appropriate"
+        session.add(row)
+        session.commit()
+    with pytest.raises(PolicyRefused, match="FG-REV-11"):
+        _ask(made, person)
+
+
+def test_one_decision_counts_on_every_list_and_the_person_rests_until_something_is_new(
+    made: Partnership,
+) -> None:
+    several = [one for one in _entries(made) if one["also_on"] and one["outcome"] is None]
+    assert several
+    one = several[0]
+    decide(made.home, WORKER, one["item"], "not_appropriate", **DEMO)
+    same = [each for each in _entries(made) if each["person"] == one["person"]]
+    assert len(same) > 1
+    assert {each["outcome"] for each in same} == {"not_appropriate"}
+    with pytest.raises(PolicyRefused, match="FG-REV-08"):
+        decide(made.home, WORKER, same[-1]["item"], "accept", **DEMO)
+    made.home.clock.advance(days=1)  # type: ignore[attr-defined]
+    score(made.home, TODAY + timedelta(days=1), OPERATOR)
+    assert one["person"] not in {each["person"] for each in _entries(made)}
+    made.home.clock.advance(days=made.home.tables.cool_down_days)  # type: ignore[attr-defined]
+
+
+def test_the_emerging_are_on_no_other_list_and_above_no_threshold(made: Partnership) -> None:
+    entries = _entries(made)
+    emerging = {one["person"] for one in entries if one["list"].endswith(".emerging")}
+    others = {one["person"] for one in entries if one["list"].startswith("cse")
+              and not one["list"].endswith(".emerging")}  # fmt: skip
+    mine = {one["person"] for one in entries if one["list"] == "cse.emerging"}
+    assert not mine & others
+    assert all(one["score"] <= 40 for one in entries if one["person"] in emerging and one["score"]
+               and one["list"].endswith(".emerging"))  # fmt: skip
