@@ -19,13 +19,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scoring.errors import ScoringFault
 from scoring.fence import check_paths, raise_fence
 from scoring.graph import exposure
 from scoring.groups import Groups, groups_of, load_library
+from scoring.inputs import (
+    EVENTS,
+    STATES,
+    bands_of,
+    membership_of,
+    newest_states,
+    persons_of,
+    read_columns,
+)
 from scoring.lists import Around, review_list, still_resting
 from scoring.memory import history_points, rising_of, trend_table
 from scoring.modulate import network_alarms, score_table
@@ -117,14 +125,14 @@ class _Inputs:
 
 
 def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
-    persons = _persons(Path(job["persons"]))
-    pid_of = _membership(Path(job["membership"]), persons, job["restricted"])
+    persons = persons_of(Path(job["persons"]))
+    pid_of = membership_of(Path(job["membership"]), persons, job["restricted"])
     as_of = int(job["as_of"])
     admitted = {int(source): frozenset(kinds) for source, kinds in job["admitted"].items()}
     retention = np.zeros(int(tables.gamma.shape[2]), np.int64)
     for kind in tables.kinds.values():
         retention[kind.id] = kind.retention_days
-    stated, superseded = _newest_states(_read(job["states"], pid_of, _STATES))
+    stated, superseded = newest_states(read_columns(job["states"], pid_of, STATES))
     # A source of which nothing may be used today is as silent as one that was never loaded.
     heard = {name for number, name in job["sources"].items() if admitted.get(int(number))}
     # One that is late stops what depends on it; what it once said still holds for the rest.
@@ -133,7 +141,9 @@ def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
     return _Inputs(
         persons=persons,
         pseudonyms=[bytes(value) for value in persons.column("person").to_pylist()],
-        events=visible_events(_read(job["events"], pid_of, _EVENTS), as_of, admitted, retention),
+        events=visible_events(
+            read_columns(job["events"], pid_of, EVENTS), as_of, admitted, retention
+        ),
         states=visible_states(stated, as_of, admitted),
         before=_before(job, pid_of, admitted, retention),
         superseded=superseded,
@@ -240,7 +250,7 @@ def _before(
         return None
     # A row whose retention has ended since is no evidence any more.
     gap = int(job["as_of"]) - int(before["as_of"])
-    columns = _read(before["events"], pid_of, _EVENTS)
+    columns = read_columns(before["events"], pid_of, EVENTS)
     left = np.maximum(retention - gap, 0)
     return visible_events(columns, int(before["as_of"]), admitted, left)
 
@@ -252,87 +262,6 @@ def _compared_with(job: dict[str, Any], tables: Tables) -> dict[str, Any] | None
         return None
     rebased = before["tables"] != tables.hash or before["code"] != code_hash()
     return {"run": before["run"], "as_of": int(before["as_of"]), "rebased": rebased}
-
-
-_EVENTS = {
-    **{name: name for name in ("eid", "kind", "role", "day", "recorded", "source", "origin")},
-    "age": "age_band",
-}
-_STATES = {name: name for name in ("kind", "place", "start", "end", "recorded", "source")}
-
-
-def _persons(path: Path) -> pa.Table:
-    table = pq.read_table(path)
-    return table.take(pc.sort_indices(table.column("person").cast(pa.binary())))
-
-
-def _membership(path: Path, persons: pa.Table, restricted: Iterable[str]) -> pa.Table:
-    """Return ``record`` and ``pid``; a restricted record has -2 and counts nowhere."""
-    table = pq.read_table(path)
-    pid = pc.index_in(table.column("person"), value_set=persons.column("person").combine_chunks())
-    if pid.null_count:
-        raise ScoringFault("FG-RUN-03", "a record belongs to nobody of the run", "Link again.")
-    numbers = pid.to_numpy().astype(np.int64)
-    closed = pa.array([bytes.fromhex(text) for text in restricted], pa.binary(32))
-    is_closed = pc.is_in(table.column("record"), value_set=closed).to_numpy()
-    numbers = np.where(is_closed, -2, numbers)
-    return pa.table({"record": table.column("record"), "pid": numbers})
-
-
-def _read(paths: Iterable[str], pid_of: pa.Table, names: dict[str, str]) -> Columns:
-    tables = [pq.read_table(path, columns=["record", *names.values()]) for path in paths]
-    if not tables:
-        empty = np.zeros(0, np.int64)
-        return dict.fromkeys(("pid", "record", "file", *names), empty)
-    table = pa.concat_tables(tables)
-    at = pc.index_in(table.column("record"), value_set=pid_of.column("record").combine_chunks())
-    found = pc.fill_null(at, -1).to_numpy().astype(np.int64)
-    pids = np.append(pid_of.column("pid").to_numpy().astype(np.int64), -1)
-    columns = {
-        name: table.column(stored).to_numpy().astype(np.int64) for name, stored in names.items()
-    }
-    sizes = [len(one) for one in tables]
-    files = np.repeat(np.arange(len(tables), dtype=np.int64), sizes)
-    return {"pid": pids[found], "record": found, "file": files, **columns}
-
-
-def _newest_states(columns: Columns) -> tuple[Columns, int]:
-    """Keep, of several deliveries about one state, what the newest says.
-
-    Args:
-        columns: State columns with ``record`` (row number of the record) and ``file`` (place of the
-            delivery, oldest first).
-
-    Returns:
-        The columns without those two, and the number of rows that a newer delivery replaced.
-    """
-    keys = ("record", "kind", "place", "start")
-    order = np.lexsort([columns["file"], *(columns[name] for name in reversed(keys))])
-    newest = np.ones(len(order), dtype=bool)
-    if len(order):
-        same = np.ones(len(order) - 1, dtype=bool)
-        for name in keys:
-            ordered = columns[name][order]
-            same &= ordered[1:] == ordered[:-1]
-        newest[:-1] = ~same
-    # A record without a person has no number of its own and is dropped with its own reason later.
-    newest |= columns["record"][order] < 0
-    kept = order[newest]
-    wanted = {
-        name: column[kept] for name, column in columns.items() if name not in ("record", "file")
-    }
-    return wanted, len(order) - len(kept)
-
-
-def bands_of(persons: pa.Table, as_of: int) -> Ints:
-    """Age band on the as-of date from the birth month: 0 unknown, 1 under 18, 2 eighteen or over.
-
-    The month a child turns 18 counts as under 18 to its end, because the day is not known here.
-    """
-    month = persons.column("birth_month").to_numpy().astype(np.int64)
-    today = np.datetime64(as_of, "D").astype("datetime64[M]").astype(np.int64)
-    band = np.where(today - month > 18 * 12, 2, 1)
-    return np.where(month < -12 * 150, 0, band).astype(np.int64)
 
 
 def _themes(tables: Tables, heard: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -73,6 +73,46 @@ def replay_command(
         emit(result, as_json, lambda: _replay_words(result))
 
 
+@score.command("challenge")
+def challenge_command(
+    theme: Annotated[str, typer.Argument(help="Theme of a product that makes a list.")],
+    label: Annotated[str, typer.Option(help="Kind of event that is the outcome.")] = "cse_flag",
+    as_of: Annotated[str, typer.Option("--as-of", help="Last day of the data.")] = "today",
+    capacity: Annotated[int, typer.Option(help="Places of the list it is judged at.")] = 60,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model in the shadow and say what it would have been worth beside the index."""
+    with told(as_json):
+        from engine.flows.challenge import challenge
+
+        opened = open_home(home)
+        say("Training ...")
+        result = challenge(opened, theme, label, day(as_of), operator(opened), capacity=capacity)
+        opened.close()
+        emit(result, as_json, lambda: _challenge_words(result))
+
+
+def _challenge_words(result: dict[str, Any]) -> str:
+    rows = [
+        (name, part["hit"], part["false"], part["missed"], part["average_precision"])
+        for name, part in result["ablation"].items()
+    ]
+    what = "synthetic people" if result["synthetic"] else "the home's people"
+    text = table(
+        f"Outcome {result['label']} after {result['days'][2]}: {result['outcomes'][2]} of "
+        f"{result['people'][2]} ({what})",
+        ("Way", "Hit", "False", "Missed", "Area"), rows,
+    )  # fmt: skip
+    folds, fit = result["folds"], result["calibration"]
+    text += (
+        f"\nArea with folds of rows {folds['rows']}, of households {folds['households']}. "
+        f"Stated on average {fit['mean_stated']:.4f}, happened {fit['base_rate']:.4f}. "
+        "The model is shown to nobody."
+    )
+    return text
+
+
 @score.command("evaluations")
 def evaluations_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List what runs were worth against what truly was; every figure is held against its counts."""

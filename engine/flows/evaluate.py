@@ -28,10 +28,10 @@ from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Evaluation, ScoreRun
 from scoring.evaluate import Confusion, by_group, hold
+from scoring.inputs import bands_of
 from scoring.list_report import list_report
 from scoring.lists import AGES
 from scoring.rfg import FULL
-from scoring.run import bands_of
 from scoring.tables import TRACKS, Ints, ListRule
 
 Mask = npt.NDArray[np.bool_]

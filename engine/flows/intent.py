@@ -42,6 +42,7 @@ STAGING = {
     "link": "engine.flows.link",
     "score": "engine.flows.score",
     "replay": "engine.flows.replay",
+    "challenge": "engine.flows.challenge",
     "pair_decide": "engine.flows.clerical",
     "person_part": "engine.flows.part",
     "person_join": "engine.flows.near",

@@ -71,7 +71,7 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
         flow.arrow("inputs")
         out = home.warehouse.run(flow.intent)
         out.mkdir(parents=True)
-        job = _job(flow, out, as_of)
+        job = job_of(flow, out, as_of)
         kept = {name: value for name, value in job.items() if name not in ("tie_key", "out")}
         (out / JOB).write_text(json.dumps(kept, sort_keys=True), encoding="utf-8")
         flow.arrow("process")
@@ -101,7 +101,7 @@ def _latest_link(home: Home) -> str:
         return found.id
 
 
-def _job(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
+def job_of(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
     """Describe the run. Names of people, records or deliveries' agencies are no part of it."""
     home = flow.home
     order = home.published()
@@ -305,10 +305,14 @@ def tie_key(home: Home) -> str:
     return home.keyring("psn").derive("list-ties", 32).hex()
 
 
-def run_process(job: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Run the scoring process with a scrubbed environment; the job comes on standard input."""
-    process = subprocess.run(  # our own module, no shell
-        [sys.executable, "-I", "-m", "scoring.run"],
+def run_process(job: dict[str, Any], out: Path, module: str = "scoring.run") -> dict[str, Any]:
+    """Run the scoring process with a scrubbed environment; the job comes on standard input.
+
+    Raises:
+        RunError: The code of the process, or ``FG-RUN-05`` when it failed without one.
+    """
+    process = subprocess.run(  # noqa: S603  # our own modules, no shell
+        [sys.executable, "-I", "-m", module],
         input=json.dumps(job),
         capture_output=True,
         text=True,

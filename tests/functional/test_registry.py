@@ -16,6 +16,7 @@ import policies.load
 from engine.city.agencies import write_city
 from engine.domain.errors import PolicyRefused, RunError
 from engine.flows import registry
+from engine.flows.challenge import challenge
 from engine.flows.evaluate import evaluate, evaluations
 from engine.flows.home import Home
 from engine.flows.lists import decide, review_list, review_lists
@@ -207,3 +208,13 @@ def test_an_evaluation_is_kept_as_counts_and_held_against_them(home: Home, tmp_p
         session.commit()
     with pytest.raises(ScoringFault, match="FG-EVA-02"):
         evaluations(home, OPERATOR)
+
+
+@pytest.mark.finding("LAW-25")
+def test_a_challenger_is_trained_in_a_process_without_keys_or_says_why_not(home: Home) -> None:
+    with pytest.raises(RunError, match="FG-RUN-10"):
+        challenge(home, "hate", "cse_flag", TODAY, OPERATOR)
+    with pytest.raises(RunError, match="FG-EVA-05"):
+        challenge(home, "cse", "cse_flag", TODAY, OPERATOR)  # A tiny town has too few.
+    with pytest.raises(RunError, match="FG-EVA-05"):
+        challenge(home, "cse", "missing_episode", TODAY, OPERATOR, gap=7, window=20)

@@ -1,0 +1,96 @@
+"""Hold a model against the index: trained, calibrated and judged on three days that follow each other.
+
+A challenger stays in the shadow: its numbers are on no list and no page. What is told is what it would have
+been worth beside the index, on a later period, with counts, intervals and how honest its folds were.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from engine.domain.errors import RunError
+from engine.domain.ids import Actor, day_number
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.flows.score import job_of, run_process
+
+PURPOSE = "model_development"
+GAP, WINDOW, SEED = 30, 120, 20260101
+"""Days of the usual delay of recording, days of the outcome's window, and the seed of every draw."""
+ROLES = {"harmed": ("victim", "subject", "missing"), "harming": ("suspect", "offender", "subject")}
+
+
+def challenge(
+    home: Home, theme: str, label: str, as_of: date, actor: Actor, *, gap: int = GAP,
+    window: int = WINDOW, capacity: int = 60,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a model for a theme and say what it would have been worth beside the index.
+
+    Args:
+        home: The home.
+        theme: Theme of a product that makes a list.
+        label: Kind of event that is the outcome; it is no feature.
+        as_of: Last day of the data; the three days lie before it, a gap and a window apart.
+        actor: Who runs it.
+        gap: Days between features and window.
+        window: Days of the window.
+        capacity: Places of the list at which it is judged.
+
+    Returns:
+        The report. The model's own document stands in the warehouse beside it: plain numbers, no row.
+
+    Raises:
+        RunError: ``FG-RUN-10`` no product makes a list of the theme, or the label is no kind;
+            ``FG-EVA-03`` to ``FG-EVA-05`` from the process.
+
+    Audited as ``model_run``.
+    """
+    with Flow(
+        home, "challenge", "model_run", actor, {"purpose": PURPOSE, "rules": [theme]}
+    ) as flow:
+        product = next(
+            (
+                one
+                for one in home.pack.products.values()
+                if one.theme == theme and one.kind == "list"
+            ),
+            None,
+        )
+        if product is None or label not in home.tables.kinds or theme not in home.tables.themes:
+            raise RunError(
+                "FG-RUN-10",
+                "no product makes a list of that theme, or the outcome is no kind of event",
+                "See fieldgate products list, and the kinds of the tables.",
+            )
+        out = home.warehouse.run(flow.intent)
+        out.mkdir(parents=True)
+        step = timedelta(days=gap + window)
+        days = [as_of - 3 * step, as_of - 2 * step, as_of - step]
+        job = job_of(flow, out, as_of) | {
+            "plan": {
+                "theme": theme, "track": "harmed", "age": "under18", "label": [label],
+                "roles": list(ROLES["harmed"]), "gap": gap, "window": window, "seed": SEED,
+                "capacity": capacity,
+                "evidence": sorted(
+                    name for name, kind in home.tables.kinds.items()
+                    if kind.sort == "event" and name not in home.pack.vocabulary.denied_features
+                    and name != product.label
+                ),
+                "denied": sorted(home.pack.vocabulary.denied_features),
+            },
+            "days": [day_number(day) for day in days],
+            "data_end": day_number(as_of),
+            "places": home.tables.kinds["household"].id,
+            "synthetic": home.is_demo,
+        }  # fmt: skip
+        report = run_process(job, out, "scoring.model_run")
+        counts = {"people": report["people"][2], "outcomes": report["outcomes"][2]}
+        flow.finish({"purpose": PURPOSE, "rules": [theme, label], "counts": counts})
+        return {"model": flow.intent, "theme": theme, "label": label,
+                "days": [day.isoformat() for day in days], "shown_to": "nobody", **report}  # fmt: skip
+
+
+def discard(home: Home, intent: str) -> None:
+    """Take back what an unfinished run left."""
+    home.warehouse.discard_run(intent)
