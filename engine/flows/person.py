@@ -13,6 +13,7 @@ from engine.domain.indicators import GROUPS, INDICATORS
 from engine.flows import trend
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING, sources_of
+from engine.flows.ego import around_of
 from engine.flows.home import Home
 from engine.flows.household import lives_with
 from engine.flows.intent import Flow
@@ -69,7 +70,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "as_of": run.as_of,
             "entries": entries,
             "note": NOTHING,
-            "associates": _associates(home, account, run, pid, flags),
+            **around_of(home, account, run, pid, flags),
             "household": _household(home, account, found, flags),
         }
         answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
@@ -282,48 +283,3 @@ def _household(
     except PolicyRefused:
         return None
     return lives_with(home, person_id, level) if level >= Level.TOKEN else None
-
-
-def _associates(
-    home: Home, account: Account, run: ScoreRun, pid: int | None, flags: State
-) -> list[dict[str, Any]] | None:
-    """Linked people by handle at the level of the grant; None when none may be shown.
-
-    Nobody is named at any level. At ``token`` a link has its kind and whether risk is shared; dates
-    and numbers need the full level.
-    """
-    try:
-        level = level_of(home, account, "engine.links", "associates", flags)
-    except PolicyRefused:
-        return None
-    if level < Level.TOKEN or pid is None:
-        return None
-    warehouse, tables = home.warehouse, home.tables
-    links = warehouse.result(run.id, "link")
-    near = links.filter(
-        pc.or_(pc.equal(links.column("a"), pid), pc.equal(links.column("b"), pid))
-    ).to_pylist()
-    risk = {
-        row["neighbour"]: row["exposure"]
-        for row in _rows(warehouse.result(run.id, "exposure_part"), "pid", pid)
-    }
-    labels = {kind.id: kind.label for kind in tables.links}
-    people: dict[int, dict[str, Any]] = {}
-    for row in near:
-        other = row["b"] if row["a"] == pid else row["a"]
-        found = people.setdefault(other, {"kinds": [], "last": 0})
-        found["kinds"].append(labels[row["kind"]])
-        found["last"] = max(found["last"], row["last"])
-    ordered = sorted(people.items(), key=lambda item: (-risk.get(item[0], 0), item[0]))
-    shown = []
-    for number, (other, found) in enumerate(ordered, start=1):
-        one: dict[str, Any] = {
-            "handle": f"Associate {number}",
-            "links": "; ".join(found["kinds"]),
-            "shares_risk": other in risk,
-        }
-        if level >= Level.CLEAR:
-            one["last_seen"] = quarter(from_day_number(found["last"]))
-            one["exposure"] = risk.get(other, 0) / 1000
-        shown.append(one)
-    return shown

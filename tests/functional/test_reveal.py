@@ -287,6 +287,27 @@ def test_every_contribution_adds_up_to_the_score_shown(partnership: Partnership)
 
 
 @pytest.mark.finding("SCO-T18")
+def test_the_picture_around_a_person_is_by_number_and_bounded(partnership: Partnership) -> None:
+    home, user = partnership.home, "demo.social_worker"
+    lists = review_lists(home, user, auth="demo")["lists"]
+    people = [one["person"] for each in lists for one in each["entries"]]
+    found = [look(home, user, person, auth="demo") for person in people]
+    pictures = [one["network"] for one in found if one["network"]]
+    assert pictures
+    for one, net in ((each, each["network"]) for each in found if each["network"]):
+        assert net["one_step"] == len(one["associates"])
+        inner = [node for node in net["nodes"] if node["ring"] == 1]
+        assert [node["shares_risk"] for node in inner] == [
+            each["shares_risk"] for each in one["associates"][: len(inner)]
+        ]
+        assert len(net["nodes"]) <= 1 + 24 + 40
+        assert all(0 <= node["x"] <= net["width"] and 0 <= node["y"] <= net["height"]
+                   for node in net["nodes"])  # fmt: skip
+        assert "casework." not in json.dumps(net)
+    # Whoever may not see links sees no picture either.
+    assert any(net["two_steps"] for net in pictures)
+
+
 def test_associates_are_never_named(partnership: Partnership) -> None:
     home = partnership.home
     entry = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0]
