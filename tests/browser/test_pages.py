@@ -125,7 +125,8 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
         _clean(page, Axe())
     page.goto("/sign-in")
     _sign_in(page, "demo.ig_lead")
-    for path in ("/trail", "/trail?use=integrity", "/policy", "/link-quality"):
+    for path in ("/trail", "/trail?use=integrity", "/policy", "/link-quality", "/products",
+                 "/products/cse/seen"):  # fmt: skip
         page.goto(path)
         _clean(page, Axe())
     page.goto("/sign-in")
@@ -134,6 +135,9 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
     page.locator("table a").first.click()
     page.get_by_role("heading", name="Are these one person?").wait_for()
     _clean(page, Axe())
+    for path in (f"/records/{person}", f"/records/{person}/1"):
+        page.goto(path)
+        _clean(page, Axe())
 
 
 def test_an_agency_sends_a_file_and_reads_what_is_wrong(
