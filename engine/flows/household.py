@@ -19,18 +19,34 @@ from policies.transforms import quarter
 KIND = "household"
 
 
-def lives_with(home: Home, person: bytes, level: Level) -> list[dict[str, Any]]:
-    """Return the people of a person's households as handles.
+def bonds_of(home: Home, person: bytes) -> list[Bond]:
+    """Return who lives or lived with a person, those of today first.
 
     Args:
         home: The home.
         person: The person, redirects followed.
-        level: What the role may see of links: dates need the full level.
     """
     today = day_number(home.clock().date())
     found = [one for one in bonds(_stays(home, person)) if person in (one.a, one.b)]
-    found.sort(key=lambda one: (not one.on(today), -one.spans[-1][1], one.a, one.b))
+    return sorted(found, key=lambda one: (not one.on(today), -one.spans[-1][1], one.a, one.b))
+
+
+def lives_with(home: Home, found: list[Bond], level: Level) -> list[dict[str, Any]]:
+    """Return the people of a person's households as handles.
+
+    Args:
+        home: The home.
+        found: From `bonds_of`.
+        level: What the role may see of links: dates need the full level.
+    """
+    today = day_number(home.clock().date())
     return [_shown(one, number, today, level) for number, one in enumerate(found, 1)]
+
+
+def housemates(home: Home, person: bytes, found: list[Bond]) -> list[bytes]:
+    """Return the people who live with a person today, in the order of their ids."""
+    today = day_number(home.clock().date())
+    return sorted({one.b if one.a == person else one.a for one in found if one.on(today)})
 
 
 def _shown(bond: Bond, number: int, today: int, level: Level) -> dict[str, Any]:

@@ -9,21 +9,18 @@ from sqlmodel import Session, select
 
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import from_day_number
-from engine.domain.indicators import GROUPS, INDICATORS
 from engine.flows import trend
 from engine.flows.accounts import actor_of, open_account
-from engine.flows.decision import NOTHING, sources_of
+from engine.flows.decision import NOTHING
 from engine.flows.ego import around_of
 from engine.flows.home import Home
-from engine.flows.household import lives_with
+from engine.flows.indicators import flags_of, household_of, indicators_of
 from engine.flows.intent import Flow
-from engine.flows.lists import in_full, latest_run, level_of, list_state, withdrawn
+from engine.flows.lists import in_full, latest_run, list_state, withdrawn
 from engine.flows.registry import why_not_served
-from engine.flows.states import counts, record_rows, subject_flags
-from engine.linkage.index import records_of, resolve
+from engine.linkage.index import resolve
 from engine.store.session import reading
-from engine.store.tables import Account, ReviewItem, ScoreRun, SubjectState
-from policies.model import Level, State
+from engine.store.tables import ReviewItem, ScoreRun, SubjectState
 from policies.transforms import quarter
 from scoring.tables import ONE, TRACKS, Tables
 
@@ -49,7 +46,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
         # Decided before it is looked up, so that a refusal does not tell whether somebody is there.
         in_full(home, account, "engine.scores", "score", list_state(home))
         run, state, found = _find(home, person_id)
-        flags = _flags_of(home, state, found)
+        flags = flags_of(home, state, found)
         for source, name in (
             ("engine.scores", "score"),
             ("engine.scores", "contributions"),
@@ -71,7 +68,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "entries": entries,
             "note": NOTHING,
             **around_of(home, account, run, pid, flags),
-            "household": _household(home, account, found, flags),
+            **household_of(home, account, found, flags),
         }
         answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
         return answer
@@ -103,15 +100,6 @@ def _find(home: Home, person_id: bytes) -> tuple[ScoreRun, SubjectState, bytes]:
     if state is None or text in withdrawn(home, run):
         raise _nobody()
     return run, state, found
-
-
-def _flags_of(home: Home, state: SubjectState, person_id: bytes) -> State:
-    """Flags of a person from the trusted tables; records that are closed were left out of the run."""
-    ids = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
-    record = home.domain("record")
-    names = [record.text(sealed) for sealed in record.seal(ids)]
-    flags = subject_flags(home, state, record_rows(home, names))
-    return {**flags, **dict.fromkeys(home.pack.vocabulary.closing_flags, "n")}
 
 
 def _entries(home: Home, run: ScoreRun, person: str) -> list[dict[str, Any]]:
@@ -159,7 +147,7 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
             for one in trend.history(home, person_id)
         ],
         "not_served": closed,
-        "indicators": _indicators(home, person_id),
+        "indicators": indicators_of(home, person_id),
         "not_scored": run.manifest["themes_not_scored"],
     }
 
@@ -242,44 +230,3 @@ def split_exactly(total: int, weights: list[int]) -> list[int]:
     for at in order[:rest]:
         parts[at] += 1
     return parts
-
-
-def _indicators(home: Home, person_id: bytes) -> list[dict[str, Any]]:
-    """All thirty indicators with the newest evidence; an empty one says "no data", never "no"."""
-    ids = home.domain("linkage").open(records_of(home.linkage, person_id, home.link_runs()))
-    record = home.domain("record")
-    sealed_by_name = {record.text(sealed): sealed for sealed in record.seal(ids)}
-    rows, source_of = record_rows(home, sealed_by_name), sources_of(home, ids)
-    names = [
-        sealed
-        for (name, sealed), one in zip(sealed_by_name.items(), ids, strict=True)
-        if one in source_of and counts(home, source_of[one], name, rows)
-    ]
-    order = home.published()
-    kinds = home.tables.kind_by_id()
-    last: dict[str, int] = {}
-    for what, day in (("events", "day"), ("states", "start")):
-        for row in home.warehouse.rows_of(what, order, names, home.live()):
-            code = kinds[row["kind"]].indicator(row.get("role", 0))
-            if code:
-                last[code] = max(last.get(code, row[day]), row[day])
-    return [
-        {
-            "code": code,
-            "group": GROUPS[code[0]],
-            "label": label,
-            "last_seen": quarter(from_day_number(last[code])) if code in last else None,
-        }
-        for code, label in INDICATORS.items()
-    ]
-
-
-def _household(
-    home: Home, account: Account, person_id: bytes, flags: State
-) -> list[dict[str, Any]] | None:
-    """Who lives with the person, by handle; None when nothing of links may be shown."""
-    try:
-        level = level_of(home, account, "engine.links", "associates", flags)
-    except PolicyRefused:
-        return None
-    return lives_with(home, person_id, level) if level >= Level.TOKEN else None

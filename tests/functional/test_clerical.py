@@ -419,6 +419,7 @@ def test_a_decision_that_was_cut_off_counts_for_nothing(tmp_path: Path, flow: st
     home.close()
 
 
+@pytest.mark.finding("T-AF6")
 def test_a_household_is_told_by_number_and_never_by_name(partnership: Partnership) -> None:
     home = partnership.home
     lists = review_lists(home, "demo.social_worker", **DEMO)["lists"]
@@ -427,5 +428,14 @@ def test_a_household_is_told_by_number_and_never_by_name(partnership: Partnershi
     members = [one for each in found for one in each]
     assert any(one["now"] for one in members)
     assert {one["handle"].rsplit(" ", 1)[0] for one in members} == {"Household member"}
+    shown = [look(home, "demo.social_worker", person, **DEMO) for person in listed]
+    # What somebody at home has is told as association, and never as the person's own (T-AF6).
+    family = [one["family_indicators"] for one in shown if one["family_indicators"]]
+    assert family
+    for one in shown:
+        assert all(each["by_association"] for each in one["family_indicators"] or [])
+        assert not any("by_association" in each for each in one["indicators"])
+        if not any(each["now"] for each in one["household"]):
+            assert one["family_indicators"] == []
     # At the level of this role a link has no dates.
     assert {name for one in members for name in one} == {"handle", "now", "confidence"}
