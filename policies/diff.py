@@ -352,7 +352,10 @@ def _products(old: Pack, new: Pack) -> list[Change]:
             words = [_words(getattr(one, part, "")) for one in (was, becomes)]
             if words[0] != words[1]:
                 purpose = becomes.purpose if becomes else was.purpose if was else ""
-                widens = becomes is not None and part not in ("title", "exclusions")
+                fewer = bool(was and becomes and was.exclusions - becomes.exclusions)
+                widens = becomes is not None and (
+                    fewer if part == "exclusions" else part != "title"
+                )
                 changes.append(
                     Change(
                         "product", "", "", purpose, name, part, "score", widens, words[0], words[1]

@@ -19,6 +19,7 @@ from policies.lint_warnings import warnings
 from policies.model import Field, Grant, Level, Pack, Source
 from policies.products import product_findings
 from policies.rows import loaded
+from policies.schemas import EQUALITY_PARTS
 
 __all__ = ["compile_findings", "errors", "lint", "token_findings", "waived"]
 
@@ -168,7 +169,11 @@ def _equality(pack: Pack, source: Source) -> Iterator[LintFinding]:
         used = [one["id"] for one in source.yields if _mentions(one, spec.name)]
         if spec.data_class == EQUALITY_CLASS and spec.gateways and not apart:
             says = "is about equality and does not go into its lane"
-        elif apart and (serves - counts or not spec.part):
+        elif (spec.part in EQUALITY_PARTS) != apart:
+            says = (
+                "names a part for counts of fairness in another lane, or another part in that lane"
+            )
+        elif apart and serves - counts:
             says = "is in the equality lane and serves more than counts, or names no part"
         elif serves & counts and not apart:
             says = "serves counts only and is not in the equality lane"

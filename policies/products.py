@@ -86,6 +86,14 @@ def _wrong(
     pack: Pack, product: Product, kinds: Mapping[str, list[Yielded]]
 ) -> Iterator[tuple[str, str, str]]:
     words = pack.register.vocabulary
+    twins = [one.id for one in pack.products.values()
+             if one.theme == product.theme and one.kind == product.kind]  # fmt: skip
+    if len(twins) > 1:
+        yield (
+            "POL-L31",
+            "theme",
+            f"shares its theme with another product: {', '.join(sorted(twins))}",
+        )
     for name in (*product.evidence, *product.links):
         if name in pack.vocabulary.denied_features:
             yield "POL-L27", name, f"names {name}, which is denied as evidence (LAW-27)"
@@ -150,6 +158,15 @@ def _opens(product: Product, category: str, gates: list[Any]) -> bool:
     )
 
 
+def counts_of(product: Product) -> dict[str, str]:
+    """Return the four counts of a product's evaluation; nothing unless all are whole numbers."""
+    counts = (product.release.get("evaluation") or {}).get("counts")
+    names = {"hit", "false", "missed", "left"}
+    if not isinstance(counts, Mapping) or set(counts) != names:
+        return {}
+    return dict(counts) if all(str(one).isdecimal() for one in counts.values()) else {}
+
+
 def missing_for_release(product: Product, today: str) -> list[str]:
     """Return what a product lacks before it may be live; nothing when it is whole (LAW-25, T-GM11, HA4).
 
@@ -167,8 +184,7 @@ def missing_for_release(product: Product, today: str) -> list[str]:
         if not one.get("ref") or one.get("until", "") <= today:
             lacks.append(name)
     evaluation = raw.get("evaluation") or {}
-    counts = evaluation.get("counts") or {}
-    if set(counts) != {"hit", "false", "missed", "left"}:
+    if not counts_of(product):
         lacks.append("evaluation (its four counts)")
     lacks += [
         f"evaluation ({name})"

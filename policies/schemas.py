@@ -290,7 +290,8 @@ CAPS = _closed(
     },
 )
 
-_REF = _closed(["ref", "until"], {"ref": _WORD, "until": _WORD})
+_DAY_WORD = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+_REF = _closed(["ref", "until"], {"ref": _WORD, "until": _DAY_WORD})
 
 _TRACK_AGE = {"enum": ["any", "under18", "over18"]}
 PRODUCT = _closed(
@@ -306,7 +307,8 @@ PRODUCT = _closed(
         "release": _closed(
             [],
             {
-                **dict.fromkeys(("owner", "uplift", "cost_ratio", "practitioners", "stop"), _WORD),
+                **dict.fromkeys(("owner", "uplift", "cost_ratio", "practitioners"), _WORD),
+                "stop": _DAY_WORD,
                 **dict.fromkeys(("dpia", "eqia", "ethics", "disparity"), _REF),
                 # A figure that is typed in is read, so that it can be refused by name (B48).
                 "evaluation": {"type": "object"},

@@ -17,6 +17,7 @@ import numpy as np
 from scoring.groups import groups_of, load_library
 from scoring.lists import NOTHING_AROUND, Around, review_list
 from scoring.modulate import exposure_and_degree
+from scoring.run import linked_by_events
 from scoring.scenario import Event, State, World, world
 from scoring.tables import AGE_OVER_18, AGE_UNDER_18, TRACKS, ListRule, Tables
 from scoring.visible import ORIGIN_ENGINE, Columns
@@ -180,10 +181,7 @@ def _listed_by_family(tables: Tables) -> tuple[bool, str]:
               for pid in range(4) for n in range(20)]  # fmt: skip
     homes = [State(pid, "household", 1) for pid in range(6)]
     made = _world(tables, events, homes, persons=6)
-    rows = made.links.rows
-    event_kinds = [one.id for one in tables.links if one.sort == "event"]
-    mine = np.isin(rows["kind"], event_kinds)
-    beside = Around({}, {}, frozenset(np.append(rows["a"][mine], rows["b"][mine]).tolist()))
+    beside = Around({}, {}, linked_by_events(made.links.rows, made.around.parts, tables))
     listed = {pid for rule in tables.lists
               for pid in _list(tables, made.scores, 6, rule, _names(6), around=beside)}  # fmt: skip
     return listed == {0, 1, 2, 3}, f"listed beside them: {sorted(listed - {0, 1, 2, 3})}"

@@ -16,21 +16,37 @@ AGES = {"under18": 1, "over18": 2}
 
 
 @dataclass(frozen=True)
+class Decided:
+    """The last outcome of somebody.
+
+    Attributes:
+        day: Day of the outcome.
+        run_day: As-of day of the run it was about.
+        rows: Theme to how many rows of evidence that run held of the person.
+    """
+
+    day: int
+    run_day: int
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Around:
     """What else bears on a place of a list.
 
     Attributes:
         resting: Theme to people with an outcome and nothing new since.
         rising: Theme and track to what new evidence did to each person's index.
-        by_event: People whom an event links to somebody; a household alone brings nobody onto a list.
+        by_event: Theme and track to people whom an event links to somebody who adds to their exposure; a
+            household alone brings nobody onto a list.
     """
 
     resting: Mapping[str, frozenset[int]]
     rising: Mapping[tuple[str, str], Mapping[int, int]]
-    by_event: frozenset[int]
+    by_event: Mapping[tuple[str, str], frozenset[int]]
 
 
-NOTHING_AROUND = Around({}, {}, frozenset())
+NOTHING_AROUND = Around({}, {}, {})
 
 
 def review_list(
@@ -69,8 +85,12 @@ def review_list(
     rows = {int(scores["pid"][row]): row for row in mine.tolist()}
     rows = {pid: row for pid, row in rows.items() if pid not in rested}
     if rule.pick == "emerging":
-        order = {pid: int(scores["exposure"][row]) for pid, row in rows.items()
-                 if scores["state"][row] == STATE_EMERGING and pid in around.by_event}  # fmt: skip
+        linked = around.by_event.get((rule.theme, rule.track), frozenset())
+        order = {
+            pid: int(scores["exposure"][row])
+            for pid, row in rows.items()
+            if scores["state"][row] == STATE_EMERGING and pid in linked
+        }
     else:
         own = {pid: row for pid, row in rows.items()
                if scores["state"][row] == STATE_SCORED and scores["index"][row] > 0}  # fmt: skip
@@ -99,25 +119,37 @@ def review_list(
 
 
 def still_resting(
-    decided: Mapping[int, int], events: Columns, row_points: Ints, as_of: int, tables: Tables
+    decided: Mapping[int, Decided], events: Columns, row_points: Ints, as_of: int, tables: Tables
 ) -> dict[str, frozenset[int]]:
-    """Return, by theme, who had an outcome lately and of whom nothing was recorded since.
+    """Return, by theme, who had an outcome lately and of whom nothing is known that was not known then.
+
+    What counts is the run that the outcome was about: evidence recorded after it is new, and so is a row
+    that an agency sent later about an earlier day.
 
     Args:
-        decided: Person to the day of the last outcome.
+        decided: Person to the last outcome and the run it was about.
         events: Visible events.
         row_points: Points of each of their rows, ``[row, theme, track]``.
         as_of: Day of the run.
         tables: The versioned tables.
     """
-    recent = {pid: day for pid, day in decided.items() if as_of - day < tables.cool_down_days}
+    recent = {pid: one for pid, one in decided.items() if as_of - one.day < tables.cool_down_days}
     if not recent:
         return {}
-    since = np.array([recent.get(pid, as_of) for pid in events["pid"].tolist()], np.int64)
+    held = np.isin(events["pid"], np.array(sorted(recent), np.int64))
     found = {}
     for theme, name in enumerate(tables.themes):
-        new = (events["recorded"] > since) & row_points[:, theme].any(axis=1)
-        found[name] = frozenset(recent) - frozenset(events["pid"][new].tolist())
+        mine = np.flatnonzero(held & row_points[:, theme].any(axis=1))
+        rows: dict[int, list[int]] = {}
+        for pid, recorded in zip(
+            events["pid"][mine].tolist(), events["recorded"][mine].tolist(), strict=True
+        ):
+            rows.setdefault(pid, []).append(recorded)
+        found[name] = frozenset(
+            pid for pid, one in recent.items()
+            if len(rows.get(pid, [])) <= one.rows.get(name, 0)
+            and max(rows.get(pid, [one.run_day])) <= one.run_day
+        )  # fmt: skip
     return found
 
 

@@ -153,7 +153,11 @@ def train(
     """
     apart(int(days[0]), plan.gap, plan.window, int(days[1]))
     told = {name: rows.values[:, number] for number, name in enumerate(rows.names)}
-    found = leaks(told, rows.outcome, dict(rows.known), int(days[0]), denied)
+    # A denied kind denies every feature that is made of it.
+    closed = frozenset(
+        name for name in rows.names if name in denied or set(name.split(".")) & denied
+    )
+    found = leaks(told, rows.outcome, dict(rows.known), int(days[0]), closed)
     if found:
         raise _refused("; ".join(found))
     if rows.outcome.sum() < FOLDS or later.outcome.sum() < 2 or not rows.names:
@@ -184,6 +188,8 @@ def train(
     document["calibration"] = [
         round(float(sigmoid.coef_[0][0]), 9), round(float(sigmoid.intercept_[0]), 9)
     ]  # fmt: skip
+    if document["calibration"][0] <= 0:
+        raise _refused("on the later period it ranks the wrong way round")
     document["left_out"] = sorted(set(rows.names) - set(names))
     document["folds"] = _folds(rows, households, plan)
     return document

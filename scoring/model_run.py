@@ -62,6 +62,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
                 int(raw["gap"]), int(raw["window"]), int(raw["seed"]))  # fmt: skip
     persons = persons_of(Path(job["persons"]))
     events, pid_of = _events(job, persons, tables)
+    # Data that ends earlier than the day that was named has no complete window up to that day.
+    newest = int(events["recorded"].max()) if len(events["recorded"]) else 0
+    job = {**job, "data_end": min(int(job["data_end"]), newest)}
     households = _households(job, pid_of, persons.num_rows)
     days = np.array(job["days"], np.int64)
     samples = [_sample(job, events, persons, int(day), plan, tables) for day in days]
@@ -80,7 +83,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _events(job: dict[str, Any], persons: pa.Table, tables: Tables) -> tuple[Columns, pa.Table]:
-    """Return every event that may be used today, up to the end of the data, and who is whom."""
+    """Return every event that may be used today, up to the end of the data, and who is whom.
+
+    What retention has ended since is no feature of an earlier day either.
+    """
     pid_of = membership_of(Path(job["membership"]), persons, job["restricted"])
     admitted = {int(source): frozenset(kinds) for source, kinds in job["admitted"].items()}
     retention = np.zeros(int(tables.gamma.shape[2]), np.int64)
@@ -143,7 +149,7 @@ def _report(
 
 
 def _index(job: dict[str, Any], events: Columns, test: Sample, tables: Tables) -> Ints:
-    """Return the index of each person of the last sample, as the list would have seen it on the day."""
+    """Return the index of each person of the last sample as of its day, from what may be used today."""
     day, plan = int(job["days"][2]), job["plan"]
     seen = (events["day"] <= day) & (events["recorded"] <= day)
     columns = {name: column[seen] for name, column in events.items()}

@@ -34,7 +34,7 @@ from scoring.inputs import (
     persons_of,
     read_columns,
 )
-from scoring.lists import Around, review_list, still_resting
+from scoring.lists import Around, Decided, review_list, still_resting
 from scoring.memory import history_points, rising_of, trend_table
 from scoring.modulate import network_alarms, score_table
 from scoring.plt import link_table
@@ -52,7 +52,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         job: ``run``, ``as_of`` (day number), ``tables``, ``events`` and ``states`` (paths),
             ``membership`` and ``persons`` (paths), ``restricted`` (hex pseudonyms), ``admitted``
             (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex),
-            ``out`` (folder), ``decided`` (hex pseudonym to the day of the last outcome) and,
+            ``out`` (folder), ``decided`` (hex pseudonym to the last outcome) and,
             where there is an earlier run to compare with, ``before``: its
             ``run``, ``as_of``, ``tables`` (hash) and ``events``; ``groups_before``: the files ``person``
             and ``members`` of the run whose groups are carried on.
@@ -193,7 +193,7 @@ def _compute(
     beside = Around(
         still_resting(_decided(job, inputs), events, evidence.row_points, as_of, tables),
         rising_of(trend["trend"], tables) if trend else {},
-        _linked_by_events(links.rows, tables),
+        linked_by_events(links.rows, around.parts, tables),
     )
     for rule in tables.lists:
         if rule.theme in inputs.scored:
@@ -203,17 +203,31 @@ def _compute(
     return results, bands, groups
 
 
-def _decided(job: dict[str, Any], inputs: _Inputs) -> dict[int, int]:
-    """Return the day of the last outcome of each person who had one."""
+def _decided(job: dict[str, Any], inputs: _Inputs) -> dict[int, Decided]:
+    """Return the last outcome of each person who had one."""
     pid = {name: number for number, name in enumerate(inputs.pseudonyms)}
-    found = ((pid.get(bytes.fromhex(name)), day) for name, day in job.get("decided", {}).items())
-    return {person: int(day) for person, day in found if person is not None}
+    found = ((pid.get(bytes.fromhex(name)), one) for name, one in job.get("decided", {}).items())
+    return {
+        person: Decided(int(one["day"]), int(one["run_day"]), one["rows"])
+        for person, one in found if person is not None
+    }  # fmt: skip
 
 
-def _linked_by_events(rows: Columns, tables: Tables) -> frozenset[int]:
+def linked_by_events(
+    rows: Columns, parts: Columns, tables: Tables
+) -> dict[tuple[str, str], frozenset[int]]:
+    """Return, by theme and track, who is linked by an event to somebody who adds to their exposure."""
     kinds = [one.id for one in tables.links if one.sort == "event"]
     mine = np.isin(rows["kind"], kinds)
-    return frozenset(np.concatenate([rows["a"][mine], rows["b"][mine]]).tolist())
+    pairs = set(zip(rows["a"][mine].tolist(), rows["b"][mine].tolist(), strict=True))
+    found: dict[tuple[str, str], set[int]] = {}
+    names = ("pid", "neighbour", "theme", "track", "hop", "exposure")
+    for pid, other, theme, track, hop, added in zip(
+        *(parts[name].tolist() for name in names), strict=True
+    ):
+        if hop == 1 and added > 0 and (min(pid, other), max(pid, other)) in pairs:
+            found.setdefault((tables.themes[theme], TRACKS[track]), set()).add(pid)
+    return {key: frozenset(people) for key, people in found.items()}
 
 
 def _groups_before(job: dict[str, Any]) -> dict[int, frozenset[bytes]]:

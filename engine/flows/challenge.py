@@ -47,8 +47,18 @@ def challenge(
     Audited as ``model_run``.
     """
     with Flow(
-        home, "challenge", "model_run", actor, {"purpose": PURPOSE, "rules": [theme]}
+        home,
+        "challenge",
+        "model_run",
+        actor,
+        {"purpose": PURPOSE, "rules": [theme if theme in home.tables.themes else "unknown"]},
     ) as flow:
+        if as_of > home.clock().date():
+            raise RunError(
+                "FG-RUN-08",
+                "the date of the run has not come yet",
+                "Choose today or an earlier date.",
+            )
         product = next(
             (
                 one
@@ -67,16 +77,13 @@ def challenge(
         out.mkdir(parents=True)
         step = timedelta(days=gap + window)
         days = [as_of - 3 * step, as_of - 2 * step, as_of - step]
-        job = job_of(flow, out, as_of) | {
+        job = job_of(flow, out, as_of, PURPOSE) | {
             "plan": {
                 "theme": theme, "track": "harmed", "age": "under18", "label": [label],
                 "roles": list(ROLES["harmed"]), "gap": gap, "window": window, "seed": SEED,
                 "capacity": capacity,
-                "evidence": sorted(
-                    name for name, kind in home.tables.kinds.items()
-                    if kind.sort == "event" and name not in home.pack.vocabulary.denied_features
-                    and name != product.label
-                ),
+                # What the product may be made of, and nothing else; never what it should foretell.
+                "evidence": sorted(set(product.evidence) - {label}),
                 "denied": sorted(home.pack.vocabulary.denied_features),
             },
             "days": [day_number(day) for day in days],
@@ -85,6 +92,8 @@ def challenge(
             "synthetic": home.is_demo,
         }  # fmt: skip
         report = run_process(job, out, "scoring.model_run")
+        for path in out.glob("*.parquet"):
+            path.unlink()  # Who belongs to whom is not kept with a model: plain numbers, no row.
         counts = {"people": report["people"][2], "outcomes": report["outcomes"][2]}
         flow.finish({"purpose": PURPOSE, "rules": [theme, label], "counts": counts})
         return {"model": flow.intent, "theme": theme, "label": label,

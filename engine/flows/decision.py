@@ -13,16 +13,15 @@ from engine.flows.disclose import visible_content
 from engine.flows.facts import request_facts, suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.places import places_of, without_name
 from engine.flows.states import declared, record_rows, record_state, subject_flags
-from engine.linkage.index import records_of
+from engine.linkage.index import records_of, resolve
 from engine.linkage.index_tables import encoding
 from engine.store.session import reading
 from engine.store.tables import (
     Account,
     FlagRegister,
     RecordFlag,
-    ReviewItem,
-    ScoreRun,
     SubjectState,
 )
 from policies import authorise
@@ -32,8 +31,6 @@ from policies.model import Level, Pack, Request, Source
 from policies.shadow import shadow_level
 from policies.view import View
 
-OPENING = ("accept", "watch")
-"""Outcomes after which somebody drawn from below the line may be identified."""
 MIN_REASON = 20
 SHARE, WITHHOLD = "share", "withhold"
 """What the person decided who asks: to share, or to withhold because sharing is more detrimental to the
@@ -99,7 +96,8 @@ def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> D
             "Copy it again from the list.",
         )
     suspended(home, account)
-    _below_the_line(home, ask, account)
+    with Session(reading(home.casework)) as session:
+        _below_the_line(home, session, ask, account.role)
     met = _met(ask)
     sources = sources_of(home, records)
     names = dict(zip(records, _record_names(home, records), strict=True))
@@ -117,7 +115,7 @@ def decide(flow: Flow, ask: Ask, account: Account, person_id: bytes | None) -> D
     return decided
 
 
-def _below_the_line(home: Home, ask: Ask, account: Account) -> None:
+def _below_the_line(home: Home, session: Session, ask: Ask, role: str) -> None:
     """Keep who was only drawn from below the line without a name until the reviewer's own view says more.
 
     A person drawn so that the line can be checked is reviewed on pseudonymous evidence; an outcome of
@@ -126,18 +124,10 @@ def _below_the_line(home: Home, ask: Ask, account: Account) -> None:
     pack = home.pack
     if ask.purpose == pack.vocabulary.break_glass_purpose:
         return
-    if account.role not in pack.routes.get("lists", frozenset()):
+    if role not in pack.routes.get("lists", frozenset()):
         return  # Who sees no list has the reference from somewhere else, and an own reason to ask.
-    with Session(reading(home.casework)) as session:
-        newest = session.exec(select(ScoreRun.id).order_by(col(ScoreRun.number).desc())).first()
-        items = session.exec(
-            select(ReviewItem).where(ReviewItem.run == newest, ReviewItem.person == ask.person)
-        ).all()
-        drawn = [one for one in items if one.blind]
-        closed = bool(drawn) and len(drawn) == len(items) and not any(
-            one.outcome in OPENING for one in drawn
-        )  # fmt: skip
-    if closed:
+    person = resolve(home.linkage, home.domain("casework").parse(ask.person), home.link_runs())
+    if person is not None and without_name(places_of(home, session, person)):
         raise PolicyRefused(
             "FG-REV-11",
             "this person was drawn from below the line and stays without a name",
@@ -296,6 +286,7 @@ def recheck(session: Session, home: Home, ask: Ask, decided: Decided) -> None:
     ):
         raise PolicyRefused("FG-REV-01", "that account changed just now", "Sign in again.")
     suspended(home, account)
+    _below_the_line(home, session, ask, account.role)
     subject = session.get(SubjectState, ask.person)
     complete = frozenset(session.exec(select(FlagRegister.flag)).all())
     if (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,12 @@ RINGS = (0, 95, 185)
 
 
 def around_of(
-    home: Home, account: Account, run: ScoreRun, pid: int | None, flags: State
+    home: Home,
+    account: Account,
+    run: ScoreRun,
+    pid: int | None,
+    flags: State,
+    closed: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the linked people as a table and as a picture at the level of the grant.
 
@@ -36,6 +42,7 @@ def around_of(
         run: The run whose links are shown.
         pid: The person in that run; None when they are not in it.
         flags: State of the person.
+        closed: Themes of which nothing is shown: nobody shares a risk that is not.
     """
     try:
         level = level_of(home, account, "engine.links", "associates", flags)
@@ -45,8 +52,12 @@ def around_of(
         return {"associates": None, "network": None}
     links = home.warehouse.result(run.id, "link")
     parts = home.warehouse.result(run.id, "exposure_part")
-    mine = parts.filter(pc.equal(parts.column("pid"), pid)).to_pylist()
-    risk = {row["neighbour"]: row["exposure"] for row in mine}
+    shown_themes = [place for place, name in enumerate(home.tables.themes) if name not in closed]
+    mine = [row for row in parts.filter(pc.equal(parts.column("pid"), pid)).to_pylist()
+            if row["theme"] in shown_themes]  # fmt: skip
+    risk: dict[int, int] = {}
+    for row in mine:
+        risk[row["neighbour"]] = max(row["exposure"], risk.get(row["neighbour"], 0))
     near = _near(home, links, pid)
     order = sorted(near, key=lambda other: (-risk.get(other, 0), other))
     shown = []

@@ -105,11 +105,14 @@ def latest_run(home: Home) -> ScoreRun | None:
         return session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
 
 
-def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
+def review_lists(
+    home: Home, user: str | None, *, auth: str, only: str | None = None
+) -> dict[str, Any]:
     """Return the newest review lists.
 
     Args:
         user: Who looks; None for an operator of a demo home, who sees references and numbers only.
+        only: The id of the one list that is wanted; its product must be live.
 
     Raises:
         PolicyRefused: The role may not see lists.
@@ -132,10 +135,13 @@ def review_lists(home: Home, user: str | None, *, auth: str) -> dict[str, Any]:
                                   "not_served": {}}  # fmt: skip
         if run is not None:
             hidden, closed = withdrawn(home, run), why_not_served(home, run)
+            rules = [one for one in home.tables.lists if only in (None, one.id)]
+            if only is not None and rules:
+                must_serve(home, run, rules[0].theme)
             answer = {
                 "run": run.id,
                 "as_of": run.as_of,
-                "lists": [_list(home, run, rule, hidden, closed) for rule in home.tables.lists],
+                "lists": [_list(home, run, rule, hidden, closed) for rule in rules],
                 "not_scored": run.manifest["themes_not_scored"],
                 "not_served": closed,
             }
@@ -154,15 +160,9 @@ def review_list(home: Home, user: str, name: str, *, auth: str) -> dict[str, Any
 
     Audited as ``consultation``.
     """
-    rule = next((one for one in home.tables.lists if one.id == name), None)
-    run = latest_run(home)
-    if rule is None:
+    if name not in {one.id for one in home.tables.lists}:
         raise PolicyRefused("FG-REV-08", "there is no such list", "See the lists.")
-    found = review_lists(home, user, auth=auth)
-    if run is not None:
-        must_serve(home, run, rule.theme)
-    lists = [one for one in found["lists"] if one["id"] == name]
-    return {**found, "lists": lists}
+    return review_lists(home, user, auth=auth, only=name)
 
 
 def _list(
@@ -177,15 +177,16 @@ def _list(
             .where(ReviewItem.run == run.id, ReviewItem.list == rule.id)
             .order_by(col(ReviewItem.rank))
         ).all()
-        also = _also_on(home, session, run, rule)
+        also = _also_on(home, session, run, rule, closed)
+        hidden_scores = _undecided_blind(session, run)
         entries = [
             {
                 "item": item.id,
                 "rank": item.rank,
                 "person": item.person,
-                "score": None if item.blind else item.score / 1000,
+                "score": None if item.person in hidden_scores else item.score / 1000,
                 "blind": item.blind,
-                "trend": None if item.blind else trends.get(item.rank),
+                "trend": None if item.person in hidden_scores else trends.get(item.rank),
                 "outcome": item.outcome,
                 "also_on": also.get(item.person, []),
             }
@@ -205,9 +206,11 @@ def _list(
     }
 
 
-def _also_on(home: Home, session: Session, run: ScoreRun, rule: ListRule) -> dict[str, list[str]]:
+def _also_on(
+    home: Home, session: Session, run: ScoreRun, rule: ListRule, closed: Mapping[str, str]
+) -> dict[str, list[str]]:
     """Return the labels of the other lists that a person stands on, blind places left out."""
-    labels = {one.id: one.label for one in home.tables.lists}
+    labels = {one.id: one.label for one in home.tables.lists if one.theme not in closed}
     found: dict[str, list[str]] = {}
     for one in session.exec(
         select(ReviewItem).where(ReviewItem.run == run.id, ReviewItem.list != rule.id)
@@ -215,6 +218,16 @@ def _also_on(home: Home, session: Session, run: ScoreRun, rule: ListRule) -> dic
         if not one.blind and one.list in labels:
             found.setdefault(one.person, []).append(labels[one.list])
     return found
+
+
+def _undecided_blind(session: Session, run: ScoreRun) -> set[str]:
+    """Return who was drawn from below the line and has no outcome: no list shows a score of theirs (T17)."""
+    rows = session.exec(
+        select(ReviewItem.person).where(
+            ReviewItem.run == run.id, col(ReviewItem.blind), col(ReviewItem.outcome).is_(None)
+        )
+    ).all()
+    return set(rows)
 
 
 def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict[str, Any]:

@@ -36,8 +36,7 @@ from engine.linkage.encode import Encoder
 from engine.linkage.explain import sentence
 from engine.linkage.index import members_of, records_of
 from engine.linkage.lookup import Lookup
-from engine.linkage.memory import MUST, forget_decision, write_decision
-from engine.store.session import reading
+from engine.linkage.memory import CANNOT, MUST, final_decisions, forget_decision, write_decision
 from engine.store.tables import Account, LinkDecision
 
 MOST = 10
@@ -150,13 +149,20 @@ def join(
         details["subjects"] = {
             "count": 2, "names": [audit.text(one) for one in audit.seal(ids)]
         }  # fmt: skip
+        sides_of(home, account, ids)
         people = (text, other.person)
         why = needs_second(home, people)
         write_decision(home.linkage, flow.intent, [(own, other.record)], MUST)
 
         def publish(session: Session) -> LinkDecision:
-            about = select(LinkDecision).where(col(LinkDecision.pair) == token)
-            replace_single(session, home, session.exec(about).all())
+            about = session.exec(select(LinkDecision).where(col(LinkDecision.pair) == token)).all()
+            if any(one.state == "waiting" for one in about):
+                raise LinkageError(
+                    "FG-LNK-09",
+                    "a decision about this pair waits for a second reviewer",
+                    "Answer as the second reviewer, or wait.",
+                )
+            replace_single(session, home, about)
             return record_decision(
                 session, flow, token, "one", "missed_match", people, account.user,
                 [TWO_PEOPLE] if why else [],
@@ -195,7 +201,7 @@ def _found(
     found = [
         (record, weight, says)
         for record, weight, says in _scored(home, own)
-        if record not in held and pair_token(home, own, record) not in apart
+        if record not in held and (min(own, record), max(own, record)) not in apart
     ]
     member = members_of(home.linkage, runs, [record for record, _, _ in found])
     casework = home.domain("casework")
@@ -239,10 +245,10 @@ def _scored(home: Home, own: bytes) -> list[tuple[bytes, float, str]]:
     return result
 
 
-def _decided_apart(home: Home) -> set[str]:
-    """Return the pairs that somebody decided are two people, and that decision stands."""
-    with Session(reading(home.casework)) as session:
-        rows = session.exec(
-            select(LinkDecision).where(LinkDecision.answer == "two", LinkDecision.state == "final")
-        ).all()
-        return {one.pair for one in rows}
+def _decided_apart(home: Home) -> set[tuple[bytes, bytes]]:
+    """Return the pairs of records that somebody decided are two people, and that decision stands."""
+    return {
+        (min(one.left, one.right), max(one.left, one.right))
+        for one in final_decisions(home.linkage, home.final_decisions())
+        if one.kind == CANNOT
+    }

@@ -124,9 +124,8 @@ def dependents(home: Home, person: str) -> dict[str, list[dict[str, Any]]]:
                 {"run": one.number, "as_of": one.as_of} for one in runs if _scored(home, one, sealed)
             ],
             "list_places": [
-                {"list": one.list, "rank": one.rank, "outcome": one.outcome,
-                 "decided_by": one.decided_by}
-                for one in items
+                # That there was a place and who decided; which list and what, a matcher need not know.
+                {"run": one.run, "decided_by": one.decided_by} for one in items
             ],
             "reveals": [
                 {"user": one.user, "agency": one.agency, "purpose": one.purpose,

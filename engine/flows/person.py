@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.compute as pc
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import from_day_number
@@ -17,10 +18,11 @@ from engine.flows.home import Home
 from engine.flows.indicators import flags_of, household_of, indicators_of
 from engine.flows.intent import Flow
 from engine.flows.lists import in_full, latest_run, list_state, withdrawn
+from engine.flows.places import places_of
 from engine.flows.registry import why_not_served
 from engine.linkage.index import resolve
 from engine.store.session import reading
-from engine.store.tables import ReviewItem, ScoreRun, SubjectState
+from engine.store.tables import ScoreRun, SubjectState
 from policies.transforms import quarter
 from scoring.tables import ONE, TRACKS, Tables
 
@@ -55,7 +57,8 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             in_full(home, account, source, name, flags)
         answer = _evidence(home, run, found)
         pid = answer.pop("_pid")
-        entries = _entries(home, run, state.person)
+        pid = pid if pid >= 0 else None
+        entries = _entries(home, run, found, answer["not_served"])
         if any(entry["blind"] and entry["outcome"] is None for entry in entries):
             # Drawn at random: the reviewer's own view is recorded before the score is shown (T17).
             answer["scores"] = None
@@ -67,7 +70,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "as_of": run.as_of,
             "entries": entries,
             "note": NOTHING,
-            **around_of(home, account, run, pid, flags),
+            **around_of(home, account, run, pid, flags, answer["not_served"]),
             **household_of(home, account, found, flags),
         }
         answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
@@ -102,15 +105,17 @@ def _find(home: Home, person_id: bytes) -> tuple[ScoreRun, SubjectState, bytes]:
     return run, state, found
 
 
-def _entries(home: Home, run: ScoreRun, person: str) -> list[dict[str, Any]]:
+def _entries(
+    home: Home, run: ScoreRun, person: bytes, closed: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the places on lists of the run that are shown, also under a name from before a merge."""
+    theme_of = {one.id: one.theme for one in home.tables.lists}
     with Session(reading(home.casework)) as session:
-        items = session.exec(
-            select(ReviewItem).where(ReviewItem.run == run.id, ReviewItem.person == person)
-        ).all()
         return [
             {"item": one.id, "list": one.list, "blind": one.blind, "outcome": one.outcome,
              "decided_by": one.decided_by}
-            for one in items
+            for one in places_of(home, session, person)
+            if one.run == run.id and theme_of.get(one.list) not in closed
         ]  # fmt: skip
 
 
@@ -135,17 +140,7 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
             }
             for row in scores
         ],
-        "history": [
-            {
-                **one,
-                "scores": {
-                    name: value
-                    for name, value in one["scores"].items()
-                    if name.partition(".")[0] not in closed
-                },
-            }
-            for one in trend.history(home, person_id)
-        ],
+        "history": trend.history(home, person_id),
         "not_served": closed,
         "indicators": indicators_of(home, person_id),
         "not_scored": run.manifest["themes_not_scored"],

@@ -26,7 +26,7 @@ from engine.flows.reason import keep_reason
 from engine.store.session import reading
 from engine.store.tables import Account, ProductStep, ScoreRun
 from policies.model import Product
-from policies.products import missing_for_release
+from policies.products import counts_of, missing_for_release
 from scoring.evaluate import Confusion
 from scoring.run import code_hash
 
@@ -130,7 +130,10 @@ def ask(home: Home, user: str, product: str, to: str, reason: str, *, auth: str)
     """
     account, actor = keeper(home, user, auth)
     salt = home.randomness(32)
-    details: dict[str, Any] = {"rules": [product, to], "reason": commitment(salt, reason)}
+    # What somebody typed is no word of ours, and the trail keeps it for ever.
+    named = [product if product in home.pack.products else "unknown",
+             to if to in MAY_FOLLOW else "unknown"]  # fmt: skip
+    details: dict[str, Any] = {"rules": named, "reason": commitment(salt, reason)}
     with Flow(home, "product_ask", "config", actor, details) as flow:
         keep_reason(home, flow.intent, salt, reason)
         known = _product(home, product, to, reason)
@@ -173,6 +176,13 @@ def answer(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dic
                 raise cannot("what was asked about has changed since")
             if agree and known is not None and found.to == "live":
                 _whole(home, known)
+            newest = session.exec(
+                select(func.max(ProductStep.number)).where(
+                    ProductStep.product == found.product, ProductStep.state == "final"
+                )
+            ).one()
+            if agree and (newest or 0) > found.number:
+                raise cannot("a later step of the product has taken effect since it was asked")
             if agree and _state(session, found.product) not in MAY_FOLLOW[found.to]:
                 raise cannot("the product is in another state by now")
             found.answered_by, found.answered_at = account.user, home.clock()
@@ -273,6 +283,10 @@ def _whole(home: Home, product: Product) -> None:
     if product.theme not in home.tables.themes:
         lacks.append(f"points for {product.theme}")
     lacks += [f"{name} carries points and is not declared" for name in _undeclared(home, product)]
+    mine = {one.id for one in home.tables.lists if one.theme == product.theme}
+    lacks += [f"the list {name} of the tables" for name in sorted(mine - set(product.lists))]
+    used = {one.name for one in home.tables.links} - set(product.links)
+    lacks += [f"the link {name} of the tables" for name in sorted(used)]
     if lacks:
         raise RunError(
             "FG-REG-04",
@@ -329,7 +343,7 @@ def _add(
 
 def evidence_of(home: Home, product: Product) -> dict[str, Any]:
     """Return what a release rests on: hashes, inputs, references and figures derived from counts."""
-    counts = (product.release.get("evaluation") or {}).get("counts")
+    counts = counts_of(product)
     return {
         "policy": home.pack.version,
         "tables": home.tables.hash,
@@ -353,7 +367,7 @@ def _told(home: Home, product: Product, steps: list[ProductStep]) -> dict[str, A
     mine = [one for one in steps if one.product == product.id]
     final = [one for one in mine if one.state == "final"]
     now = final[-1] if final else None
-    counts = (product.release.get("evaluation") or {}).get("counts")
+    counts = counts_of(product)
     return {
         "product": product.id,
         "title": product.title,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import func
 from sqlmodel import Session, col, select
@@ -101,7 +102,7 @@ def _latest_link(home: Home) -> str:
         return found.id
 
 
-def job_of(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
+def job_of(flow: Flow, out: Path, as_of: date, purpose: str = PURPOSE) -> dict[str, Any]:
     """Describe the run. Names of people, records or deliveries' agencies are no part of it."""
     home = flow.home
     order = home.published()
@@ -119,7 +120,7 @@ def job_of(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
         "membership": str(out / "membership.parquet"),
         "persons": str(out / "persons.parquet"),
         "restricted": _restricted(home),
-        "admitted": _admitted(home, loaded),
+        "admitted": _admitted(home, loaded, purpose),
         "sources": {str(numbers[source]): source for source in sorted(loaded)},
         "tie_key": tie_key(home),
         "out": str(out),
@@ -129,24 +130,47 @@ def job_of(flow: Flow, out: Path, as_of: date) -> dict[str, Any]:
     }
 
 
-def _decided(home: Home, as_of: date) -> dict[str, int]:
-    """Return the day of the last outcome of each person, under their name in the analysis."""
-    with Session(reading(home.casework)) as session:
+def _decided(home: Home, as_of: date) -> dict[str, dict[str, Any]]:
+    """Return the last outcome of each person, with what the run it was about held of them."""
+    with Session(reading(home.casework), expire_on_commit=False) as session:
         rows = session.exec(select(ReviewItem).where(col(ReviewItem.outcome).is_not(None))).all()
-        last: dict[str, int] = {}
-        for one in rows:
-            day = day_number(as_utc(one.decided_at).date()) if one.decided_at else 0
-            # What needs more information is looked at again as soon as it comes.
-            if one.outcome != "need_more" and day <= day_number(as_of):
-                last[one.person] = max(day, last.get(one.person, day))
-    people = sorted(last)
-    casework, runs = home.domain("casework"), home.link_runs()
+        runs = {one.id: one for one in session.exec(select(ScoreRun)).all()}
+    last: dict[str, ReviewItem] = {}
+    for one in sorted(rows, key=lambda item: item.decided_at or home.clock()):
+        # What needs more information is looked at again as soon as it comes.
+        decided = one.decided_at
+        if one.outcome == "need_more" or one.run not in runs or decided is None:
+            continue
+        if day_number(as_utc(decided).date()) <= day_number(as_of):
+            last[one.person] = one
+    casework, analysis, link_runs = (
+        home.domain("casework"),
+        home.domain("analysis"),
+        home.link_runs(),
+    )
     found = {}
-    for text in people:
-        present = resolve(home.linkage, casework.parse(text), runs)
-        if present is not None:
-            found[home.domain("analysis").seal([present])[0].hex()] = last[text]
+    for text, one in sorted(last.items()):
+        present = resolve(home.linkage, casework.parse(text), link_runs)
+        if present is None or one.decided_at is None:
+            continue
+        found[analysis.seal([present])[0].hex()] = {
+            "day": day_number(as_utc(one.decided_at).date()),
+            "run_day": int(runs[one.run].manifest["as_of"]),
+            "rows": _rows_then(home, one.run, analysis.seal([casework.parse(text)])[0]),
+        }
     return found
+
+
+def _rows_then(home: Home, run: str, name: bytes) -> dict[str, int]:
+    """Return, by theme, how many rows of evidence a run held of a person."""
+    persons = home.warehouse.result(run, "person").column("person")
+    pid = pc.index(persons, pa.scalar(name, persons.type)).as_py()
+    parts = home.warehouse.result(run, "contribution")
+    rows = parts.filter(pc.equal(parts.column("pid"), pid)).to_pylist()
+    found: Counter[str] = Counter()
+    for row in rows:
+        found[home.tables.themes[row["theme"]]] += row["count"]
+    return dict(sorted(found.items()))
 
 
 def _groups_before(home: Home, as_of: int) -> dict[str, str] | None:
@@ -260,8 +284,8 @@ def _restricted(home: Home) -> list[str]:
     return [sealed.hex() for sealed in domain.seal(ids)]
 
 
-def _admitted(home: Home, loaded: set[str]) -> dict[str, list[int]]:
-    """Kinds of each source that may be used today: past review or end, everything under it stops.
+def _admitted(home: Home, loaded: set[str], purpose: str) -> dict[str, list[int]]:
+    """Kinds of each source that may be used today for a purpose; past review or end, all under it stops.
 
     A source that closes its records by default is left out; where it leaves a handling flag open, each
     record must state it (see `_restricted`): missing is strictest.
@@ -285,7 +309,11 @@ def _admitted(home: Home, loaded: set[str]) -> dict[str, list[int]]:
         names: set[str] = set()
         for rule in contract.yields:
             shown = answer.fields[rule.show]
-            if shown.admitted and PURPOSE in shown.purposes:
+            if (
+                shown.admitted
+                and purpose in shown.purposes
+                and (purpose == PURPOSE or source.feeds_models)
+            ):
                 names |= kinds_of(contract, rule.id)
         found[str(numbers[source_id])] = sorted(kinds[name].id for name in names if name in kinds)
     return found

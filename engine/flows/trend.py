@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.ids import from_day_number
 from engine.flows.home import Home
+from engine.flows.registry import why_not_served
 from engine.store.session import reading
 from engine.store.tables import ScoreRun
 from scoring.memory import EASING, INCREASING
@@ -93,10 +94,11 @@ def history(home: Home, person_id: bytes) -> list[dict[str, Any]]:
         runs = session.exec(
             select(ScoreRun).order_by(col(ScoreRun.number).desc()).limit(RUNS_SHOWN)
         ).all()
-        known = [(one.id, one.number, one.as_of, one.manifest) for one in runs]
+        known = [(one.id, one.number, one.as_of, one.manifest, why_not_served(home, one))
+                 for one in runs]  # fmt: skip
     newest = known[0][3]["tables"] if known else ""
     found = []
-    for run, number, as_of, manifest in known:
+    for run, number, as_of, manifest, closed in known:
         persons = home.warehouse.result(run, "person").column("person")
         pid = pc.index(persons, name).as_py()
         scores = home.warehouse.result(run, "score")
@@ -110,6 +112,7 @@ def history(home: Home, person_id: bytes) -> list[dict[str, Any]]:
                     f"{home.tables.themes[row['theme']]}.{TRACKS[row['track']]}": row["score"]
                     / 1000
                     for row in rows
+                    if home.tables.themes[row["theme"]] not in closed
                 }
                 if manifest["tables"] == newest
                 else {},

@@ -374,6 +374,8 @@ def test_a_missed_match_is_found_from_one_record_looked_at_and_joined(tmp_path: 
     assert made["takes_effect"] == "with the next link"
     assert link(home, OPERATOR)["persons"] == 2
     assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    waiting = near(home, MATCHER, person, 1, **DEMO)["near"]
+    assert waiting == []  # The two are one person now.
     # Parted again, the record is offered no more: somebody has decided.
     part(home, MATCHER, person, 1, WHY, **DEMO)
     link(home, OPERATOR)

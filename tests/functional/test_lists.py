@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
 from engine.flows.decision import Ask
 from engine.flows.lists import decide, review_lists
 from engine.flows.reveal import reveal
 from engine.flows.score import score
-from engine.store.tables import ReviewItem
+from engine.store.tables import ReviewItem, ScoreRun
 from tests.builders.partnership import OPERATOR, REASON, TODAY, Partnership, make_partnership
 
 DEMO: dict[str, Any] = {"auth": "demo"}
@@ -59,6 +59,26 @@ def test_who_was_drawn_from_below_the_line_has_no_name_until_an_own_view_says_so
         session.commit()
     with pytest.raises(PolicyRefused, match="FG-REV-11"):
         _ask(made, person)
+
+
+@pytest.mark.finding("T-GM5")
+def test_a_new_run_that_drew_others_opens_nobody(made: Partnership) -> None:
+    score(made.home, TODAY, OPERATOR)
+    entries = _entries(made)
+    named = {one["person"] for one in entries if not one["blind"]}
+    drawn = [one for one in entries if one["blind"] and one["person"] not in named]
+    with Session(made.home.casework) as session:
+        newest = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
+        assert newest is not None
+        for row in session.exec(
+            select(ReviewItem).where(ReviewItem.run == newest.id, col(ReviewItem.blind))
+        ).all():
+            session.delete(row)
+        session.commit()
+    # The places of earlier runs still bind, as long as the cool-down lasts.
+    for one in drawn[:1]:
+        with pytest.raises(PolicyRefused, match="FG-REV-11"):
+            _ask(made, one["person"])
 
 
 def test_one_decision_counts_on_every_list_and_the_person_rests_until_something_is_new(

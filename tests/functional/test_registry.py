@@ -13,6 +13,7 @@ from sqlmodel import Session, select
 
 import gateways.load
 import policies.load
+from audit.log import read_events
 from engine.city.agencies import write_city
 from engine.domain.errors import PolicyRefused, RunError
 from engine.flows import registry
@@ -218,3 +219,45 @@ def test_a_challenger_is_trained_in_a_process_without_keys_or_says_why_not(home:
         challenge(home, "cse", "cse_flag", TODAY, OPERATOR)  # A tiny town has too few.
     with pytest.raises(RunError, match="FG-EVA-05"):
         challenge(home, "cse", "missing_episode", TODAY, OPERATOR, gap=7, window=20)
+
+
+@pytest.mark.finding("LAW-26")
+def test_a_step_that_was_overtaken_is_not_answered(home: Home) -> None:
+    (now,) = [one for one in products(home, LEAD, **DEMO) if one["product"] == "cce"]
+    if now["state"] != "live":
+        asked = ask(home, LEAD, "cce", "live", WHY, **DEMO)
+        answer(home, DPO, asked["number"], agree=True, **DEMO)
+    waits = ask(home, LEAD, "cce", "retired", WHY, **DEMO)
+    ask(home, LEAD, "cce", "suspended", WHY, **DEMO)
+    with pytest.raises(RunError, match="FG-REG-03"):
+        answer(home, DPO, waits["number"], agree=True, **DEMO)
+    assert answer(home, DPO, waits["number"], agree=False, **DEMO)["state"] == "rejected"
+
+
+@pytest.mark.finding("T-TF1")
+def test_of_a_suspended_product_no_other_list_and_no_picture_speaks(home: Home) -> None:
+    states = {one["product"]: one["state"] for one in products(home, LEAD, **DEMO)}
+    for name in ("cse", "cce"):
+        if states[name] != "live":
+            asked = ask(home, LEAD, name, "live", WHY, **DEMO)
+            answer(home, DPO, asked["number"], agree=True, **DEMO)
+    label = next(one.label for one in home.tables.lists if one.id == "cse.harmed")
+    other = _entries(home, "cce.harmed")
+    assert any(label in one["also_on"] for one in other)
+    people = [one["person"] for one in other]
+    ask(home, LEAD, "cse", "suspended", WHY, **DEMO)
+    ask(home, LEAD, "cce", "suspended", WHY, **DEMO)
+    seen = [look(home, WORKER, one, **DEMO) for one in people[:6]]
+    assert not any(each["shares_risk"] for one in seen for each in one["associates"] or [])
+    assert not any(one["entries"] or one["scores"] for one in seen)
+    asked = ask(home, LEAD, "cce", "live", WHY, **DEMO)
+    answer(home, DPO, asked["number"], agree=True, **DEMO)
+    assert not any(label in one["also_on"] for one in _entries(home, "cce.harmed"))
+
+
+def test_what_somebody_typed_never_stands_in_the_trail(home: Home) -> None:
+    with pytest.raises(RunError, match="FG-REG-03"):
+        ask(home, LEAD, "Canaryname Elsewhere", "live", WHY, **DEMO)
+    with pytest.raises(RunError, match="FG-REG-03"):
+        who_saw(home, LEAD, "Canaryname Elsewhere", **DEMO)
+    assert not [1 for _, body in read_events(home.path / "audit") if b"Canaryname" in body]

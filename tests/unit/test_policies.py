@@ -267,6 +267,9 @@ def test_more_evidence_in_a_product_is_a_change_that_widens(pack: Pack) -> None:
         ("product", "cse", "title", False),
     ]
     assert "violence" in found[0].sentence()
+    freer = replace(old, exclusions=frozenset())
+    (change,) = diff(pack, replace(pack, products={**pack.products, "cse": freer}), TODAY)
+    assert (change.field, change.widens) == ("exclusions", True)
     gone = {name: one for name, one in pack.products.items() if name != "hate"}
     less = diff(pack, replace(pack, products=gone), TODAY)
     assert {one.widens for one in less} == {False}

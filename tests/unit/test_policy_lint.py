@@ -265,6 +265,10 @@ ERRORS = [
              (("sources/schools_roll.yaml", "{field: destination, in: [neet]}", "{field: ethnicity, in: [white]}"),)),
         id="L26-an-event-reads-it"),
     pytest.param(
+        Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
+             (("sources/schools_roll.yaml", "part: ethnic_group", "part: postcode"),)),
+        id="L26-another-part-in-the-lane"),
+    pytest.param(
         Case("POL-L26", "grants/benefits_officer.yaml", "benefits_officer.benefits",
              "benefits_officer.benefits",
              (("grants/benefits_officer.yaml", BENEFITS,

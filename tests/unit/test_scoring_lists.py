@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scoring.lists import NOTHING_AROUND, Around, review_list, still_resting
+from scoring.lists import NOTHING_AROUND, Around, Decided, review_list, still_resting
 from scoring.modulate import STATE_EMERGING, STATE_SCORED
 from scoring.tables import ListRule, Tables
 from scoring.visible import Columns
@@ -144,7 +144,7 @@ def test_among_equal_scores_the_list_is_a_uniform_draw() -> None:
 def test_the_emerging_have_a_list_of_their_own_and_a_household_alone_brings_nobody_there() -> None:
     rule = replace(RULE, id="cse.emerging", pick="emerging", capacity=2)
     columns = scores([30_000, 20_000, 10_000, 39_000], index=0, state=STATE_EMERGING)
-    around = Around({}, {}, frozenset({0, 1, 2}))
+    around = Around({}, {}, {("cse", "harmed"): frozenset({0, 1, 2})})
     found = chosen(columns, rule=rule, around=around)
     assert [row[0] for row in found] == [0, 1]
     assert [row[3] for row in found] == [0, 0]
@@ -154,25 +154,32 @@ def test_the_emerging_have_a_list_of_their_own_and_a_household_alone_brings_nobo
 
 def test_the_increasing_are_those_whom_new_evidence_moved_the_most_first() -> None:
     rule = replace(RULE, id="cse.increasing", pick="increasing", capacity=2)
-    around = Around({}, {("cse", "harmed"): {0: 6_000, 2: 9_000, 3: 7_000}}, frozenset())
+    around = Around({}, {("cse", "harmed"): {0: 6_000, 2: 9_000, 3: 7_000}}, {})
     found = chosen(scores([80_000, 90_000, 5_000, 0]), rule=rule, around=around)
     # The last has no evidence of their own left; the second is high and nothing is new of them.
     assert [row[0] for row in found] == [2, 0]
 
 
-def test_who_had_an_outcome_rests_until_something_new_is_recorded() -> None:
-    columns = scores([80_000, 70_000, 60_000])
+def test_who_had_an_outcome_rests_until_something_is_known_that_was_not_known_then() -> None:
+    columns = scores([80_000, 70_000, 60_000, 50_000])
     events = {
-        "pid": np.array([0, 1, 1, 2], np.int64),
-        "recorded": np.array([90, 90, 101, 90], np.int64),
+        "pid": np.array([0, 1, 1, 2, 3, 3], np.int64),
+        # The second was recorded after the run; the last came late and speaks of an earlier day.
+        "recorded": np.array([90, 90, 96, 90, 90, 80], np.int64),
     }
-    points = np.ones((4, len(TABLES.themes), 2), np.int64)
-    decided = {0: 100, 1: 100, 2: 100 - TABLES.cool_down_days}
-    rests = still_resting(decided, events, points, 100 + 1, TABLES)
+    points = np.ones((6, len(TABLES.themes), 2), np.int64)
+    held = {"cse": 1, "cce": 1}
+    decided = {
+        0: Decided(100, 95, held),
+        1: Decided(100, 95, {"cse": 2, "cce": 2}),
+        2: Decided(101 - TABLES.cool_down_days, 1, held),
+        3: Decided(100, 95, held),
+    }
+    rests = still_resting(decided, events, points, 101, TABLES)
     assert rests == {"cse": frozenset({0}), "cce": frozenset({0})}
-    found = chosen(columns, around=Around(rests, {}, frozenset()))
-    assert [row[0] for row in found if not row[3]] == [1, 2]
+    found = chosen(columns, around=Around(rests, {}, {}))
+    assert [row[0] for row in found if not row[3]] == [1, 2, 3]
     # What says nothing of the theme brings nobody back.
     silent = still_resting(decided, events, np.zeros_like(points), 101, TABLES)
-    assert silent["cse"] == {0, 1}
+    assert silent["cse"] == {0, 1, 3}
     assert still_resting({}, events, points, 101, TABLES) == {}
