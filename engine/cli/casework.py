@@ -47,7 +47,7 @@ def _lists_words(result: dict[str, Any]) -> str:
             (
                 e["rank"],
                 e["person"],
-                "(blind)" if e["blind"] else f"{e['score']:.3f}",
+                "(blind)" if e["score"] is None else f"{e['score']:.3f}",
                 e["outcome"],
             )
             for e in one["entries"]

@@ -14,6 +14,7 @@ from engine.domain.ids import Actor, day_number
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.score import job_of, run_process
+from policies.model import Product
 
 PURPOSE = "model_development"
 GAP, WINDOW, SEED = 30, 120, 20260101
@@ -78,14 +79,7 @@ def challenge(
         step = timedelta(days=gap + window)
         days = [as_of - 3 * step, as_of - 2 * step, as_of - step]
         job = job_of(flow, out, as_of, PURPOSE) | {
-            "plan": {
-                "theme": theme, "track": "harmed", "age": "under18", "label": [label],
-                "roles": list(ROLES["harmed"]), "gap": gap, "window": window, "seed": SEED,
-                "capacity": capacity,
-                # What the product may be made of, and nothing else; never what it should foretell.
-                "evidence": sorted(set(product.evidence) - {label}),
-                "denied": sorted(home.pack.vocabulary.denied_features),
-            },
+            "plan": _plan(home, product, label, gap, window, capacity),
             "days": [day_number(day) for day in days],
             "data_end": day_number(as_of),
             "places": home.tables.kinds["household"].id,
@@ -98,6 +92,25 @@ def challenge(
         flow.finish({"purpose": PURPOSE, "rules": [theme, label], "counts": counts})
         return {"model": flow.intent, "theme": theme, "label": label,
                 "days": [day.isoformat() for day in days], "shown_to": "nobody", **report}  # fmt: skip
+
+
+def _plan(
+    home: Home, product: Product, label: str, gap: int, window: int, capacity: int
+) -> dict[str, Any]:
+    """Return what is foretold, of what the product may be made of and nothing else."""
+    return {
+        "theme": product.theme,
+        "track": "harmed",
+        "age": "under18",
+        "label": [label],
+        "roles": list(ROLES["harmed"]),
+        "gap": gap,
+        "window": window,
+        "seed": SEED,
+        "capacity": capacity,
+        "evidence": sorted(set(product.evidence) - {label}),
+        "denied": sorted(home.pack.vocabulary.denied_features),
+    }
 
 
 def discard(home: Home, intent: str) -> None:

@@ -154,21 +154,9 @@ def join(
         why = needs_second(home, people)
         write_decision(home.linkage, flow.intent, [(own, other.record)], MUST)
 
-        def publish(session: Session) -> LinkDecision:
-            about = session.exec(select(LinkDecision).where(col(LinkDecision.pair) == token)).all()
-            if any(one.state == "waiting" for one in about):
-                raise LinkageError(
-                    "FG-LNK-09",
-                    "a decision about this pair waits for a second reviewer",
-                    "Answer as the second reviewer, or wait.",
-                )
-            replace_single(session, home, about)
-            return record_decision(
-                session, flow, token, "one", "missed_match", people, account.user,
-                [TWO_PEOPLE] if why else [],
-            )  # fmt: skip
-
-        made = flow.commit(publish)
+        made = flow.commit(
+            lambda session: _publish(session, flow, token, people, account.user, second=bool(why))
+        )
         entry = flow.finish({**details, "decision": "join", "obligations": why})
         return {
             "decision": made.number,
@@ -176,6 +164,23 @@ def join(
             "takes_effect": "when a second reviewer agrees" if why else "with the next link",
             "audit_entry": entry.seq,
         }
+
+
+def _publish(
+    session: Session, flow: Flow, token: str, people: tuple[str, str], user: str, *, second: bool
+) -> LinkDecision:
+    """Add the decision; it replaces earlier ones about the pair and never one that waits."""
+    about = session.exec(select(LinkDecision).where(col(LinkDecision.pair) == token)).all()
+    if any(one.state == "waiting" for one in about):
+        raise LinkageError(
+            "FG-LNK-09",
+            "a decision about this pair waits for a second reviewer",
+            "Answer as the second reviewer, or wait.",
+        )
+    replace_single(session, flow.home, about)
+    return record_decision(
+        session, flow, token, "one", "missed_match", people, user, [TWO_PEOPLE] if second else []
+    )
 
 
 def discard(home: Home, intent: str) -> None:

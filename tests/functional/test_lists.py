@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
@@ -14,6 +15,7 @@ from engine.flows.lists import decide, review_lists
 from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.store.tables import ReviewItem, ScoreRun
+from engine.web.app import create_app
 from tests.builders.partnership import OPERATOR, REASON, TODAY, Partnership, make_partnership
 
 DEMO: dict[str, Any] = {"auth": "demo"}
@@ -97,6 +99,32 @@ def test_one_decision_counts_on_every_list_and_the_person_rests_until_something_
     score(made.home, TODAY + timedelta(days=1), OPERATOR)
     assert one["person"] not in {each["person"] for each in _entries(made)}
     made.home.clock.advance(days=made.home.tables.cool_down_days)  # type: ignore[attr-defined]
+
+
+def test_a_page_of_lists_stands_where_a_blind_person_is_on_another_list_too(
+    made: Partnership,
+) -> None:
+    score(made.home, TODAY, OPERATOR)
+    with Session(made.home.casework) as session:
+        newest = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
+        assert newest is not None
+        rows = session.exec(select(ReviewItem).where(ReviewItem.run == newest.id)).all()
+        blind = rows[0]
+        other = next(one for one in rows if one.list != blind.list)
+        blind.blind, other.blind = True, False
+        session.add(blind)
+        other.person = blind.person
+        session.add(other)
+        session.commit()
+        person = blind.person
+    mine = [one for one in _entries(made) if one["person"] == person]
+    assert {one["blind"] for one in mine} == {True, False}
+    assert {one["score"] for one in mine} == {one["trend"] for one in mine} == {None}
+    with TestClient(create_app(made.home), base_url="http://127.0.0.1") as client:
+        client.post("/sign-in", data={"user": WORKER})
+        page = client.get("/lists")
+        assert page.status_code == 200
+        assert "not shown" in page.text
 
 
 def test_the_emerging_are_on_no_other_list_and_above_no_threshold(made: Partnership) -> None:
