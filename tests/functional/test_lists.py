@@ -83,24 +83,6 @@ def test_a_new_run_that_drew_others_opens_nobody(made: Partnership) -> None:
             _ask(made, one["person"])
 
 
-def test_one_decision_counts_on_every_list_and_the_person_rests_until_something_is_new(
-    made: Partnership,
-) -> None:
-    several = [one for one in _entries(made) if one["also_on"] and one["outcome"] is None]
-    assert several
-    one = several[0]
-    decide(made.home, WORKER, one["item"], "not_appropriate", **DEMO)
-    same = [each for each in _entries(made) if each["person"] == one["person"]]
-    assert len(same) > 1
-    assert {each["outcome"] for each in same} == {"not_appropriate"}
-    with pytest.raises(PolicyRefused, match="FG-REV-08"):
-        decide(made.home, WORKER, same[-1]["item"], "accept", **DEMO)
-    made.home.clock.advance(days=1)  # type: ignore[attr-defined]
-    score(made.home, TODAY + timedelta(days=1), OPERATOR)
-    assert one["person"] not in {each["person"] for each in _entries(made)}
-    made.home.clock.advance(days=made.home.tables.cool_down_days)  # type: ignore[attr-defined]
-
-
 def test_a_page_of_lists_stands_where_a_blind_person_is_on_another_list_too(
     made: Partnership,
 ) -> None:
@@ -125,6 +107,24 @@ def test_a_page_of_lists_stands_where_a_blind_person_is_on_another_list_too(
         page = client.get("/lists")
         assert page.status_code == 200
         assert "not shown" in page.text
+
+
+def test_one_decision_counts_on_every_list_and_the_person_rests_until_something_is_new(
+    made: Partnership,
+) -> None:
+    several = [one for one in _entries(made) if one["also_on"] and one["outcome"] is None]
+    assert several
+    one = several[0]
+    decide(made.home, WORKER, one["item"], "not_appropriate", **DEMO)
+    same = [each for each in _entries(made) if each["person"] == one["person"]]
+    assert len(same) > 1
+    assert {each["outcome"] for each in same} == {"not_appropriate"}
+    with pytest.raises(PolicyRefused, match="FG-REV-08"):
+        decide(made.home, WORKER, same[-1]["item"], "accept", **DEMO)
+    made.home.clock.advance(days=1)  # type: ignore[attr-defined]
+    score(made.home, TODAY + timedelta(days=1), OPERATOR)
+    assert one["person"] not in {each["person"] for each in _entries(made)}
+    made.home.clock.advance(days=made.home.tables.cool_down_days)  # type: ignore[attr-defined]
 
 
 def test_the_emerging_are_on_no_other_list_and_above_no_threshold(made: Partnership) -> None:
