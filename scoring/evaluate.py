@@ -8,7 +8,7 @@ figure that somebody typed in is held against them and refused when it differs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -151,34 +151,6 @@ def recomputed(score: Sequence[int], outcome: Sequence[bool]) -> float:
         total += Fraction((sum(taken) - before) * sum(taken), len(taken))
         before = sum(taken)
     return float(total / positives) if positives else 0.0
-
-
-def interval(
-    figure: Callable[[Ints], float],
-    households: Ints,
-    seed: int,
-    rounds: int = 1000,
-) -> tuple[float, float]:
-    """Return the middle 95 % of a figure over households drawn again and again.
-
-    Args:
-        figure: The figure over some rows; a row may come several times.
-        households: Household of each row; a family is drawn as one, because its members are alike.
-        seed: Seed of the draw; it stands in the report.
-        rounds: How often.
-    """
-    chance = np.random.default_rng(seed)
-    order = np.argsort(households, kind="stable")
-    starts = np.flatnonzero(np.r_[True, households[order][1:] != households[order][:-1]])
-    sizes = np.diff(np.r_[starts, len(order)])
-    found = np.empty(rounds)
-    for number in range(rounds):
-        drawn = chance.integers(0, len(starts), len(starts))
-        count = sizes[drawn]
-        first = np.repeat(starts[drawn] - np.cumsum(count) + count, count)
-        found[number] = figure(order[first + np.arange(len(first))])
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def calibration(

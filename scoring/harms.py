@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from scoring.groups import groups_of, load_library
-from scoring.lists import NOTHING_AROUND, Around, review_list
+from scoring.lists import NOTHING_AROUND, Around, linked_by_events, review_list
 from scoring.modulate import exposure_and_degree
-from scoring.run import linked_by_events
 from scoring.scenario import Event, State, World, world
 from scoring.tables import AGE_OVER_18, AGE_UNDER_18, TRACKS, ListRule, Tables
 from scoring.visible import ORIGIN_ENGINE, Columns

@@ -153,5 +153,22 @@ def still_resting(
     return found
 
 
+def linked_by_events(
+    rows: Columns, parts: Columns, tables: Tables
+) -> dict[tuple[str, str], frozenset[int]]:
+    """Return, by theme and track, who is linked by an event to somebody who adds to their exposure."""
+    kinds = [one.id for one in tables.links if one.sort == "event"]
+    mine = np.isin(rows["kind"], kinds)
+    pairs = set(zip(rows["a"][mine].tolist(), rows["b"][mine].tolist(), strict=True))
+    found: dict[tuple[str, str], set[int]] = {}
+    names = ("pid", "neighbour", "theme", "track", "hop", "exposure")
+    for pid, other, theme, track, hop, added in zip(
+        *(parts[name].tolist() for name in names), strict=True
+    ):
+        if hop == 1 and added > 0 and (min(pid, other), max(pid, other)) in pairs:
+            found.setdefault((tables.themes[theme], TRACKS[track]), set()).add(pid)
+    return {key: frozenset(people) for key, people in found.items()}
+
+
 def _tie(key: bytes, rule: str, run: str, pseudonym: bytes) -> bytes:
     return hmac.digest(key, f"{rule}|{run}|".encode() + pseudonym, "sha256")

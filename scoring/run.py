@@ -34,7 +34,7 @@ from scoring.inputs import (
     persons_of,
     read_columns,
 )
-from scoring.lists import Around, Decided, review_list, still_resting
+from scoring.lists import Around, Decided, linked_by_events, review_list, still_resting
 from scoring.memory import history_points, rising_of, trend_table
 from scoring.modulate import network_alarms, score_table
 from scoring.plt import link_table
@@ -211,23 +211,6 @@ def _decided(job: dict[str, Any], inputs: _Inputs) -> dict[int, Decided]:
         person: Decided(int(one["day"]), int(one["run_day"]), one["rows"])
         for person, one in found if person is not None
     }  # fmt: skip
-
-
-def linked_by_events(
-    rows: Columns, parts: Columns, tables: Tables
-) -> dict[tuple[str, str], frozenset[int]]:
-    """Return, by theme and track, who is linked by an event to somebody who adds to their exposure."""
-    kinds = [one.id for one in tables.links if one.sort == "event"]
-    mine = np.isin(rows["kind"], kinds)
-    pairs = set(zip(rows["a"][mine].tolist(), rows["b"][mine].tolist(), strict=True))
-    found: dict[tuple[str, str], set[int]] = {}
-    names = ("pid", "neighbour", "theme", "track", "hop", "exposure")
-    for pid, other, theme, track, hop, added in zip(
-        *(parts[name].tolist() for name in names), strict=True
-    ):
-        if hop == 1 and added > 0 and (min(pid, other), max(pid, other)) in pairs:
-            found.setdefault((tables.themes[theme], TRACKS[track]), set()).add(pid)
-    return {key: frozenset(people) for key, people in found.items()}
 
 
 def _groups_before(job: dict[str, Any]) -> dict[int, frozenset[bytes]]:

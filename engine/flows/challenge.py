@@ -19,7 +19,8 @@ from policies.model import Product
 PURPOSE = "model_development"
 GAP, WINDOW, SEED = 30, 120, 20260101
 """Days of the usual delay of recording, days of the outcome's window, and the seed of every draw."""
-ROLES = {"harmed": ("victim", "subject", "missing"), "harming": ("suspect", "offender", "subject")}
+ROLES = ("victim", "subject", "missing")
+"""Roles in which the outcome is one: somebody is harmed."""
 
 
 def challenge(
@@ -103,7 +104,7 @@ def _plan(
         "track": "harmed",
         "age": "under18",
         "label": [label],
-        "roles": list(ROLES["harmed"]),
+        "roles": list(ROLES),
         "gap": gap,
         "window": window,
         "seed": SEED,

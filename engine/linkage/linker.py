@@ -41,6 +41,14 @@ class Linker(Protocol):
         """
 
 
+def frozen_shares(encoder: Encoder, model: Model, column: str) -> dict[int, float]:
+    """Return the frozen frequency of each name of a column, by its token."""
+    table = model.frequencies[column]
+    names = sorted(table)
+    tokens = encoder.tokens("given", names).tolist()
+    return dict(zip(tokens, (table[name] for name in names), strict=True))
+
+
 def keyed_frequencies(
     encoder: Encoder, model: Model, column: str, present: Words
 ) -> tuple[Words, Floats]:
@@ -49,10 +57,7 @@ def keyed_frequencies(
     A token that the frozen table does not hold takes the frequency of a rare name, so that the
     weight of a pair never depends on what else was delivered (linkage.md 4).
     """
-    table = model.frequencies[column]
-    names = sorted(table)
-    tokens = encoder.tokens("given", names)
-    known = dict(zip(tokens.tolist(), (table[name] for name in names), strict=True))
+    known = frozen_shares(encoder, model, column)
     wanted = np.unique(present[present != 0])
     shares = np.array([known.get(token, model.rare) for token in wanted.tolist()], np.float64)
     return wanted, shares
@@ -99,7 +104,7 @@ class SplinkLinker:
         the frequencies are frozen, so that no weight depends on what else is there.
         """
         if len(words) < 2 or (fresh is not None and not fresh.any()):
-            return edges_of(_empty())
+            return edges_of(no_pairs())
         if fresh is not None and not fresh.all():
             rows = _within_reach(words, fresh)
             found = self._scored(words[rows])
@@ -110,7 +115,7 @@ class SplinkLinker:
 
     def _scored(self, words: Words) -> Edges:
         if len(words) < 2:
-            return edges_of(_empty())
+            return edges_of(no_pairs())
         import duckdb
         from splink.backends.duckdb import DuckDBAPI
 
@@ -165,7 +170,8 @@ class SplinkLinker:
         return linker
 
 
-def _empty() -> pa.Table:
+def no_pairs() -> pa.Table:
+    """Return what is predicted where nothing can pair."""
     names = [
         "rid_l",
         "rid_r",

@@ -16,7 +16,7 @@ import pyarrow as pa
 from engine.linkage.artefacts import Model
 from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Encoder, Words
-from engine.linkage.linker import SplinkLinker, edges_of
+from engine.linkage.linker import SplinkLinker, edges_of, frozen_shares, no_pairs
 from engine.linkage.settings_v2 import BLOCKING_COLUMNS, COMPARISONS
 
 _SOUGHT = "__fieldgate_one_record"
@@ -33,7 +33,7 @@ class Lookup:
 
     def __init__(self, encoder: Encoder, model: Model, words: Words) -> None:
         self._model, self._words = model, words
-        self._shares = {name: _shares(encoder, model, name) for name in ("given", "surname")}
+        self._shares = {name: frozen_shares(encoder, model, name) for name in ("given", "surname")}
         self._linker = SplinkLinker(encoder, model)
         self._index: dict[str, tuple[Words, Words]] = {}
         for name in BLOCKING_COLUMNS:
@@ -63,7 +63,7 @@ class Lookup:
         """
         near = self.candidates(row)
         if not len(near):
-            return edges_of(_nothing())
+            return edges_of(no_pairs())
         rows = np.append(near, row)
         table = self._with_shares(rows)
         return edges_of(self._compared(table.slice(len(near), 1), table.slice(0, len(near))))
@@ -113,16 +113,3 @@ class Lookup:
         """Close the database in memory."""
         if self._api is not None:
             self._connection.close()
-
-
-def _shares(encoder: Encoder, model: Model, column: str) -> dict[int, float]:
-    """Return the frozen frequency of each name, by its token."""
-    table = model.frequencies[column]
-    names = sorted(table)
-    tokens = encoder.tokens("given", names).tolist()
-    return dict(zip(tokens, (table[name] for name in names), strict=True))
-
-
-def _nothing() -> pa.Table:
-    names = ("rid_l", "rid_r", "match_weight", *(f"gamma_{name}" for name in COMPARISONS))
-    return pa.table({name: pa.array([], pa.int64()) for name in names})

@@ -23,7 +23,6 @@ from scoring.evaluate import (
     drift,
     hold,
     incomplete,
-    interval,
     leaks,
     possible,
     recomputed,
@@ -102,12 +101,13 @@ def test_the_top_of_a_list_depends_on_the_keyed_order_of_equals_and_not_on_rows(
 def test_an_interval_draws_families_and_not_rows() -> None:
     chance = np.random.default_rng(3)
     households = np.repeat(np.arange(100), 5)
-    same = np.repeat(chance.random(100) < 0.3, 5).astype(float)
-    wide = interval(lambda rows: float(same[rows].mean()), households, 7, 300)
-    narrow = interval(lambda rows: float(same[rows].mean()), np.arange(500), 7, 300)
+    same = np.repeat(chance.random(100) < 0.3, 5).astype(np.int64)
+    every = np.ones(500, np.int64)
+    wide = share_interval(same, every, households, 7, 300)
+    narrow = share_interval(same, every, np.arange(500), 7, 300)
     assert wide[0] < same.mean() < wide[1]
     assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
-    assert interval(lambda rows: float(same[rows].mean()), households, 7, 300) == wide
+    assert share_interval(same, every, households, 7, 300) == wide
 
 
 def test_every_declared_group_appears_and_a_small_one_does_not_pass() -> None:
