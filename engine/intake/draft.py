@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow.parquet as pq
-import python_calamine
 
 from engine.domain.errors import ContractError
 from engine.intake.csv_head import sample_of
 from engine.intake.parts import plain_name
 from engine.intake.read import format_of
-from engine.intake.read_workbook import cell_text
+from engine.intake.read_workbook import cell_text, top_of
+from engine.intake.workbook_cells import Workbook
 
 SAMPLE = 2000
 _LAYOUTS = ("%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%Y-%b-%d %H:%M:%S", "%d-%b-%Y",
@@ -110,9 +110,11 @@ def draft(stream: BinaryIO, source: str, agency: str) -> Draft:
 
 def _sample(stream: BinaryIO, file_format: str) -> tuple[list[str], list[list[str]]]:
     if file_format == "xlsx":
-        book = python_calamine.load_workbook(stream)
-        sheet = book.get_sheet_by_index(0).to_python(nrows=SAMPLE + 1)
-        texts = [[cell_text(cell).strip() for cell in row] for row in sheet]
+        book = Workbook(stream)
+        found = top_of(book, book.sheets[0][1], SAMPLE + 1) if book.sheets else []
+        texts = [row for row in found if any(row)]
+        width = max(map(len, texts), default=0)
+        texts = [[*row, *[""] * (width - len(row))] for row in texts]
     elif file_format == "parquet":
         file = pq.ParquetFile(stream)
         batch = next(file.iter_batches(SAMPLE), None)

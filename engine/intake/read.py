@@ -1,7 +1,6 @@
 """Open a delivery: tell each file's format by its bytes, and hand it to the reader of that format.
 
-Nothing is decided by a file's ending. Memory does not grow with a CSV, XML or Parquet file; a workbook
-is held whole, within a bound.
+Nothing is decided by a file's ending. Memory does not grow with the file, whatever its format.
 """
 
 from __future__ import annotations

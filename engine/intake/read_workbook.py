@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import python_calamine
 
 from engine.domain.errors import ContractError, SubmissionError
 from engine.intake.contract import Contract, FieldContract
@@ -25,10 +23,9 @@ from engine.intake.parts import (
     plain_name,
     wrong_layout,
 )
+from engine.intake.workbook_cells import BLOCK_ROWS, Row, Workbook
 from engine.intake.workbook_hazards import check_workbook
 
-BATCH_ROWS = 16_384
-_BROKEN = (python_calamine.CalamineError, ValueError, OSError, OverflowError)
 HEADER_WITHIN = 12
 """Rows at the top of a sheet among which the header is looked for; titles and notes stand above it."""
 
@@ -42,29 +39,21 @@ def open_workbook(stream: BinaryIO, contract: Contract) -> list[Part]:
     """
     layouts = contract.layouts_of("xlsx")
     check_workbook(stream)
-    try:
-        book = python_calamine.load_workbook(stream)
-        names = list(book.sheet_names)
-    except _BROKEN:
-        raise _unreadable() from None
+    book = Workbook(stream)
     parts: list[Part] = []
     wrong: dict[str, ContractError] = {}
     left_out: list[Mapping[str, str]] = []
-    for sheet in names:
+    for sheet, path in book.sheets:
         named = next((one.id for one in contract.tables if one.named(sheet)), None)
         if named is None and any(one.sheets for one in contract.tables):
             left_out.append(_left_out(sheet, "is no table of the contract"))
             continue
-        try:
-            rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
-        except _BROKEN:
-            raise _unreadable() from None
-        if not any(cell_text(cell).strip() for row in rows for cell in row):
+        if not any(_filled(cells) for block in book.rows(path) for _, cells in block):
             left_out.append(_left_out(sheet, "is empty"))
             continue
-        found = _header(rows, contract, layouts, named)
+        found = _header(top_of(book, path), contract, layouts, named)
         if not isinstance(found, ContractError):
-            parts.append(_sheet_part(sheet, rows, *found, contract))
+            parts.append(_sheet_part(sheet, (book, path), *found, contract))
         elif named is None:
             wrong.setdefault(sheet, found)
             left_out.append(_left_out(sheet, "has no header of the contract"))
@@ -98,20 +87,29 @@ def _no_header(contract: Contract, wrong: Mapping[str, ContractError]) -> Contra
     return made
 
 
-def _unreadable() -> SubmissionError:
-    return SubmissionError(
-        "FG-SUB-02", "the workbook cannot be read", "Save it again as .xlsx and send that."
-    )
+def _filled(cells: Mapping[int, str]) -> bool:
+    return any(text.strip() for text in cells.values())
+
+
+def top_of(book: Workbook, path: str, rows: int = HEADER_WITHIN) -> list[list[str]]:
+    """Return the first rows of a sheet, rows and cells between them empty."""
+    found: list[list[str]] = []
+    for block in book.rows(path):
+        for number, cells in block:
+            if number > rows:
+                return found
+            found += [[] for _ in range(len(found) + 1, number)]
+            found.append([cells.get(at, "").strip() for at in range(max(cells, default=-1) + 1)])
+    return found
 
 
 def _header(
-    rows: Sequence[Sequence[Any]], contract: Contract, layouts: Any, table: str | None
+    rows: Sequence[Sequence[str]], contract: Contract, layouts: Any, table: str | None
 ) -> tuple[int, Columns] | ContractError:
     """Return the row of the header and what it fits best, or why nothing fits."""
     best: tuple[int, Columns] | None = None
     first_error: ContractError | None = None
-    for number, row in enumerate(rows[:HEADER_WITHIN]):
-        names = [cell_text(cell).strip() for cell in row]
+    for number, names in enumerate(rows, 1):
         if not any(names):
             continue
         if len(names) > MAX_COLUMNS:
@@ -131,7 +129,7 @@ def _header(
 
 
 def _sheet_part(
-    sheet: str, rows: Sequence[Sequence[Any]], header: int, columns: Columns, contract: Contract
+    sheet: str, at: tuple[Workbook, str], header: int, columns: Columns, contract: Contract
 ) -> Part:
     return Part(
         name=plain_name(sheet),
@@ -142,7 +140,7 @@ def _sheet_part(
         headers=columns.headers,
         present=tuple(columns.at),
         unknown=columns.unknown,
-        batches=_sheet_batches(rows, header, columns),
+        batches=_sheet_batches(*at, header, columns),
     )
 
 
@@ -156,26 +154,33 @@ def with_iso(fields: dict[str, FieldContract]) -> dict[str, FieldContract]:
     }
 
 
-def _sheet_batches(rows: Sequence[Sequence[Any]], header: int, columns: Columns) -> Iterator[Batch]:
-    numbered = iter(enumerate(rows[header + 1 :], header + 2))
-    while chunk := list(itertools.islice(numbered, BATCH_ROWS)):
-        texts = [
-            (number, {
-                name: _joined(row, places) for name, places in columns.at.items()
-            })
-            for number, row in chunk
-        ]  # fmt: skip
-        filled = [(number, row) for number, row in texts if any(row.values())]
+def _sheet_batches(book: Workbook, path: str, header: int, columns: Columns) -> Iterator[Batch]:
+    wanted = frozenset(place for places in columns.at.values() for place in places)
+    last = header
+    for block in book.rows(path, wanted):
+        filled = [(number, cells) for number, cells in block if number > header and _filled(cells)]
+        if not filled:
+            continue
+        numbers = [number for number, _ in filled]
+        # Rows that hold nothing are counted only between rows that do: a sheet has no other end.
+        blank, last = numbers[-1] - last - len(filled), numbers[-1]
         yield Batch(
             columns.table,
-            np.array([number for number, _ in filled], np.int64),
-            {name: pa.array([row[name] for _, row in filled], pa.string()) for name in columns.at},
-            blank=len(chunk) - len(filled),
+            np.array(numbers, np.int64),
+            {name: _column(filled, places) for name, places in columns.at.items()},
+            blank=blank,
         )
 
 
-def _joined(row: Sequence[Any], places: Sequence[int]) -> str:
-    parts = (cell_text(row[place]).strip() for place in places if place < len(row))
+def _column(rows: Sequence[Row], places: Sequence[int]) -> pa.Array:
+    if len(places) == 1:
+        at = places[0]
+        return pa.array([cells.get(at, "").strip() for _, cells in rows], pa.string())
+    return pa.array([_joined(cells, places) for _, cells in rows], pa.string())
+
+
+def _joined(cells: Mapping[int, str], places: Sequence[int]) -> str:
+    parts = (cells.get(place, "").strip() for place in places)
     return "\n".join(part for part in parts if part)
 
 
@@ -248,7 +253,7 @@ def _parquet_batches(
     wanted = {names[place] for places in columns.at.values() for place in places}
     line = 1
     try:
-        for chunk in file.iter_batches(BATCH_ROWS, columns=sorted(wanted)):
+        for chunk in file.iter_batches(BLOCK_ROWS, columns=sorted(wanted)):
             read_names = chunk.schema.names
             cells = {
                 place: _parquet_cells(chunk.column(number))

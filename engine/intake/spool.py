@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,19 @@ class Spool(io.RawIOBase):
         self._place = 0
         self._sealed = False
         self._held: tuple[int, bytes] | None = None
+
+    @classmethod
+    def nameless(cls) -> Spool:
+        """Return a spool under a key of its own, whose file is gone from its folder before it is used.
+
+        It ends with this object: nothing is left to be found, not even after a crash.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="fieldgate-"))
+        made = cls(folder / "spool", os.urandom(32))
+        made._path.unlink()
+        folder.rmdir()
+        weakref.finalize(made, made._file.close)
+        return made
 
     def write(self, data: Any) -> int:
         """Take in more bytes."""

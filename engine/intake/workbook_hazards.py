@@ -1,27 +1,23 @@
-"""Look through a workbook before it is opened: formulas, and cells so far apart that memory would fill.
+"""Look through a workbook before it is opened: formulas, and more than an extract can be.
 
-The reader of workbooks makes every cell between the first and the last, in memory that Python cannot
-guard. What a workbook holds is therefore told from its own XML, read as a stream, whatever its parts
-are called and however they are written.
+What a workbook holds is told from its own XML, read as a stream, whatever its parts are called and
+however they are written.
 """
 
 from __future__ import annotations
 
-import re
 import zipfile
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
 from engine.domain.errors import SubmissionError
-from engine.intake.package import MAX_MEMBERS
+from engine.intake.package import MAX_MEMBERS, MAX_RATIO
 from engine.intake.unzip import BROKEN, MemberStream, too_much, unreadable
 
-MAX_WORKBOOK = 512 << 20
-MAX_CELLS = 20_000_000
-"""Cells between the first and the last of a sheet: more are no table that somebody keeps."""
+MAX_WORKBOOK = 4 << 30
+"""What a workbook may unpack to: a sheet of a million rows and thirty columns is about half of it."""
 _PIECE = 1 << 20
 _TOKEN = 4 << 20
-_REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
 def check_workbook(stream: BinaryIO) -> None:
@@ -45,7 +41,9 @@ def check_workbook(stream: BinaryIO) -> None:
 def _check(archive: zipfile.ZipFile) -> None:
     infos = archive.infolist()
     total = sum(info.file_size for info in infos)
-    if total > MAX_WORKBOOK or len(infos) > 10 * MAX_MEMBERS:
+    packed = max(1, sum(info.compress_size for info in infos))
+    swollen = total > 50 << 20 and total > packed * MAX_RATIO
+    if total > MAX_WORKBOOK or swollen or len(infos) > 10 * MAX_MEMBERS:
         too_much()
     for info in infos:
         if not info.is_dir():
@@ -61,7 +59,6 @@ class _Sheet:
 
     def __init__(self) -> None:
         self._inside = self._seen = False
-        self._row = self._column = self._last_row = self._last_column = 0
 
     def read(self, stream: Any) -> None:
         """Read a part to its end.
@@ -91,28 +88,11 @@ class _Sheet:
         if parser is not None and self._seen and not _fed(parser, b"", last=True):
             unreadable()
 
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+    def _start(self, tag: str, _: object) -> None:
         name = _local(tag)
         if name == "sheetData":
             self._inside = self._seen = True
-        elif not self._inside:
-            return
-        elif name == "row":
-            stated = attributes.get("r", "")
-            self._row = int(stated) if stated.isdigit() else self._row + 1
-            self._column = 0
-        elif name == "c":
-            place = _REFERENCE.fullmatch(attributes.get("r", ""))
-            self._column += 1
-            if place:
-                self._column, self._row = _column(place[1]), int(place[2])
-        elif name in ("v", "is"):
-            # A cell that only has a colour is not made.
-            self._last_row = max(self._last_row, self._row)
-            self._last_column = max(self._last_column, self._column)
-            if self._last_row * self._last_column > MAX_CELLS:
-                too_much()
-        elif name == "f":
+        elif name == "f" and self._inside:
             raise SubmissionError(
                 "FG-SUB-16",
                 "a cell of the workbook is a formula",
@@ -123,13 +103,6 @@ class _Sheet:
         # What stands behind the cells, such as a list that another sheet fills, is no cell.
         if _local(tag) == "sheetData":
             self._inside = False
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - 64
-    return number
 
 
 class _NoXml(Exception):
