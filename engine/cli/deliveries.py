@@ -1,9 +1,8 @@
-"""``fieldgate submit | deliveries | client | watch``: what agencies send, and what became of it."""
+"""``fieldgate submit | deliveries``: what agencies send, and what became of it."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.context import HomeOption, JsonOption, day, open_home, operator
-from engine.cli.output import emit, say, table, told
+from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
+from engine.cli.output import emit, table, told
 
 if TYPE_CHECKING:
     from datetime import date
 
 deliveries = typer.Typer(help="Deliveries and what became of them.", no_args_is_help=True)
-client = typer.Typer(help="Systems of an agency that send by themselves.", no_args_is_help=True)
 
 NumberArgument = Annotated[int, typer.Argument(help="Number of the delivery.")]
 AgencyOption = Annotated[str, typer.Option(help="Agency that sends.")]
@@ -208,6 +206,34 @@ def findings_command(
         )
 
 
+@deliveries.command("aside")
+def aside_command(
+    number: NumberArgument,
+    as_user: AsOption = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a data submitter the rows of the own agency that wait to be mended."""
+    with told(as_json):
+        from engine.domain.export import csv_text
+        from engine.flows.accounts import actor_of, open_account
+        from engine.flows.aside import as_table, rows_aside
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        found = rows_aside(opened, actor_of(open_account(opened, user, auth), auth), number)
+        opened.close()
+        rows = as_table(found)
+        if out is not None:
+            out.write_text(csv_text(rows), encoding="utf-8")
+        emit(
+            found,
+            as_json,
+            lambda: f"{len(rows) - 1} rows written." if out else csv_text(rows).rstrip(),
+        )
+
+
 @deliveries.command("trend")
 def trend_command(
     agency: Annotated[str, typer.Option(help="Only those of one agency.")] = "",
@@ -309,93 +335,3 @@ def withdraw_command(
                 f"{result['states']} states {word}. Next: {result['next']}"
             ),
         )
-
-
-@client.command("add")
-def add_command(
-    agency: AgencyOption,
-    label: Annotated[str, typer.Option(help="What the system is called.")],
-    expires: Annotated[str, typer.Option(help="Last day on which it may send.")],
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a client; its secret is printed once and kept nowhere."""
-    with told(as_json):
-        from engine.flows.clients import add_client
-
-        opened = open_home(home)
-        made = add_client(opened, agency, label, day(expires), operator(opened))
-        opened.close()
-        emit(made, as_json, lambda: f"{made['client_id']}\n{made['client_secret']}")
-
-
-@client.command("list")
-def clients_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the clients."""
-    with told(as_json):
-        from engine.flows.clients import clients
-
-        opened = open_home(home)
-        rows = clients(opened)
-        opened.close()
-        header = ("client_id", "agency", "label", "expires", "active")
-        emit(
-            rows,
-            as_json,
-            lambda: table("Clients", header, [tuple(one[name] for name in header) for one in rows]),
-        )
-
-
-@client.command("close")
-def close_command(
-    name: Annotated[str, typer.Argument(help="Id of the client.")],
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Close a client at once."""
-    with told(as_json):
-        from engine.flows.clients import close_client
-
-        opened = open_home(home)
-        close_client(opened, name, operator(opened))
-        opened.close()
-        emit({"client_id": name, "active": False}, as_json, lambda: f"{name} is closed.")
-
-
-def watch(
-    folder: Annotated[Path, typer.Argument(help="Holds a folder for each source.")],
-    agency: AgencyOption,
-    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 10.0,
-    once: Annotated[
-        bool, typer.Option("--once", help="Take what is there and end; for a timer.")
-    ] = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Submit what an agency puts into a folder; each answer stands in its folder receipts."""
-    with told(as_json):
-        from engine.domain.errors import ConfigError
-        from engine.flows.watch import Watcher
-
-        if not folder.is_dir():
-            raise ConfigError(
-                "FG-CLI-05", "there is no such folder", "Make it, with a folder a source."
-            )
-        opened = open_home(home)
-        watcher = Watcher(opened, folder, agency, operator(opened))
-        answers = watcher.look(say)
-        time.sleep(every if not once else min(every, 1.0))
-        answers += watcher.look(say)
-        while not once:
-            for one in answers:
-                emit(one, as_json, lambda one=one: _answer_words(one))  # type: ignore[misc]
-            time.sleep(every)
-            answers = watcher.look(say)
-        opened.close()
-        emit(answers, as_json, lambda: "\n".join(map(_answer_words, answers)) or "Nothing new.")
-
-
-def _answer_words(answer: dict[str, Any]) -> str:
-    if "code" in answer:
-        return f"{answer['source']}: not taken, {answer['code']}: {answer['message']}."
-    return receipt_words(answer)

@@ -11,6 +11,7 @@ from engine.cli import (
     casework,
     contract,
     deliveries,
+    doors,
     govern,
     harms,
     keys,
@@ -39,9 +40,9 @@ app.add_typer(keys.keys, name="keys")
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)
-app.command("watch")(deliveries.watch)
+app.command("watch")(doors.watch)
 app.add_typer(deliveries.deliveries, name="deliveries")
-app.add_typer(deliveries.client, name="client")
+app.add_typer(doors.client, name="client")
 app.add_typer(contract.contract, name="contract")
 app.add_typer(law.gateway, name="gateway")
 app.add_typer(law.agreement, name="agreement")

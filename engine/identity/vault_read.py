@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, inspect, select
 
 from engine.domain.errors import VaultError
+from engine.domain.records import AsideRow
 from engine.identity.keys import Keyring
-from engine.identity.vault_tables import bound, sealed
+from engine.identity.vault_tables import bound, quarantine, sealed
 
 
 def open_identities(
@@ -43,6 +44,28 @@ def open_identities(
                     place, row.kek_version, bytes(row.wrapped_key), bytes(row.body)
                 )  # fmt: skip
     return {record: _open(ring, record, *row[1:]) for record, row in newest.items()}
+
+
+def open_aside(engine: Engine, ring: Keyring, delivery: str) -> list[AsideRow]:
+    """Open the rows of a delivery that are still set aside; the agency's key of a row is not kept.
+
+    Raises:
+        VaultError: ``FG-VAU-01`` when a body does not open under its row and key.
+    """
+    if not inspect(engine).has_table(quarantine.name):
+        return []
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(quarantine).where(quarantine.c.delivery == delivery).order_by(quarantine.c.row)
+        ).all()
+    return [
+        AsideRow(
+            row.row, row.part, row.file, row.line, row.code, "",
+            _open(ring, f"{delivery}|{row.row}".encode(), row.kek_version, bytes(row.wrapped_key),
+                  bytes(row.body)),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def _open(

@@ -6,8 +6,7 @@ event keeps of a row is its kind, role, dates and a keyed group, and the cells t
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 
 import numpy as np
@@ -17,7 +16,8 @@ import pyarrow.compute as pc
 
 from engine.domain.errors import GatewayError, RowsRefused
 from engine.domain.ids import whole_years
-from engine.domain.records import AsideRow, Prepared
+from engine.domain.records import Prepared
+from engine.intake.aside import file_names, in_order, set_aside, set_late_aside
 from engine.intake.check import severity_of
 from engine.intake.columns import CODES, Codes, ColumnCheck
 from engine.intake.contract import Contract, FieldContract
@@ -35,8 +35,6 @@ from policies.admit import row_findings
 
 Mask = npt.NDArray[np.bool_]
 REPLACED = "FG-ROW-23"
-QUARANTINE = 20_000
-"""Rows of a delivery that are set aside with their permitted cells; more are counted only."""
 
 
 def require_open(intake: Intake) -> None:
@@ -84,7 +82,12 @@ def prepare(opened: Opened, intake: Intake) -> Prepared:
     keeper = Gathered(intake)
     for kept in minimised(opened, intake, tally):
         keeper.add(kept)
-    closed = _late(tally, intake.contract, keeper)
+    late = _late(tally, intake.contract, keeper)
+    # Of rows that are the same the first stands for all: there is nothing to mend in the others.
+    copies = {one.id for one in intake.contract.checks if one.rule == "same_row"}
+    mended = {row: check for row, check in late.items() if check not in copies}
+    set_late_aside(opened, intake, tally, mended)
+    closed = set(late)
     closed |= _replaced(tally, intake.contract, keeper, closed)
     prepared = gathered(keeper, closed, tally.born)
     _describe(prepared, opened, intake, tally)
@@ -100,11 +103,8 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
     What is found on the way is counted in `tally`; memory does not grow with the file.
     """
     checks = Checks(intake.contract.checks, intake.today)
-    order = [one.id for one in intake.contract.tables]
-    parts = sorted(
-        opened.parts, key=lambda part: order.index(part.table) if part.table in order else 0
-    )
-    for part, file in zip(parts, _file_names(parts), strict=True):
+    parts = in_order(opened, intake)
+    for part, file in zip(parts, file_names(parts), strict=True):
         for note in part.notes:
             tally.findings.add(
                 CHECK_CODE, note["element"], "warning", np.array([1]), file=file, check=note["id"],
@@ -118,18 +118,6 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
             _minimise(kept, intake, tally)
             yield kept
     tally.checks = checks.finish()
-
-
-def _file_names(parts: Sequence[Part]) -> list[str]:
-    """Return what findings call each file or sheet: nothing for the only one, a number for equal names."""
-    if len(parts) < 2:
-        return [""] * len(parts)
-    met: Counter[str] = Counter()
-    names = []
-    for part in parts:
-        met[part.name] += 1
-        names.append(part.name if met[part.name] == 1 else f"{part.name} ({met[part.name]})")
-    return names
 
 
 def _checked(
@@ -169,7 +157,8 @@ def _checked(
         tally.drop(CODES[number], int((first == number).sum()))
     rows_in = len(lines) + len(batch.ragged) + len(batch.quoted) + batch.blank
     tally.count(batch.table, rows_in, int(good.sum()))
-    _set_aside(batch, file, rows, first, raw_key, intake, tally)
+    why = {int(place): CODES[first[place]] for place in np.flatnonzero(first)}
+    set_aside(batch, file, rows, why, intake, tally)
     if not good.all():
         mask = pa.array(good)
         values = {name: one.filter(mask) for name, one in values.items()}
@@ -202,41 +191,6 @@ def _note(
         if severity == "error":
             closed = places[first[places] == 0]
             first[closed] = number
-
-
-def _set_aside(
-    batch: Batch,
-    file: str,
-    rows: npt.NDArray[np.int64],
-    first: Codes,
-    raw_key: pa.Array | None,
-    intake: Intake,
-    tally: Tally,
-) -> None:
-    """Keep closed rows for whoever mends them: permitted cells only, and none that a row may close."""
-    places = np.flatnonzero(first)[: max(0, QUARANTINE - len(tally.quarantined))]
-    if not len(places):
-        return
-    answers = intake.admission.fields
-    names = [
-        name
-        for name in batch.columns
-        if name in answers
-        and answers[name].admitted
-        and not answers[name].row_bases
-        and intake.contract.fields[name].lane != "equality"
-    ]
-    taken = pa.array(places)
-    cells = {name: batch.columns[name].take(taken).to_pylist() for name in names}
-    keys = raw_key.take(taken).to_pylist() if raw_key is not None else [""] * len(places)
-    for number, place in enumerate(places):
-        held = {name: column[number] for name, column in cells.items() if column[number]}
-        tally.quarantined.append(
-            AsideRow(
-                int(rows[place]), batch.table, file, int(batch.lines[place]), CODES[first[place]],
-                keys[number] or "", held,
-            )
-        )  # fmt: skip
 
 
 def _derive(values: dict[str, pa.Array], batch: Batch, contract: Contract, good: Mask) -> None:
@@ -321,9 +275,9 @@ def age_on(born: str | None, day: date) -> int | None:
     return whole_years(date.fromisoformat(born), day) if born and len(born) == 10 else None
 
 
-def _late(tally: Tally, contract: Contract, keeper: Gathered) -> set[int]:
-    """Note what the checks over several rows found; return the rows that they close."""
-    closed: set[int] = set()
+def _late(tally: Tally, contract: Contract, keeper: Gathered) -> dict[int, str]:
+    """Note what the checks over several rows found; return the rows that they close, and by which."""
+    closed: dict[int, str] = {}
     for run in tally.checks:
         check = run.check
         if run.status != "run" or not len(run.rows):
@@ -341,8 +295,8 @@ def _late(tally: Tally, contract: Contract, keeper: Gathered) -> set[int]:
                 file=file, check=check.id, says=(check.says, check.do),
             )  # fmt: skip
         if check.severity == "error":
-            fresh = set(run.rows.tolist()) - closed
-            closed |= fresh
+            fresh = set(run.rows.tolist()) - closed.keys()
+            closed.update(dict.fromkeys(fresh, check.id))
             tally.close(check.id, check.table, len(fresh))
     return closed
 

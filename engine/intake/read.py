@@ -5,7 +5,7 @@ Nothing is decided by a file's ending. Memory does not grow with the file, whate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -28,6 +28,8 @@ class Opened:
     """A delivery that fits the contract, its rows still to be read."""
 
     parts: list[Part] = field(repr=False)
+    again: Callable[[], Opened] = field(repr=False)
+    """Opens the same delivery from its start."""
 
     @property
     def layout(self) -> str:
@@ -80,7 +82,7 @@ def open_delivery(delivery: BinaryIO | Sequence[Member], contract: Contract) -> 
     parts: list[Part] = []
     for member in members:
         parts += _open_member(member, contract, alone=len(members) == 1)
-    opened = Opened(parts)
+    opened = Opened(parts, lambda: open_delivery(members, contract))
     _check_complete(opened, contract)
     return opened
 

@@ -13,6 +13,8 @@ from sqlmodel import Session, select
 from audit.canonical import parse
 from audit.log import read_events
 from engine.domain.errors import ConfigError, ContractError, PolicyRefused
+from engine.domain.ids import Actor
+from engine.flows.aside import as_table, rows_aside
 from engine.flows.decision import Ask
 from engine.flows.deliveries import (
     deliveries,
@@ -280,11 +282,15 @@ def test_rows_set_aside_come_back_corrected_and_checks_are_told_apart(tmp_path: 
     assert lines == {"FG-ROW-06": [3], "vis.once": [4, 5], "vis.future": [6]}
     # The two rows that a check closed leave neither a record nor an event.
     assert (made["records"], made["events"]) == (2, 3)
-    assert made["rows_set_aside"] == 1
+    # And they too wait for whoever mends them, though the check came after they had passed.
+    assert made["rows_set_aside"] == 3
     shown = receipt_of(home, OPERATOR, made["number"], "council", with_keys=True)
-    assert [one["code"] for one in shown["set_aside"]] == ["FG-ROW-06"]
-    again = send(home, tmp_path, "visits-2", [visit("P2", "V3", "ASB")])
-    assert again["rows"]["kept"] == 1
+    assert [(one["code"], one["line"]) for one in shown["set_aside"]] == [
+        ("FG-ROW-06", 3), ("vis.once", 4), ("vis.once", 5),
+    ]  # fmt: skip
+    again = send(home, tmp_path, "visits-2",
+                 [visit("P2", "V3", "ASB"), visit("P3", "V4"), visit("P4", "V5")])  # fmt: skip
+    assert again["rows"]["kept"] == 3
     assert receipt_of(home, OPERATOR, made["number"], "council", with_keys=True)["set_aside"] == []
     home.close()
 
@@ -306,6 +312,55 @@ def test_the_agency_sees_its_own_keys_and_nobody_else_does(tmp_path: Path) -> No
     assert b"QUOKKA-77" not in raw
     events = json.dumps([parse(body).get("flow") for _, body in read_events(home.path / "audit")])
     assert events.count("receipt") >= 6
+    home.close()
+
+
+def test_an_agency_reads_back_its_own_rows_that_were_set_aside_and_nobody_else_does(
+    tmp_path: Path,
+) -> None:
+    home = visits_home(tmp_path / "home")
+    made = send(
+        home, tmp_path, "visits-1", [visit("WOMBAT-41", "V1"), visit("WOMBAT-42", "V2", "BAD")]
+    )
+    raw = b"".join(path.read_bytes() for path in home.path.rglob("*") if path.is_file())
+    assert b"WOMBAT-42" not in raw
+    own = Actor("data.team", "council", "data_submitter", "client")
+    found = rows_aside(home, own, made["number"])
+    (row,) = found["rows"]
+    assert (row["row"], row["why"]) == (3, "FG-ROW-06")
+    assert row["cells"]["PersonID"] == "WOMBAT-42"
+    assert row["cells"]["Outcome"] == "BAD"
+    head, line = as_table(found)
+    assert dict(zip(head, line, strict=True))["Outcome"] == "BAD"
+    for nobody in (
+        Actor("data.team", "police", "data_submitter", "client"),
+        Actor("lead", "council", "ig_lead", "demo"),
+        OPERATOR,
+    ):
+        with pytest.raises(PolicyRefused, match="FG-SUB-23"):
+            rows_aside(home, nobody, made["number"])
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    mine = [one for one in events if one["flow"] == "rows_aside" and one["phase"] == "outcome"]
+    assert [(one["kind"], one.get("decision")) for one in mine] == [
+        ("disclosure", "permit"), *[("disclosure", "refuse")] * 3,
+    ]  # fmt: skip
+    assert (mine[0]["recipient"], mine[0]["rows"]) == ("council", 1)
+    assert "WOMBAT" not in json.dumps(events)
+    # Once the row has come again there is nothing left to mend.
+    send(home, tmp_path, "visits-2", [visit("WOMBAT-42", "V2", "ASB")])
+    assert rows_aside(home, own, made["number"])["rows"] == []
+    home.close()
+
+
+def test_a_field_whose_gateway_has_closed_since_is_not_read_back(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    made = send(home, tmp_path, "visits-1", [visit("P1", "V1"), visit("P2", "V2", "BAD")])
+    own = Actor("data.team", "council", "data_submitter", "client")
+    assert rows_aside(home, own, made["number"])["columns"]
+    home.clock.advance(days=4000)  # type: ignore[attr-defined]
+    found = rows_aside(home, own, made["number"])
+    assert found["columns"] == []
+    assert [one["cells"] for one in found["rows"]] == [{}]
     home.close()
 
 

@@ -47,6 +47,7 @@ CLIENT = {
     ("POST", "/api/deliveries"),
     ("GET", "/api/deliveries"),
     ("GET", "/api/deliveries/{number}"),
+    ("GET", "/api/deliveries/{number}/aside"),
 }
 GATE = {
     ("GET", "/lists"): "lists",
@@ -114,6 +115,7 @@ GATE = {
     ("POST", "/deliveries/new"): "submit",
     ("GET", "/deliveries/{number}"): "deliveries",
     ("GET", "/deliveries/{number}/findings.csv"): "deliveries",
+    ("GET", "/deliveries/{number}/aside.csv"): "submit",
     ("POST", "/deliveries/{number}/release"): "release",
 }
 
@@ -417,6 +419,7 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
             if path.startswith(("/api/policy/", "/api/pairs", "/api/records", "/api/products"))
         ),
         *("/api/token", "/api/deliveries", "/api/deliveries/{number}"),
+        "/api/deliveries/{number}/aside",
     }
     assert client.get("/docs").status_code == 404
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.domain.errors import FieldgateError, PolicyRefused, SubmissionError, told
 from engine.domain.export import csv_text
 from engine.domain.ids import Actor
+from engine.flows.aside import as_table, rows_aside
 from engine.flows.clients import ROLE, client_of, make_token
 from engine.flows.deliveries import (
     EVERYBODYS,
@@ -156,7 +157,8 @@ def shown(request: Request, number: int, user: Reader) -> Response:
     releases = receipt["state"] == "paused" and user.account.role in home.pack.routes.get(
         "release", frozenset()
     )
-    return render(request, "receipt.html", user, receipt=receipt, releases=releases)
+    mends = user.account.role == ROLE and bool(receipt["set_aside"])
+    return render(request, "receipt.html", user, receipt=receipt, releases=releases, mends=mends)
 
 
 @router.get("/deliveries/{number}/findings.csv")
@@ -167,6 +169,17 @@ def findings_csv(request: Request, number: int, user: Reader) -> Response:
         csv_text(finding_rows(receipt)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="findings-{number}.csv"'},
+    )
+
+
+@router.get("/deliveries/{number}/aside.csv")
+def aside_csv(request: Request, number: int, user: Sender) -> Response:
+    """Give the agency its own rows that were set aside, to be mended and sent again."""
+    rows = as_table(rows_aside(get_home(request), user.actor, number))
+    return Response(
+        csv_text(rows),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="set-aside-{number}.csv"'},
     )
 
 
@@ -235,3 +248,9 @@ def api_listed(request: Request, sender: Client) -> list[dict[str, Any]]:
 def api_shown(request: Request, number: int, sender: Client) -> dict[str, Any]:
     """Return a receipt with the agency's own key of each row found."""
     return receipt_of(get_home(request), sender, number, sender.agency, with_keys=True)
+
+
+@api.get("/deliveries/{number}/aside", summary="Rows that were set aside")
+def api_aside(request: Request, number: int, sender: Client) -> dict[str, Any]:
+    """Return the rows of a delivery that wait to be mended, in your own column names."""
+    return rows_aside(get_home(request), sender, number)
