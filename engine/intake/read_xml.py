@@ -99,13 +99,13 @@ def _header_notes(layout: Layout, header: Mapping[str, str]) -> list[Mapping[str
         for check in layout.header
         if not re.search(check["matches"], header.get(check["element"], ""))
     ]
-    for check in wrong:
-        if check["severity"] == "error":
-            raise SubmissionError(
-                "FG-SUB-26",
-                f"the header of the file is wrong: {check['says']}",
-                check.get("do", "Correct it in the system that makes the file and send it again."),
-            )
+    errors = [check for check in wrong if check["severity"] == "error"]
+    if errors:
+        raise SubmissionError(
+            "FG-SUB-26",
+            f"the header of the file is wrong: {'; '.join(check['says'] for check in errors)}",
+            errors[0].get("do", "Correct it in the system that makes the file and send it again."),
+        )
     return wrong
 
 
