@@ -198,6 +198,10 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
             if accept:
                 found.state, found.decided_by = "accepted", actor.user
                 found.decided_at = home.clock()
+                before = found.receipt.get("replaces")
+                # What it corrects went on counting while it waited, and was perhaps taken back since.
+                if before is not None and _counts(session, before):
+                    withdraw_row(session, before, flow)
                 apply_delivery(session, flow, found.id)
             else:
                 withdraw_row(session, found.id, flow)
@@ -205,8 +209,7 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
             return found
 
         done = flow.commit(publish)
-        if not accept:
-            lanes.discard(home, done.id)
+        complete(home)
         flow.finish({**details, "source": done.source})
         return {"number": number, "source": done.source, "state": word, "by": actor.user}
 
@@ -242,7 +245,7 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
                 raise _not_waiting()
         if not dry_run:
             flow.commit(lambda session: withdraw_row(session, intent, flow))
-            sweep(home)
+            lanes.discard(home, intent)
         flow.finish({**details, "source": source, "rows": receipt["rows"]["kept"]})
         return {
             "number": number,
@@ -255,15 +258,27 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
         }
 
 
-def sweep(home: Home) -> int:
-    """Destroy again what withdrawn and refused deliveries brought, should a crash have left any."""
+def _counts(session: Session, delivery: str) -> bool:
+    found = session.get(Delivery, delivery)
+    return found is not None and found.state in ("accepted", "paused")
+
+
+def complete(home: Home) -> None:
+    """Finish what committed submissions, releases and withdrawals had still to do in other stores.
+
+    Withdrawn and refused deliveries are destroyed in every lane; rows that a later delivery brought
+    again are no longer set aside. Each can be done twice without harm.
+    """
     with Session(reading(home.casework)) as session:
-        gone = session.exec(
-            select(Delivery.id).where(col(Delivery.state).in_(("withdrawn", "refused")))
-        ).all()
-    for one in gone:
-        lanes.discard(home, one)
-    return len(gone)
+        found = session.exec(select(Delivery).order_by(col(Delivery.number))).all()
+        told = [(one.id, one.source, one.state) for one in found]
+    for delivery, _, state in told:
+        if state in ("withdrawn", "refused"):
+            lanes.discard(home, delivery)
+    for place, (delivery, source, state) in enumerate(told):
+        if state == "accepted":
+            earlier = [one for one, same, _ in told[:place] if same == source]
+            vault_write.settle(home.vault, delivery, earlier)
 
 
 def _not_waiting() -> PolicyRefused:

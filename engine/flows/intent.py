@@ -50,6 +50,14 @@ STAGING = {
 """Flows that stage effects, and the module whose ``discard`` takes them back. The module is imported
 when it is needed, so that any command can settle what another one left."""
 
+COMPLETING = {
+    "submit": "engine.flows.deliveries",
+    "withdraw_delivery": "engine.flows.deliveries",
+    "release_delivery": "engine.flows.deliveries",
+}
+"""Flows whose commit makes something true in other stores, and the module whose ``complete`` does it again
+when the process died in between."""
+
 
 class Flow:
     """One execution of a use case.
@@ -167,7 +175,10 @@ class Flow:
     def _fail(self, error: BaseException) -> None:
         """Take back what was staged and say so in the trail; then the error goes on to the caller."""
         happened = self.committed or _happened(self.home, self.intent)
-        if not happened:
+        # Should either fail, the intent stays open and the next flow tries again.
+        if happened:
+            complete_committed(self.home, self.name)
+        else:
             discard_staged(self.home, self.name, self.intent)
         if isinstance(error, FieldgateError):
             error.audited = True
@@ -290,6 +301,13 @@ def discard_staged(home: Home, flow: str, intent: str) -> None:
         importlib.import_module(module).discard(home, intent)
 
 
+def complete_committed(home: Home, flow: str) -> None:
+    """Do again what a committed flow had still to do elsewhere; harmless when it was done."""
+    module = COMPLETING.get(flow)
+    if module is not None:
+        importlib.import_module(module).complete(home)
+
+
 def record_denial(home: Home, actor: Actor, code: str) -> None:
     """Put a refusal into the trail that was decided before any flow began.
 
@@ -308,8 +326,8 @@ def record_denial(home: Home, actor: Actor, code: str) -> None:
 def recover(home: Home) -> list[str]:
     """Complete or discard every intent whose process has gone; return their ids.
 
-    An intent with a commit row happened and gets its outcome; one without did not, so what it staged
-    is taken back and the outcome says so.
+    An intent with a commit row happened: what it had still to do elsewhere is done, and it gets its
+    outcome. One without did not, so what it staged is taken back and the outcome says so.
     """
     settled = []
     for begun in home.audit.open_intents():
@@ -317,7 +335,9 @@ def recover(home: Home) -> list[str]:
         if not _owner_is_gone(home, intent):
             continue
         happened = _happened(home, intent)
-        if not happened:
+        if happened:
+            complete_committed(home, str(begun["flow"]))
+        else:
             discard_staged(home, str(begun["flow"]), intent)
         event = make_event(
             log=home.audit.origin,

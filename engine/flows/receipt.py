@@ -20,6 +20,7 @@ def make_receipt(
     *,
     history: bool,
     pauses: list[str],
+    replaces: str | None = None,
 ) -> dict[str, Any]:
     """Return the receipt of a delivery; it holds no value of anybody and none of the agency's keys."""
     home = flow.home
@@ -34,6 +35,7 @@ def make_receipt(
         "paused_because": pauses,
         # A check that crashed did not pass: the delivery stands, and its light does not.
         "light": "amber" if failed or pauses else "green",
+        "replaces": replaces,
         "mode": contract.sending.mode,
         "history": history,
         "layout": prepared.layout,

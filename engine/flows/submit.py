@@ -128,7 +128,13 @@ def _submit(
             home, contract, prepared, records, history=options.history, window=window
         )
         receipt = make_receipt(
-            flow, prepared, contract, content_hash, history=options.history, pauses=pauses
+            flow,
+            prepared,
+            contract,
+            content_hash,
+            history=options.history,
+            pauses=pauses,
+            replaces=replaced,
         )
         delivery = _delivery(flow, receipt, prepared, contract, options, window)
         flags = stated_flags(flow, prepared, records)
@@ -136,7 +142,7 @@ def _submit(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
         )
         flow.commit(lambda session: _publish(session, flow, delivery, flags, detail, replaced))
-        _afterwards(flow, contract, prepared, replaced, paused=bool(pauses))
+        _afterwards(flow, source, replaced, paused=bool(pauses))
         entry = flow.finish(outcome_of(home, receipt, prepared, records))
         receipt["number"] = delivery.number
         receipt["audit"] = {"entry": entry.seq, "proof": home.audit.proof(entry.seq)}
@@ -282,7 +288,8 @@ def _publish(
     same = _same(session, delivery.agency, delivery.source, delivery.content_hash)
     if same is not None:
         raise _AlreadyAccepted(same)
-    if replaced is not None:
+    # A correction that waits for a release replaces nothing yet: it may still be refused.
+    if replaced is not None and delivery.state == "accepted":
         withdraw_row(session, replaced, flow)
     last = session.exec(select(func.max(Delivery.number))).one() or 0
     delivery.number = last + 1
@@ -316,21 +323,16 @@ def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
     return found
 
 
-def _afterwards(
-    flow: Flow,
-    contract: Contract,
-    prepared: Prepared,
-    replaced: str | None,
-    *,
-    paused: bool,
-) -> None:
+def _afterwards(flow: Flow, source: str, replaced: str | None, *, paused: bool) -> None:
     """What the commit made true in the other stores; each can be done twice without harm."""
-    home = flow.home
+    if paused:
+        return
     if replaced is not None:
-        lanes.discard(home, replaced)
-    if not paused:
-        tokens = lanes.key_tokens(home, contract, prepared.local_keys)
-        vault_write.settle(home.vault, contract.source, flow.intent, tokens)
+        lanes.discard(flow.home, replaced)
+    with Session(reading(flow.home.casework)) as session:
+        others = select(Delivery.id).where(Delivery.source == source, Delivery.id != flow.intent)
+        earlier = list(session.exec(others).all())
+    vault_write.settle(flow.home.vault, flow.intent, earlier)
 
 
 def discard(home: Home, intent: str) -> None:

@@ -172,20 +172,31 @@ def set_aside(
             connection.execute(quarantine.insert(), made)
 
 
-def settle(engine: Engine, source: str, delivery: str, tokens: Sequence[bytes]) -> int:
-    """Destroy rows of a source that were set aside and have come again; return how many."""
+def settle(engine: Engine, delivery: str, earlier: Sequence[str]) -> int:
+    """Destroy rows that earlier deliveries set aside and that came again; return how many.
+
+    Args:
+        engine: The vault's database.
+        delivery: The delivery that counts.
+        earlier: Deliveries of its source before it.
+    """
     _ready(engine)
     settled = 0
+    came = (
+        select(record_key.c.token)
+        .join(sealed, sealed.c.record_id == record_key.c.record_id)
+        .where(sealed.c.delivery == delivery)
+    )
     with engine.begin() as connection:
-        for start in range(0, len(tokens), _CHUNK):
-            done = connection.execute(
-                delete(quarantine).where(
-                    quarantine.c.source == source,
-                    quarantine.c.delivery != delivery,
-                    quarantine.c.token.in_(list(tokens[start : start + _CHUNK])),
+        waiting_in = set(connection.execute(select(quarantine.c.delivery).distinct()).scalars())
+        for one in earlier:
+            if one in waiting_in:
+                done = connection.execute(
+                    delete(quarantine).where(
+                        quarantine.c.delivery == one, quarantine.c.token.in_(came)
+                    )
                 )
-            )
-            settled += done.rowcount
+                settled += done.rowcount
     return settled
 
 
