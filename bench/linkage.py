@@ -1,22 +1,27 @@
 """Linkage on keyed words against the same model on clear text, and a new delivery against a full run.
 
-The clear way compares names by Jaro-Winkler and dates by edit distance where ours compares Bloom words;
-model, blocking, guard and clustering are the same. All people are synthetic: a town of another seed than
+The clear way holds names, dates and addresses as text, compares names by Jaro-Winkler and dates by edit
+distance where ours compares Bloom words, and blocks on the clear values; model, rules of blocking, guard
+and clustering are the same. All people are synthetic: a town of another seed than
 the one that the model was counted on.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import resource
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import gateways.load
 import policies.load
@@ -33,46 +38,132 @@ from engine.linkage.artefacts import Model, load_model, shipped
 from engine.linkage.cluster import Memory, enough_to_identify
 from engine.linkage.decide import decide
 from engine.linkage.edges import Edges
-from engine.linkage.encode import Encoder, Words
+from engine.linkage.encode import COLUMNS, Encoder, Words
 from engine.linkage.linker import SplinkLinker
 from engine.linkage.lookup import Lookup
-from engine.linkage.settings_v2 import dice
+from engine.linkage.settings_v2 import BLOCKING_COLUMNS, dice
 from scoring.tables import load_tables
 from scoring.tables import shipped as shipped_tables
 
-MASTER, SEED, NEW, CROWD = bytes(range(32)), 77, 0.02, 250_000
+MASTER, SEED, NEW, CROWD = bytes(range(32)), 77, 0.02, 500_000
 LOOKED_UP = 5
 RATIO = 0.985
 """Least share of the clear way's cluster F1 that the keyed way reaches (linkage.md 6.1)."""
 _CLEAR = {
-    dice("given", "0.7"): "jaro_winkler_similarity(c_given_l, c_given_r) >= 0.88",
-    dice("surname", "0.7"): "jaro_winkler_similarity(c_surname_l, c_surname_r) >= 0.88",
-    dice("dob", "0.8"): "levenshtein(c_dob_l, c_dob_r) <= 1",
+    dice("given", "0.7"): "jaro_winkler_similarity(given_l, given_r) >= 0.88",
+    dice("surname", "0.7"): "jaro_winkler_similarity(surname_l, surname_r) >= 0.88",
+    dice("dob", "0.8"): "levenshtein(dob_l, dob_r) <= 1",
 }
 
 
-class ClearLinker(SplinkLinker):
-    """The shipped linker on clear names and dates; for this comparison only."""
+_BLOCKING = {
+    "b_dob_nick": ("dob", "nick"),
+    "b_dob_surname": ("dob", "surname_skel"),
+    "b_dob_postcode": ("dob", "postcode"),
+    "b_name_sector": ("nick", "surname_last", "sector"),
+    "b_swap_names": ("dob_swap", "nick", "surname_last"),
+    "b_skeletons_year": ("skel_block", "surname_skel", "dob_year"),
+    "b_dob_house": ("dob", "house", "sector"),
+    "b_pair_dob": ("name_pair", "dob"),
+    "b_given_postcode": ("given", "postcode", "house"),
+    "b_name_street": ("nick", "surname_skel", "street"),
+}
+"""The blocking rules as somebody with the clear values writes them; one key holds each of ours."""
+_NUMBERS = ("given_is_initial", "dob_weak", "nhs_failed")
+Clear = dict[str, list[str | None]]
 
-    def __init__(self, encoder: Encoder, model: Model, clear: dict[str, list[str | None]]) -> None:
+
+class ClearLinker(SplinkLinker):
+    """The shipped model on clear text throughout: values, derived forms, frequencies and blocking.
+
+    For this comparison only.
+    """
+
+    def __init__(self, encoder: Encoder, model: Model, clear: Clear) -> None:
         super().__init__(encoder, model)
-        self._clear = clear
+        self._clear = {name: pa.array(values, pa.string()) for name, values in clear.items()}
 
     def table(self, words: Words) -> pa.Table:
-        """Return the records with their clear values beside the words."""
-        made = super().table(words)
+        """Return the records in clear; what a run left out of the words is left out here too."""
+        columns: dict[str, pa.Array] = {"rid": pa.array(np.arange(len(words), dtype=np.int64))}
         for name, values in self._clear.items():
-            made = made.append_column(f"c_{name}", pa.array(values, pa.string()))
-        return made
+            # The skeleton of two consonants blocks and does not compare: its own column says which.
+            out = np.zeros(len(words), dtype=bool)
+            if name in COLUMNS:
+                out = words[:, COLUMNS.index(name)] == 0
+            columns[name] = pc.if_else(pa.array(out), None, values)
+        for name in _NUMBERS:
+            columns[name] = pa.array(words[:, COLUMNS.index(name)])
+        return pa.table(columns)
+
+    def frequencies(self, column: str, _: Words) -> tuple[pa.Array, pa.Array]:
+        """Return the frozen frequency of each clear name that is there."""
+        known = self._model.frequencies[column]
+        names = self._clear[column].drop_null().unique().to_pylist()
+        shares = [known.get(one, self._model.rare) for one in names]
+        return pa.array(names, pa.string()), pa.array(shares, pa.float64())
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings with clear comparisons in place of keyed ones."""
+        """Return the settings with clear comparisons and blocking in place of keyed ones."""
         text = json.dumps(super().settings())
         for keyed, clear in _CLEAR.items():
             assert json.dumps(keyed)[1:-1] in text
             text = text.replace(json.dumps(keyed)[1:-1], clear)
         found: dict[str, Any] = json.loads(text)
+        found["blocking_rules_to_generate_predictions"] = [
+            {
+                "blocking_rule": " and ".join(
+                    f"l.{one} = r.{one}" for one in _BLOCKING.get(column, (column,))
+                ),
+                "sql_dialect": "duckdb",
+            }
+            for column in BLOCKING_COLUMNS
+        ]
         return found
+
+
+def clear_values(clean: Sequence[Normalised], rows: Sequence[int] | None = None) -> Clear:
+    """Return the clear values and derived forms of the columns that linkage compares.
+
+    Args:
+        clean: Normalised identities, part after part.
+        rows: The records wanted, over all parts; None for all.
+    """
+
+    def of(name: str) -> list[Any]:
+        values = [value for part in clean for value in getattr(part, name)]
+        return values if rows is None else [values[row] for row in rows]
+
+    def each(values: list[Any], derive: Callable[[Any], str | None]) -> list[str | None]:
+        return [derive(one) if one else None for one in values]
+
+    given = each(of("given"), lambda one: one[0])
+    surname = each(of("surname"), " ".join)
+    born, postcode, skeleton = of("birth_date"), of("postcode"), of("skeleton")
+    pairs = zip(given, surname, strict=True)
+    return {
+        "given": given,
+        "nick": of("nickname"),
+        "pref": of("preferred"),
+        "skel": each(skeleton, lambda one: one if len(one) > 2 else None),
+        "skel_block": skeleton,
+        "initial": each(given, lambda one: one[0]),
+        "surname": surname,
+        "surname_former": of("former_surname"),
+        "surname_last": each(of("surname"), lambda one: one[-1]),
+        "surname_skel": of("surname_skeleton"),
+        "dob": born,
+        "dob_swap": each(born, lambda one: one[:5] + "-".join(sorted((one[5:7], one[8:])))),
+        "dob_year": each(born, lambda one: one[:4]),
+        "sex": of("sex"),
+        "postcode": postcode,
+        "sector": each(postcode, lambda one: one[:-2]),
+        "house": of("house"),
+        "street": of("street"),
+        "nhs": of("nhs_number"),
+        "upn": of("upn"),
+        "name_pair": ["|".join(sorted((a, b))) if a and b else None for a, b in pairs],
+    }
 
 
 def town(
@@ -122,13 +213,7 @@ def claims() -> Iterator[Claim]:
     clean, people, agencies, parts, encoder = town(SEED)
     words = np.concatenate(parts)
     rows = np.flatnonzero(enough_to_identify(words)).tolist()
-    given = [one[0] if one else None for part in clean for one in part.given]
-    surname = [" ".join(one) or None for part in clean for one in part.surname]
-    born = [one for part in clean for one in part.birth_date]
-    clear = {
-        name: [values[row] for row in rows]
-        for name, values in (("given", given), ("surname", surname), ("dob", born))
-    }
+    clear = clear_values(clean, rows)
     mine = words[rows]
     truth, of = [people[row] for row in rows], [agencies[row] for row in rows]
     keyed, plain = SplinkLinker(encoder, model), ClearLinker(encoder, model, clear)
@@ -190,8 +275,15 @@ def _only(words: Words, row: int) -> np.ndarray:
     return mask
 
 
-def crowd(encoder: Encoder) -> tuple[Words, dict[str, list[str | None]]]:
+def crowd(encoder: Encoder) -> tuple[Words, Clear]:
     """Return many records of unrelated people, each of them twice, the second time with gaps."""
+    parts = crowd_values(CROWD)
+    clean = normalise(dict(parts), 2 * CROWD, TODAY, accept_test_range=True, local_scheme="")
+    return encoder.encode(clean, TODAY), clear_values([clean])
+
+
+def crowd_values(people: int) -> dict[str, list[str | None]]:
+    """Return the identities of unrelated people, each of them twice, the second time with gaps."""
     made = People(9)
     makers = {
         "given_name": made.given,
@@ -201,17 +293,35 @@ def crowd(encoder: Encoder) -> tuple[Words, dict[str, list[str | None]]]:
         "postcode": made.postcode,
         "nhs_number": made.nhs_number,
     }
-    once = {part: [make() for _ in range(CROWD)] for part, make in makers.items()}
-    parts: dict[str, list[str | None]] = {
+    once = {part: [make() for _ in range(people)] for part, make in makers.items()}
+    return {
         part: [*values, *(one if made.chance.random() < 0.85 else None for one in values)]
         for part, values in once.items()
     }
-    clean = normalise(dict(parts), 2 * CROWD, TODAY, accept_test_range=True, local_scheme="")
-    return encoder.encode(clean, TODAY), {
-        "given": [one[0] if one else None for one in clean.given],
-        "surname": [" ".join(one) or None for one in clean.surname],
-        "dob": clean.birth_date,
-    }
+
+
+def end_to_end(records: int = 2 * CROWD) -> dict[str, float]:
+    """Return CPU seconds of normalising, encoding and linking, and peak memory in GiB.
+
+    Run in a process of its own: ``python -c "from bench.linkage import end_to_end; print(end_to_end())"``.
+    """
+    encoder, model = Encoder(MASTER, 1), load_model(shipped())
+    parts = crowd_values(records // 2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    marks = [time.process_time()]
+    clean = normalise(dict(parts), records, TODAY, accept_test_range=True, local_scheme="")
+    marks.append(time.process_time())
+    words = encoder.encode(clean, TODAY)
+    marks.append(time.process_time())
+    agencies = ["council"] * (records // 2) + ["police"] * (records // 2)
+    found = decide(words, agencies, SplinkLinker(encoder, model), model, Memory())
+    marks.append(time.process_time())
+    assert found.linking > records // 5
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    steps = {name: round(two - one, 1) for name, (one, two) in zip(
+        ("normalise", "encode", "link"), itertools.pairwise(marks), strict=True)}  # fmt: skip
+    return {**steps, "total": round(marks[-1] - marks[0], 1),
+            "gib_before": round(before / 2**20, 2), "gib": round(peak / 2**20, 2)}  # fmt: skip
 
 
 def _same(whole: Edges, some: Edges, fresh: np.ndarray) -> bool:

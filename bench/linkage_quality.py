@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from splink import DuckDBAPI, Linker, block_on
 
-from bench.linkage import ClearLinker, f1, town
+from bench.linkage import ClearLinker, clear_values, f1, town
 from bench.people import TODAY
 from engine.city.population import make_population
 from engine.linkage.artefacts import load_model, shipped
@@ -61,13 +61,7 @@ def _town(families: str, seed: int, *, textbook: bool) -> None:
     clean, people, agencies, parts, encoder = town(seed, families)
     words = np.concatenate(parts)
     rows = np.flatnonzero(enough_to_identify(words)).tolist()
-    given = [one[0] if one else None for part in clean for one in part.given]
-    surname = [" ".join(one) or None for part in clean for one in part.surname]
-    born = [one for part in clean for one in part.birth_date]
-    clear = {
-        name: [values[row] for row in rows]
-        for name, values in (("given", given), ("surname", surname), ("dob", born))
-    }
+    clear = clear_values(clean, rows)
     mine = words[rows]
     truth, of = [people[row] for row in rows], [agencies[row] for row in rows]
     residents = make_population("town", seed, TODAY, families).people

@@ -11,7 +11,7 @@ import csv
 import operator
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files
@@ -54,7 +54,13 @@ _POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)([0-9][A-Z]{2})")
 _LOOSE_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})\b")
 _HOUSE = re.compile(r"^(?:FLAT |STUDIO |APARTMENT |UNIT |ROOM )?([0-9]+[A-Z]?)\b")
 _UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
-_NHS_WEIGHTS = range(10, 1, -1)
+_UPN = re.compile(r"[A-Z][0-9]{12}")
+_NHS_WEIGHTS = tuple(range(10, 1, -1))
+_ZEROS = ord("0") * sum(_NHS_WEIGHTS)
+_SPACE = re.compile(r"\s")
+_APOSTROPHES = re.compile(r"['’‘`´]")
+_VOWELS = re.compile(r"[AEIOUY]")
+_DOUBLED = re.compile(r"(.)\1+")
 
 
 # Letters that Unicode does not take apart, as people write them without a Polish or Danish keyboard.
@@ -68,7 +74,7 @@ def fold(text: str) -> str:
     """Return upper-case ASCII-like letters and digits: accents gone, apostrophes closed up."""
     plain = unicodedata.normalize("NFKD", text.translate(_WHOLE))
     kept = "".join(char for char in plain if not unicodedata.combining(char))
-    kept = re.sub(r"['’‘`´]", "", kept.casefold().upper())
+    kept = _APOSTROPHES.sub("", kept.casefold().upper())
     kept = _SEPARATORS.sub(" ", kept)
     return "".join(char for char in kept if char.isalnum() or char == " ").strip()
 
@@ -95,7 +101,7 @@ def skeleton(part: str | None) -> str | None:
     """Return a consonant skeleton: spelling variants of one sound fall together."""
     if not part:
         return None
-    text = re.sub(r"(.)\1+", r"\1", part)
+    text = _DOUBLED.sub(r"\1", part)
     for old, new in (
         *(
             ("PH", "F"),
@@ -117,14 +123,27 @@ def skeleton(part: str | None) -> str | None:
         ),
     ):
         text = text.replace(old, new)
-    text = text[:1] + re.sub(r"[AEIOUY]", "", text[1:])
+    text = text[:1] + _VOWELS.sub("", text[1:])
     return text or None
 
 
-def _failed_check(text: str | None) -> bool:
-    """Say whether ten digits are no NHS number; ten equal ones are a placeholder and no mistake."""
-    digits = _closed(text)
-    return _ten_digits(digits) and not _checks(digits)
+def _nhs_numbers(
+    cells: Sequence[str | None], *, accept_test_range: bool
+) -> tuple[list[str | None], list[bool]]:
+    """Return the numbers that hold, and where ten digits are no NHS number at all.
+
+    Ten equal digits are a placeholder and no mistake.
+    """
+    numbers: list[str | None] = []
+    failed = []
+    for cell in cells:
+        digits = _closed(cell) if cell else ""
+        shaped = _ten_digits(digits)
+        holds = shaped and _checks(digits)
+        issued = holds and (accept_test_range or not digits.startswith("999"))
+        numbers.append(digits if issued else None)
+        failed.append(shaped and not holds)
+    return numbers, failed
 
 
 def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
@@ -133,14 +152,11 @@ def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
     Args:
         accept_test_range: Numbers that start 999 are never issued; only a demo home takes them.
     """
-    digits = _closed(text)
-    if not _ten_digits(digits) or (digits.startswith("999") and not accept_test_range):
-        return None
-    return digits if _checks(digits) else None
+    return _nhs_numbers([text], accept_test_range=accept_test_range)[0][0]
 
 
-def _closed(text: str | None) -> str:
-    return "".join((text or "").split()).replace("-", "")
+def _closed(text: str) -> str:
+    return "".join(text.split()).replace("-", "")
 
 
 def _ten_digits(digits: str) -> bool:
@@ -149,14 +165,15 @@ def _ten_digits(digits: str) -> bool:
 
 
 def _checks(digits: str) -> bool:
-    total: int = sum(map(operator.mul, map(int, digits[:9]), _NHS_WEIGHTS))
+    # The weights end after nine digits, and so does what is added up.
+    total: int = sum(map(operator.mul, digits.encode(), _NHS_WEIGHTS)) - _ZEROS
     return (11 - total % 11) % 11 == int(digits[9])
 
 
 def upn(text: str | None) -> str | None:
     """Return a permanent unique pupil number whose check letter holds, else None."""
     value = (text or "").strip().upper()
-    if not re.fullmatch(r"[A-Z][0-9]{12}", value):
+    if not _UPN.fullmatch(value):
         return None
     total = sum(int(digit) * weight for weight, digit in enumerate(value[1:], start=2))
     return value if _UPN_LETTERS[total % 23] == value[0] else None
@@ -164,7 +181,7 @@ def upn(text: str | None) -> str | None:
 
 def postcode(text: str | None) -> str | None:
     """Return a postcode without its space, or None when the shape is wrong or it is a ZZ code."""
-    value = re.sub(r"\s", "", (text or "").upper())
+    value = _SPACE.sub("", (text or "").upper())
     if value.startswith("ZZ") or not _POSTCODE.fullmatch(value):
         return None
     return value
@@ -217,16 +234,22 @@ def normalise(
         local_scheme: Name of the scheme that the local ids belong to, or "" when the source has no
             ids of its own; agency and local id together are an identifier.
     """
+    nothing: list[str | None] = [None] * count
 
     def column(part: str) -> Sequence[str | None]:
-        return identities.get(part) or [None] * count
+        return identities.get(part) or nothing
+
+    def each(part: str, derive: Callable[[str], str | None]) -> list[str | None]:
+        cells = identities.get(part)
+        return [derive(cell) if cell else None for cell in cells] if cells else nothing
 
     given = [name_parts(value) for value in column("given_name")]
     surname = [name_parts(value) for value in column("surname")]
-    preferred = [(name_parts(value) or (None,))[0] for value in column("preferred_name")]
+    preferred = each("preferred_name", lambda value: (name_parts(value) or (None,))[0])
     short = nicknames()
     places = [address(value) for value in column("address")]
-    codes = [postcode(value) for value in column("postcode")]
+    codes = each("postcode", postcode)
+    numbers, failed = _nhs_numbers(column("nhs_number"), accept_test_range=accept_test_range)
     return Normalised(
         version=VERSION,
         given=given,
@@ -235,22 +258,20 @@ def normalise(
         nickname=[short.get(parts[0], parts[0]) if parts else None for parts in given],
         skeleton=[skeleton(parts[0]) if parts else None for parts in given],
         surname_skeleton=[skeleton(parts[-1]) if parts else None for parts in surname],
-        birth_date=[birth_date(value, today) for value in column("birth_date")],
+        birth_date=each("birth_date", lambda value: birth_date(value, today)),
         sex=[value if value in ("m", "f") else None for value in column("sex")],
         postcode=[code or place[2] for code, place in zip(codes, places, strict=True)],
         house=[place[0] for place in places],
         street=[place[1] for place in places],
-        nhs_number=[
-            nhs_number(value, accept_test_range=accept_test_range) for value in column("nhs_number")
-        ],
-        nhs_failed=[_failed_check(value) for value in column("nhs_number")],
-        upn=[upn(value) for value in column("upn")],
-        former_surname=[" ".join(name_parts(value)) or None for value in column("former_surname")],
-        former_nhs_number=[
-            nhs_number(value, accept_test_range=accept_test_range)
-            for value in column("former_nhs_number")
-        ],
-        former_upn=[upn(value) for value in column("former_upn")],
+        nhs_number=numbers,
+        nhs_failed=failed,
+        upn=each("upn", upn),
+        former_surname=each("former_surname", lambda value: " ".join(name_parts(value)) or None),
+        former_nhs_number=each(
+            "former_nhs_number",
+            lambda value: nhs_number(value, accept_test_range=accept_test_range),
+        ),
+        former_upn=each("former_upn", upn),
         local_id=[
             # As sent: folding would make one id of two, and an equal id is certain evidence.
             f"{local_scheme}|{value.strip()}" if value and local_scheme else None

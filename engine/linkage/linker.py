@@ -97,6 +97,11 @@ class SplinkLinker:
         """Return the frozen model as settings of Splink."""
         return settings(self._model.probabilities, self._model.prior)
 
+    def frequencies(self, column: str, words: Words) -> tuple[Any, Any]:
+        """Return the names of a column that are there, with their frozen frequency."""
+        present = words[:, COLUMNS.index(column)]
+        return keyed_frequencies(self._encoder, self._model, column, present)
+
     def edges(self, words: Words, fresh: Mask | None = None) -> Edges:
         """Score candidate pairs; the same input and model give the same bytes.
 
@@ -160,9 +165,8 @@ class SplinkLinker:
             validate_settings=False,
         )
         for column in ("given", "surname"):
-            present = words[:, COLUMNS.index(column)]
-            tokens, shares = keyed_frequencies(self._encoder, self._model, column, present)
-            lookup = frame(pa.table({column: tokens, f"tf_{column}": shares}))
+            names, shares = self.frequencies(column, words)
+            lookup = frame(pa.table({column: names, f"tf_{column}": shares}))
             linker.table_management.register_term_frequency_lookup(
                 api.register(lookup, dataset_display_name=f"shares_{column}"),
                 column,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.linkage import ClearLinker, f1
+from bench.linkage import ClearLinker, clear_values, f1
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.cluster import Memory, enough_to_identify
 from engine.linkage.decide import Linked, decide
@@ -149,11 +149,7 @@ def test_keys_cost_no_quality_against_the_same_model_on_clear_text(files: tuple[
     words = encoded(rows)
     usable = np.flatnonzero(enough_to_identify(words))
     clean = normalised([rows[row] for row in usable.tolist()])
-    clear: dict[str, list[str | None]] = {
-        "given": [parts[0] if parts else None for parts in clean.given],
-        "surname": [" ".join(parts) or None for parts in clean.surname],
-        "dob": list(clean.birth_date),
-    }
+    clear = clear_values([clean])
     truth = [people[row][1]["rec_id"].split("-")[1] for row in usable.tolist()]
     of = [people[row][0] for row in usable.tolist()]
 
