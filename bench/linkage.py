@@ -50,8 +50,8 @@ LOOKED_UP = 5
 RATIO = 0.985
 """Least share of the clear way's cluster F1 that the keyed way reaches (linkage.md 6.1)."""
 _CLEAR = {
-    dice("given", "0.7"): "jaro_winkler_similarity(given_l, given_r) >= 0.88",
-    dice("surname", "0.7"): "jaro_winkler_similarity(surname_l, surname_r) >= 0.88",
+    dice("given", "0.66"): "jaro_winkler_similarity(given_l, given_r) >= 0.88",
+    dice("surname", "0.58"): "jaro_winkler_similarity(surname_l, surname_r) >= 0.88",
     dice("dob", "0.8"): "levenshtein(dob_l, dob_r) <= 1",
 }
 
@@ -154,12 +154,13 @@ def clear_values(clean: Sequence[Normalised], rows: Sequence[int] | None = None)
         "surname_skel": of("surname_skeleton"),
         "dob": born,
         "dob_swap": each(born, lambda one: one[:5] + "-".join(sorted((one[5:7], one[8:])))),
-        "dob_year": each(born, lambda one: one[:4]),
+        "dob_year": of("birth_year"),
         "sex": of("sex"),
         "postcode": postcode,
         "sector": each(postcode, lambda one: one[:-2]),
         "house": of("house"),
         "street": of("street"),
+        "uprn": of("uprn"),
         "nhs": of("nhs_number"),
         "upn": of("upn"),
         "name_pair": ["|".join(sorted((a, b))) if a and b else None for a, b in pairs],

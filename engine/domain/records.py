@@ -228,4 +228,8 @@ class Normalised:
     former_surname: list[str | None] = field(repr=False)
     former_nhs_number: list[str | None] = field(repr=False)
     former_upn: list[str | None] = field(repr=False)
+    birth_year: list[str | None] = field(repr=False)
+    uprn: list[str | None] = field(repr=False)
+    given_is_known: list[bool] = field(repr=False)
+    given_is_short: list[bool] = field(repr=False)
     local_id: list[str | None] = field(repr=False)

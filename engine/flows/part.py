@@ -27,7 +27,7 @@ from engine.flows.intent import Flow
 from engine.flows.reason import keep_reason
 from engine.flows.second import TWO_PEOPLE, needs_second
 from engine.flows.sides import sides_of
-from engine.linkage.index import records_of, resolve
+from engine.linkage.index import ids_of, records_of, resolve
 from engine.linkage.memory import CANNOT, forget_decision, write_decision
 from engine.store.session import reading
 from engine.store.tables import LinkDecision, Reveal, ReviewItem, ScoreRun
@@ -108,17 +108,22 @@ def discard(home: Home, intent: str) -> None:
 def dependents(home: Home, person: str) -> dict[str, list[dict[str, Any]]]:
     """Return what was made of a person and who saw it: runs with a score, list places, reveals.
 
+    A person who was merged is also what was written under the ids of those whose records joined.
+
     Args:
         home: The home.
         person: Casework reference.
     """
+    casework = home.domain("casework")
+    ids = ids_of(home.linkage, casework.parse(person), home.link_runs())
+    names = [casework.text(one) for one in casework.seal(ids)]
     with Session(reading(home.casework)) as session:
         runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number))).all()
-        items = session.exec(select(ReviewItem).where(ReviewItem.person == person)).all()
+        items = session.exec(select(ReviewItem).where(col(ReviewItem.person).in_(names))).all()
         seen = session.exec(
-            select(Reveal).where(Reveal.person == person).order_by(col(Reveal.opened_at))
+            select(Reveal).where(col(Reveal.person).in_(names)).order_by(col(Reveal.opened_at))
         ).all()
-        sealed = home.domain("analysis").seal([home.domain("casework").parse(person)])[0]
+        sealed = home.domain("analysis").seal(ids)
         return {
             "scores": [
                 {"run": one.number, "as_of": one.as_of} for one in runs if _scored(home, one, sealed)
@@ -135,13 +140,13 @@ def dependents(home: Home, person: str) -> dict[str, list[dict[str, Any]]]:
         }  # fmt: skip
 
 
-def _scored(home: Home, run: ScoreRun, sealed: bytes) -> bool:
+def _scored(home: Home, run: ScoreRun, sealed: list[bytes]) -> bool:
     path = home.warehouse.run(run.id) / "person.parquet"
     if not path.exists():
         return False
     column = home.warehouse.result(run.id, "person").column("person")
-    place: int = pc.index(column, pa.scalar(sealed, column.type)).as_py()
-    return place >= 0
+    found = pc.is_in(column, value_set=pa.array(sealed, column.type))
+    return bool(pc.any(found).as_py())
 
 
 def _counts(rests: dict[str, list[dict[str, Any]]]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from importlib.resources import files
 
 from engine.domain.records import Normalised
 
-VERSION = "n2"
+VERSION = "n3"
 
 _PLACEHOLDER_NAMES = frozenset(
     {
@@ -29,30 +29,39 @@ _PLACEHOLDER_NAMES = frozenset(
             "N A",
             "NA",
             "TBC",
+            "TBA",
             "NONE",
             "NULL",
             "X",
             "XX",
-            "TEST",
+            "XXX",
         ),
-        *(
-            "BABY",
-            "INFANT",
-            "MALE",
-            "FEMALE",
-            "TWIN",
-            "TWIN 1",
-            "TWIN 2",
-            "TWIN ONE",
-            "TWIN TWO",
-        ),
+        *("TEST", "NOT GIVEN", "NOT STATED", "NOT PROVIDED", "NOT RECORDED", "NOT DISCLOSED"),
+        *("REDACTED", "ANON", "ANONYMOUS", "WITHHELD", "UNNAMED", "NO NAME", "REFUSED"),
+        *("UNBORN", "NEWBORN", "NEW BORN", "INFANT", "BABY", "MALE", "FEMALE", "TWIN", "TRIPLET"),
     }
 )
-_PLACEHOLDER_DATES = frozenset({"1900-01-01", "1901-01-01", "1800-01-01", "1970-01-01"})
+_NOBODYS_WORDS = frozenset(
+    {
+        *("BABY", "INFANT", "NEWBORN", "UNBORN", "TWIN", "TRIPLET", "CHILD", "BOY", "GIRL", "SON"),
+        *("DAUGHTER", "MALE", "FEMALE", "UNKNOWN", "UNNAMED", "SIBLING"),
+    }
+)
+"""Words that stand where a given name would: a name made of them alone names nobody (LNK-3)."""
+_COUNTING = frozenset(
+    {"ONE", "TWO", "THREE", "FOUR", "A", "B", "C", "I", "II", "III", "OF", "NO", "NEW"}
+)
+_PLACEHOLDER_DATES = frozenset({"1970-01-01"})
+_OLDEST = 120
+"""Years that somebody may be old: 1900-01-01, 1899-12-30 and their like are no birth dates (LNK-7)."""
 _SEPARATORS = re.compile(r"[\s\-–—/.,]+")
 _POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)([0-9][A-Z]{2})")
 _LOOSE_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})\b")
-_HOUSE = re.compile(r"^(?:FLAT |STUDIO |APARTMENT |UNIT |ROOM )?([0-9]+[A-Z]?)\b")
+_HOUSE = re.compile(r"^([0-9]+[A-Z]?)\b")
+_UNIT = re.compile(r"^(?:FLAT|STUDIO|APARTMENT|APT|UNIT|ROOM|BEDSIT) ?([0-9]+[A-Z]?|[A-Z])\b")
+_FLOOR = re.compile(
+    r"^(GROUND|[0-9]+(?:ST|ND|RD|TH)|FIRST|SECOND|THIRD|TOP|BASEMENT) FLOOR\b(?: FLAT)?"
+)
 _UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 _UPN = re.compile(r"[A-Z][0-9]{12}")
 _NHS_WEIGHTS = tuple(range(10, 1, -1))
@@ -83,9 +92,20 @@ def fold(text: str) -> str:
 def name_parts(text: str | None) -> tuple[str, ...]:
     """Return the parts of a name, or nothing for a missing name or a placeholder."""
     folded = fold(text or "")
-    if not folded or folded in _PLACEHOLDER_NAMES:
-        return ()
-    return tuple(part for part in folded.split(" ") if part and not part.isdigit())
+    parts = tuple(part for part in folded.split(" ") if part and not part.isdigit())
+    # "Unknown 1" is as little a name as "Unknown".
+    return () if " ".join(parts) in _PLACEHOLDER_NAMES else parts
+
+
+@lru_cache(maxsize=200_000)
+def given_parts(text: str | None) -> tuple[str, ...]:
+    """Return the parts of a given name; "Baby boy", "Twin two" and "Infant 1" are none (LNK-3).
+
+    As a surname Child and Boy are names.
+    """
+    parts = name_parts(text)
+    counted = all(part in _NOBODYS_WORDS or part in _COUNTING for part in parts)
+    return () if counted and any(part in _NOBODYS_WORDS for part in parts) else parts
 
 
 @lru_cache(maxsize=1)
@@ -94,6 +114,13 @@ def nicknames() -> dict[str, str]:
     text = files("engine.identity").joinpath("nicknames.csv").read_text(encoding="utf-8")
     rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
     return {row[0]: row[1] for row in rows}
+
+
+@lru_cache(maxsize=1)
+def given_names() -> frozenset[str]:
+    """Return the shipped list of given names; what is not in it may be a misspelling of one that is."""
+    text = files("engine.identity").joinpath("given_names.csv").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 
 @lru_cache(maxsize=200_000)
@@ -188,14 +215,34 @@ def postcode(text: str | None) -> str | None:
 
 
 def birth_date(text: str | None, today: date) -> str | None:
-    """Return the date when it can be somebody's: not a placeholder, not to come, not before 1895."""
+    """Return the date when it can be somebody's: no placeholder, in the past, and 120 years ago at most.
+
+    The day of the delivery is a form's default and no birth date (LNK-7).
+    """
     if not text or text in _PLACEHOLDER_DATES:
         return None
     try:
         value = date.fromisoformat(text)
     except ValueError:
         return None
-    return text if date(1895, 1, 1) <= value <= today else None
+    return text if today.year - _OLDEST <= value.year and value < today else None
+
+
+def birth_year(text: str | None, today: date) -> str | None:
+    """Return the year of a birth date that names a day, a month or only the year."""
+    year = (text or "")[:4]
+    if text in _PLACEHOLDER_DATES or not (len(year) == 4 and year.isascii() and year.isdigit()):
+        return None
+    if len(text or "") == 10:
+        whole = birth_date(text, today)
+        return whole[:4] if whole else None
+    return year if today.year - _OLDEST <= int(year) <= today.year else None
+
+
+def uprn(text: str | None) -> str | None:
+    """Return a property reference: up to twelve digits, without leading zeros."""
+    digits = (text or "").strip().lstrip("0")
+    return digits if digits.isascii() and digits.isdigit() and len(digits) <= 12 else None
 
 
 @lru_cache(maxsize=200_000)
@@ -208,12 +255,25 @@ def address(text: str | None) -> tuple[str | None, str | None, str | None]:
     lines = [fold(line) for line in re.split(r"[\n,]", upper) if line.strip()]
     if not lines or lines[0] in _PLACEHOLDER_NAMES:
         return None, None, None
-    first = lines[0]
-    house = _HOUSE.match(first)
-    rest = first[house.end() :].strip() if house else first
-    street = rest or (lines[1] if len(lines) > 1 else None)
     code = found.group(1) + found.group(2) if found else None
-    return (house.group(1) if house else None), street or None, code
+    unit, number, street = "", "", None
+    for line in lines:
+        inside = _UNIT.match(line) or _FLOOR.match(line)
+        if inside and not unit:
+            unit, line = inside.group(1), line[inside.end() :].strip()  # noqa: PLW2901  # what is left of it
+        house = _HOUSE.match(line)
+        if house:
+            number, street = house.group(1), line[house.end() :].strip() or None
+            break
+        if street is None and line:
+            street = line
+    if number and street is None:
+        street = next(
+            (line for line in lines if not _HOUSE.match(line) and not _UNIT.match(line)), None
+        )
+    # Flat 2 of number 3 and flat 2 of number 5 are two homes, and so are flat and house.
+    whole = f"{number}/{unit}" if unit else number or None
+    return whole, street, code
 
 
 def normalise(
@@ -243,10 +303,10 @@ def normalise(
         cells = identities.get(part)
         return [derive(cell) if cell else None for cell in cells] if cells else nothing
 
-    given = [name_parts(value) for value in column("given_name")]
+    given = [given_parts(value) for value in column("given_name")]
     surname = [name_parts(value) for value in column("surname")]
-    preferred = each("preferred_name", lambda value: (name_parts(value) or (None,))[0])
-    short = nicknames()
+    preferred = each("preferred_name", lambda value: (given_parts(value) or (None,))[0])
+    short, known = nicknames(), given_names()
     places = [address(value) for value in column("address")]
     codes = each("postcode", postcode)
     numbers, failed = _nhs_numbers(column("nhs_number"), accept_test_range=accept_test_range)
@@ -256,9 +316,13 @@ def normalise(
         surname=surname,
         preferred=preferred,
         nickname=[short.get(parts[0], parts[0]) if parts else None for parts in given],
+        given_is_known=[bool(parts) and parts[0] in known for parts in given],
+        given_is_short=[bool(parts) and parts[0] in short for parts in given],
         skeleton=[skeleton(parts[0]) if parts else None for parts in given],
         surname_skeleton=[skeleton(parts[-1]) if parts else None for parts in surname],
         birth_date=each("birth_date", lambda value: birth_date(value, today)),
+        birth_year=each("birth_date", lambda value: birth_year(value, today)),
+        uprn=each("uprn", uprn),
         sex=[value if value in ("m", "f") else None for value in column("sex")],
         postcode=[code or place[2] for code, place in zip(codes, places, strict=True)],
         house=[place[0] for place in places],

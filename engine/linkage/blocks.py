@@ -20,7 +20,14 @@ COMMUNAL = 15
 """Different people at one address from which it is a hostel, a surgery or an office, and no home."""
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _HOME_BLOCKS = ("b_dob_postcode", "b_dob_house", "b_given_postcode", "b_name_street")
-_HOME = ("house", "street", "postcode", "pc_postcode", *(f"bf_postcode_{n}" for n in range(4)))
+_HOME = (
+    "house",
+    "street",
+    "postcode",
+    "uprn",
+    "pc_postcode",
+    *(f"bf_postcode_{n}" for n in range(4)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,34 @@ def communal(words: Words, people: int = COMMUNAL) -> Mask:
     homes, counts = np.unique(np.unique(who, axis=0)[:, 0], return_counts=True)
     found[known] = np.isin(home[known], homes[counts > people])
     return found
+
+
+def without_shared_numbers(words: Words, people: int = COMMUNAL) -> tuple[Words, list[Capped]]:
+    """Return the records without numbers that many people have, and say which those were.
+
+    A number of one's own that stands on the records of a crowd is a placeholder that passes its check,
+    or a system's default: it identifies nobody, and compared as a key it would make half a million
+    pairs of a thousand records.
+    """
+    result, found = words, []
+    for column in ("nhs", "upn"):
+        numbers = words[:, _PLACE[column]]
+        known = np.flatnonzero(numbers)
+        if not len(known):
+            continue
+        who = np.stack(
+            [numbers[known], words[known, _PLACE["given"]], words[known, _PLACE["dob"]]], axis=1
+        )
+        values, counts = np.unique(np.unique(who, axis=0)[:, 0], return_counts=True)
+        crowd = np.isin(numbers, values[counts > people]) & (numbers != 0)
+        if not crowd.any():
+            continue
+        if result is words:
+            result = words.copy()
+        result[crowd, _PLACE[column]] = 0
+        _, sizes = np.unique(numbers[crowd], return_counts=True)
+        found.append(Capped(column, len(sizes), int(crowd.sum()), _pairs(sizes)))
+    return result, found
 
 
 def without_home(words: Words, rows: Mask) -> Words:

@@ -20,7 +20,6 @@ _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
 FAILED = "a_failed_nhs_number"
 _LARGEST = 60
-_RIVALS = 20
 
 
 @dataclass
@@ -76,10 +75,12 @@ def cluster(
         reason = groups.join(left, right)
         if reason:
             refused.append((left, right, reason))
-    for left, right in zip(edges.left.tolist(), edges.right.tolist(), strict=True):
-        reason = groups.join(left, right)
-        if reason:
-            refused.append((left, right, reason))
+    # Pairs of one weight are settled together, so that no row comes first by its place.
+    starts = np.flatnonzero(np.append(True, edges.weight[1:] != edges.weight[:-1]))
+    if len(edges.left):
+        for start, stop in zip(starts, np.append(starts[1:], len(edges.left)), strict=True):
+            pairs = edges.left[start:stop].tolist(), edges.right[start:stop].tolist()
+            refused += groups.join_together(list(zip(*pairs, strict=True)))
     roots = np.array([groups.root(row) for row in range(len(words))], np.int64)
     return Clusters(roots, refused)
 
@@ -134,6 +135,77 @@ class _Groups:
         if high in self._apart:
             self._apart.setdefault(low, set()).update(self._apart.pop(high))
         return ""
+
+    def join_together(self, pairs: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+        """Join pairs of one weight; return those refused.
+
+        Where the groups that such pairs would join contradict each other, none of these pairs is taken:
+        which of them came first would decide who is whose (LNK-14, splink 2562).
+        """
+        if len(pairs) == 1:
+            reason = self.join(*pairs[0])
+            return [(*pairs[0], reason)] if reason else []
+        # A mistyped number keeps its own record out and parts nobody else: such records come last.
+        mistyped = [pair for pair in pairs if any(map(self._mistyped, pair))]
+        if mistyped and len(mistyped) < len(pairs):
+            rest = [pair for pair in pairs if not any(map(self._mistyped, pair))]
+            return self.join_together(rest) + self.join_together(mistyped)
+        links: dict[int, set[int]] = {}
+        for left, right in pairs:
+            first, second = self.root(left), self.root(right)
+            if first != second:
+                links.setdefault(first, set()).add(second)
+                links.setdefault(second, set()).add(first)
+        clash: dict[int, str] = {}
+        seen: set[int] = set()
+        for start in sorted(links):
+            if start in seen:
+                continue
+            part = self._reached(start, links)
+            seen |= part
+            clash |= dict.fromkeys(part, self._clash(sorted(part)))
+        refused = []
+        for left, right in pairs:
+            first, second = self.root(left), self.root(right)
+            if first == second:
+                continue
+            reason = clash[first] or self.join(left, right)
+            if reason:
+                refused.append((left, right, reason))
+            else:
+                clash[self.root(left)] = ""
+        return refused
+
+    def _mistyped(self, row: int) -> bool:
+        rows = self._rows.get(self.root(row), [row])
+        return any(self._failed[one] for one in rows)
+
+    @staticmethod
+    def _reached(start: int, links: dict[int, set[int]]) -> set[int]:
+        part, waiting = {start}, [start]
+        while waiting:
+            more = links[waiting.pop()] - part
+            part |= more
+            waiting += more
+        return part
+
+    def _clash(self, roots: list[int]) -> str:
+        """Return why some groups cannot all be one person; empty when nothing speaks against it."""
+        if len(roots) == 2:
+            return self._against(*roots)
+        rows = [self._rows.get(root, [root]) for root in roots]
+        if sum(map(len, rows)) > _LARGEST:
+            return "too_many_records"
+        reasons = (
+            self._against(one, other) for at, one in enumerate(roots) for other in roots[:at]
+        )
+        return next(filter(None, reasons), "")
+
+    def _against(self, first: int, second: int) -> str:
+        rows = self._rows.get(first, [first]), self._rows.get(second, [second])
+        if self._apart and self._kept_apart(first, rows[1]):
+            return "decided_apart"
+        return self.contradiction(*rows)
 
     def two_people(self, left: int, right: int) -> bool:
         """Say whether two rows are known to be two people; a mistyped number is no such knowledge."""
@@ -235,7 +307,7 @@ class _Groups:
                      (int(a[word] & b[word]) & (2**64 - 1)).bit_count()
                      for word in _GIVEN_WORDS)  # fmt: skip
         total = int(a[_PLACE["pc_given"]] + b[_PLACE["pc_given"]])
-        return total > 0 and 2 * shared * 100 >= 70 * total
+        return total > 0 and 2 * shared * 100 >= 66 * total
 
 
 def _disjoint(ones: set[int], others: set[int]) -> bool:
@@ -243,7 +315,11 @@ def _disjoint(ones: set[int], others: set[int]) -> bool:
 
 
 def without_leader(
-    words: Words, edges: Edges, margin: float, memory: Memory = NOTHING
+    words: Words,
+    edges: Edges,
+    margin: float,
+    memory: Memory = NOTHING,
+    certain: Sequence[tuple[int, int]] = (),
 ) -> npt.NDArray[np.bool_]:
     """Return which pairs have a rival: the record fits another person, who is not this one, as well.
 
@@ -255,10 +331,13 @@ def without_leader(
         edges: Pairs that may link, by descending weight.
         margin: Lead in bits of match weight.
         memory: What people decided.
+        certain: Pairs that are one person by a number of the person's own, so that they are no rivals.
     """
     groups = _Groups(words, memory)
     for left, right in memory.must:
         groups.join(left, right, decided=True)
+    if certain:
+        groups.join_together([(int(left), int(right)) for left, right in certain])
     unclear = np.zeros(len(edges.left), dtype=bool)
     ends = np.concatenate([edges.left, edges.right])
     pairs = np.tile(np.arange(len(edges.left), dtype=np.int64), 2)
@@ -267,29 +346,55 @@ def without_leader(
     if not len(ends):
         return unclear
     starts = np.flatnonzero(np.append(True, ends[1:] != ends[:-1]))
-    for begin, stop in zip(starts, np.append(starts[1:], len(ends)), strict=True):
-        if stop - begin < 2:
+    stops = np.append(starts[1:], len(ends))
+    others = edges.left[pairs] + edges.right[pairs] - ends
+    asks = _may_differ(words, others, starts, memory)
+    for begin, stop, differ in zip(starts.tolist(), stops.tolist(), asks.tolist(), strict=True):
+        if stop - begin < 2 or not differ:
             continue
-        row, mine = int(ends[begin]), pairs[begin:stop][:_RIVALS]
-        best = edges.weight[mine[0]]
-        close = [int(pair) for pair in mine if best - edges.weight[pair] < margin]
-        others = [int(edges.left[pair] + edges.right[pair] - row) for pair in close]
-        if any(groups.two_people(others[0], other) for other in others[1:]):
+        mine = pairs[begin:stop]
+        # Pairs stand by descending weight, so that the first is the best.
+        near = edges.weight[mine[0]] - edges.weight[mine] < margin
+        close = mine[near]
+        rivals = sorted(set(others[begin:stop][near].tolist()))
+        if len(rivals) > _LARGEST or any(
+            groups.two_people(one, other) for at, one in enumerate(rivals) for other in rivals[:at]
+        ):
             unclear[close] = True
     return unclear
+
+
+def _may_differ(
+    words: Words, others: Words, starts: npt.NDArray[np.int64], memory: Memory
+) -> npt.NDArray[np.bool_]:
+    """Say of which records the rivals may be two people: anything in them that differs at all.
+
+    It only spares the comparison of rivals that agree in everything that could contradict.
+    """
+    differ = np.zeros(len(starts), dtype=bool)
+    for name in ("nhs", "nhs_failed", "band", "given_rest", "given", "local"):
+        column = words[others, _PLACE[name]]
+        least = np.where(column == 0, np.iinfo(np.int64).max, column)
+        differ |= np.maximum.reduceat(column, starts) > np.minimum.reduceat(least, starts)
+    decided = np.zeros(len(words), dtype=bool)
+    decided[[row for pair in (*memory.must, *memory.cannot) for row in pair]] = True
+    return np.asarray(differ | np.logical_or.reduceat(decided[others], starts), dtype=bool)
 
 
 def enough_to_identify(words: Words) -> Words:
     """Return 1 where a record can be compared with others at all, else 0.
 
-    A given name and a surname, with a birth date or a postcode; or a valid NHS number. Anything less
-    is the state "not enough to identify", never a forced person (linkage.md 2.1).
+    A given name and a surname, with a birth date or a postcode; one name alone, as in many cultures it
+    is (LNK-12), with a birth date and a home or a pupil number; or a valid NHS number. Anything less is
+    the state "not enough to identify", never a forced person (linkage.md 2.1).
     """
     has = {
-        name: words[:, _PLACE[name]] != 0 for name in ("given", "surname", "dob", "postcode", "nhs")
+        name: words[:, _PLACE[name]] != 0
+        for name in ("given", "surname", "dob", "postcode", "uprn", "nhs", "upn")
     }
-    named = has["given"] & has["surname"]
-    enough = (named & (has["dob"] | has["postcode"])) | has["nhs"]
+    named = has["given"] & has["surname"] & (has["dob"] | has["postcode"])
+    one_name = has["given"] & has["dob"] & (has["postcode"] | has["uprn"] | has["upn"])
+    enough = named | one_name | has["nhs"]
     return np.asarray(enough, np.int64)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from engine.linkage.aliases import Aliases, aliases, with_present_numbers
 from engine.linkage.artefacts import Model
-from engine.linkage.blocks import Capped, capped, communal, without_home
+from engine.linkage.blocks import Capped, capped, communal, without_home, without_shared_numbers
 from engine.linkage.cluster import (
     Clusters,
     Memory,
@@ -24,15 +24,17 @@ from engine.linkage.cluster import (
 )
 from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.edges import Edges
-from engine.linkage.encode import Words
+from engine.linkage.encode import COLUMNS, Words
 from engine.linkage.guard import may_link
 from engine.linkage.linker import Linker
+from engine.linkage.settings_v2 import gamma
 
 Mask = npt.NDArray[np.bool_]
 
 ASK_BITS = 3.0
 """Bits below the weight that links from which a pair that the guard holds back is a question."""
 GUARD, LEADER, BAND = "merge_guard", "no_clear_leader", "review_band"
+CONFUSED = "one_nhs_number"
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ def comparable(words: Words, hidden: Mask | None, apart: Mask) -> Comparable:
     numbers = aliases(words[~apart])
     words = with_present_numbers(words, numbers)
     homeless = communal(words) | hidden
-    plain = without_home(words, homeless)
+    plain, shared = without_shared_numbers(without_home(words, homeless))
     usable = (enough_to_identify(plain) != 0) & ~apart
     blocked, large = capped(plain)
-    return Comparable(plain, blocked, usable, numbers, large, int(homeless.sum()))
+    return Comparable(plain, blocked, usable, numbers, [*large, *shared], int(homeless.sum()))
 
 
 def decide(
@@ -151,7 +153,7 @@ def decide(
     # What is protected is linked by nobody's earlier word either (LNK-15).
     must = [pair for pair in memory.must if not (apart[pair[0]] or apart[pair[1]])]
     memory = replace(memory, must=must)
-    unclear = without_leader(plain, linking, model.leader_margin, memory)
+    unclear = _unclear(plain, edges, allowed, links, auto, model.leader_margin, memory)
     certain = [pair for pair in same_local_id(plain) if not (apart[pair[0]] or apart[pair[1]])]
     clusters = cluster(plain, certain, linking.take(np.flatnonzero(~unclear)), memory)
     reasons = {
@@ -164,7 +166,9 @@ def decide(
         usable,
         len(edges.left),
         len(linking.left) - int(unclear.sum()),
-        _questions(edges, reasons, clusters, memory),
+        _questions(
+            edges, reasons, clusters, memory, _one_number_two_people(plain, clusters, apart)
+        ),
         ready.capped,
         ready.homes_set_aside,
         compared,
@@ -174,11 +178,63 @@ def decide(
     )
 
 
+def _unclear(
+    words: Words,
+    edges: Edges,
+    allowed: Mask,
+    links: npt.NDArray[np.int64],
+    auto: npt.NDArray[np.float64],
+    margin: float,
+    memory: Memory,
+) -> Mask:
+    """Return which of the linking pairs have a rival within the margin, one that links itself or not.
+
+    A threshold must not make a rival vanish: with a higher one nothing may be joined that a lower one
+    leaves to a person (anonlink 82).
+    """
+    contenders = np.flatnonzero(allowed & (edges.weight >= auto - margin))
+    numbered = np.flatnonzero(allowed & (edges.gammas["nhs"] == gamma("nhs", "exact")))
+    certain = list(zip(edges.left[numbered].tolist(), edges.right[numbered].tolist(), strict=True))
+    found = without_leader(words, edges.take(contenders), margin, memory, certain)
+    return np.asarray(np.isin(links, contenders[found]), dtype=bool)
+
+
+def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> list[tuple[int, int]]:
+    """Return a pair of rows for each two persons who have one NHS number: somebody has another's (LNK-19).
+
+    Their pair is far too light to be scored, so that nobody would be asked.
+    """
+    numbers = words[:, COLUMNS.index("nhs")]
+    rows = np.flatnonzero((numbers != 0) & ~apart)
+    if not len(rows):
+        return []
+    held = np.stack([numbers[rows], clusters.cluster[rows]], axis=1)
+    firsts = rows[np.sort(np.unique(held, axis=0, return_index=True)[1])]
+    order = firsts[np.argsort(numbers[firsts], kind="stable")]
+    same = np.flatnonzero(numbers[order][1:] == numbers[order][:-1])
+    return [
+        (min(one, two), max(one, two))
+        for one, two in zip(order[same].tolist(), order[same + 1].tolist(), strict=True)
+    ]
+
+
 def _questions(
-    edges: Edges, reasons: dict[str, npt.NDArray[np.int64]], clusters: Clusters, memory: Memory
+    edges: Edges,
+    reasons: dict[str, npt.NDArray[np.int64]],
+    clusters: Clusters,
+    memory: Memory,
+    confused: list[tuple[int, int]],
 ) -> list[Question]:
-    """Return the pairs that are left to people; what is one person or was decided is no question."""
-    answered = {(min(pair), max(pair)) for pair in (*memory.must, *memory.cannot)}
+    """Return the pairs that are left to people; what is one person or was decided is no question.
+
+    Two decisions that contradict each other are one again: people have to say which holds.
+    """
+    contradicted = {
+        (min(left, right), max(left, right))
+        for left, right, reason in clusters.refused
+        if reason == "decided_apart"
+    } & {(min(pair), max(pair)) for pair in memory.must}
+    answered = {(min(pair), max(pair)) for pair in (*memory.must, *memory.cannot)} - contradicted
     place = {
         pair: number
         for number, pair in enumerate(
@@ -192,6 +248,8 @@ def _questions(
     for reason, numbers in reasons.items():
         for number in numbers.tolist():
             asked.setdefault((int(edges.left[number]), int(edges.right[number])), (reason, number))
+    for pair in confused:
+        asked.setdefault(pair, (CONFUSED, -1))
     of = clusters.cluster
     return [
         Question(

@@ -20,7 +20,7 @@ import pyarrow as pa
 from engine.domain.ids import whole_years
 from engine.domain.records import Normalised
 
-ENCODER_VERSION = "e4"
+ENCODER_VERSION = "e5"
 
 TOKENS = (
     *(
@@ -35,10 +35,10 @@ TOKENS = (
     ),
     *("dob", "dob_swap", "dob_year", "sex", "postcode", "sector", "house", "street"),
     *("nhs", "upn", "local", "name_pair", "given_rest", "given_end"),
-    *("nhs_former", "upn_former", "surname_former"),
+    *("nhs_former", "upn_former", "surname_former", "uprn"),
 )
 BLOOMS = ("given", "surname", "dob", "postcode")
-FLAGS = ("given_is_initial", "dob_weak", "band", "nhs_failed")
+FLAGS = ("given_is_initial", "given_is_known", "given_is_short", "dob_weak", "band", "nhs_failed")
 BLOCKS = (
     *("b_dob_nick", "b_dob_surname", "b_dob_postcode", "b_name_sector", "b_swap_names"),
     *(
@@ -142,12 +142,13 @@ class Encoder:
             "surname_skel": self.tokens("surname_skel", people.surname_skeleton),
             "dob": self.tokens("dob", born),
             "dob_swap": self.tokens("dob_swap", born.map(_swap)),
-            "dob_year": self.tokens("dob_year", born.map(lambda value: value[:4])),
+            "dob_year": self.tokens("dob_year", people.birth_year),
             "sex": self.tokens("sex", people.sex),
             "postcode": self.tokens("postcode", postcode),
             "sector": self.tokens("sector", postcode.map(lambda value: value[:-2])),
             "house": self.tokens("house", people.house),
             "street": self.tokens("street", people.street),
+            "uprn": self.tokens("uprn", people.uprn),
             "nhs": self.tokens("nhs", people.nhs_number),
             "upn": self.tokens("upn", people.upn),
             # A former number shares a key with the present one, so that it can be followed (LNK-20).
@@ -156,6 +157,8 @@ class Encoder:
             "local": self.tokens("local", people.local_id),
             "name_pair": self.tokens("name_pair", _pairs(given, surname)),
             "given_is_initial": given.numbers(lambda v: int(v is not None and len(v) == 1)),
+            "given_is_known": np.array(people.given_is_known, np.int64),
+            "given_is_short": np.array(people.given_is_short, np.int64),
             "dob_weak": born.numbers(lambda v: int(v is not None and v.endswith("-01-01"))),
             "nhs_failed": np.array(people.nhs_failed, np.int64),
             "band": born.numbers(lambda value: _band(value, today)),

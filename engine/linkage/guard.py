@@ -16,6 +16,7 @@ from engine.linkage.settings_v2 import gamma
 Mask = npt.NDArray[np.bool_]
 
 _BAND = COLUMNS.index("band")
+_SURNAME = COLUMNS.index("surname")
 
 
 def may_link(edges: Edges, words: Words) -> Mask:
@@ -24,10 +25,10 @@ def may_link(edges: Edges, words: Words) -> Mask:
     A pair links on an equal NHS number unless given name and birth date both contradict. Otherwise
     neither NHS numbers nor age bands may contradict, and three things must speak for one person: a
     given name, a birth date, and one thing more (a surname, a home or a pupil number). A date that is
-    swapped or 1 January needs the same postcode or pupil number (cases 8, 9, 14), and one that is only
-    alike the same pupil number: a day apart at one address is a question for a person. A missing date
-    is never made up for by a home, because father and son share it (case 5). Two pupil numbers need the
-    same postcode (case 22). What fails is reviewed.
+    swapped or 1 January needs the same house, or the postcode with the surname, or the pupil number
+    (cases 8, 9, 14), and one that is only alike the same pupil number: a day apart at one address is a
+    question for a person. A missing date is never made up for by a home, because father and son share
+    it (case 5). Two pupil numbers need the same postcode (case 22). What fails is reviewed.
     """
     given, dob, home = (edges.gammas[name] for name in ("given", "dob", "home"))
     nhs, upn = edges.gammas["nhs"], edges.gammas["upn"]
@@ -45,9 +46,15 @@ def may_link(edges: Edges, words: Words) -> Mask:
     # Names in the other order are two names that agree, so that the surname is the thing more (LNK-12).
     swapped = (given == gamma("given", "swapped")) & name_speaks
     exact |= (dob == gamma("dob", "exact")) & swapped
+    # Of somebody with one name only, a street full of people lives at the postcode (LNK-12).
+    surnames = words[:, _SURNAME]
+    one_name = (surnames[edges.left] == 0) | (surnames[edges.right] == 0)
+    exact &= ~one_name | same_number | (home >= gamma("home", "home_only"))
     alike = dob == gamma("dob", "alike")
     unsure = (dob == gamma("dob", "exact_weak")) | (dob == gamma("dob", "swapped"))
-    near = name_speaks & ((unsure & same_postcode) | ((unsure | alike) & same_number))
+    # Of the first of January, half a street may have been born: a house or a surname must speak too.
+    placed = home >= gamma("home", "home_only")
+    near = name_speaks & ((unsure & placed) | ((unsure | alike) & same_number))
     bands = words[edges.left, _BAND], words[edges.right, _BAND]
     known = np.isin(bands[0], (CHILD, ADULT)) & np.isin(bands[1], (CHILD, ADULT))
     band_clash = known & (bands[0] != bands[1])
@@ -59,21 +66,35 @@ def may_link(edges: Edges, words: Words) -> Mask:
 def _twin_names(edges: Edges, words: Words) -> Mask:
     """Return the pairs whose given names may be those of twins (LNK-1, LNK-2).
 
-    Twins share birth date, home and surname, so the given name alone tells them apart. Names that are
-    only alike must begin and end alike and stand beside no other sex and no other pupil number: Louis
-    and Louise, Amelia and Amelie, Aiden and Jaiden are two. And where both have a second name, another
-    second name is another person: Mary Ann and Mary Jane.
+    Twins share birth date, home and surname, so the given name alone tells them apart, and parents choose
+    names that sound alike: Jasmin and Yasmin, Amina and Amna, Kieran and Kiran. Without a number of the
+    person's own, a name may only be a misspelling of the other: one of the two is a name that people
+    have and the other is not, they begin and end alike, and nothing says another sex or another pupil
+    number. Two short forms of one name may be two children as well (Molly and Polly); a short form and
+    the whole name are one. And where both have a second name, another second name is another person:
+    Mary Ann and Mary Jane. What may be twins is a question for a person.
     """
     given = edges.gammas["given"]
     soft = np.isin(given, (gamma("given", "alike"), gamma("given", "skeleton")))
 
+    def column(name: str) -> tuple[Words, Words]:
+        values = words[:, COLUMNS.index(name)]
+        return values[edges.left], values[edges.right]
+
     def same(name: str) -> Mask:
-        column = words[:, COLUMNS.index(name)]
-        left, right = column[edges.left], column[edges.right]
+        left, right = column(name)
         return np.asarray((left == right) & (left != 0), dtype=bool)
 
-    begins = same("initial") | same("skel")
-    apart = (edges.gammas["sex"] == 0) | (edges.gammas["upn"] == 0)
-    rest = words[:, COLUMNS.index("given_rest")]
-    second = (rest[edges.left] != 0) & (rest[edges.right] != 0) & ~same("given_rest")
-    return np.asarray((soft & (~begins | ~same("given_end") | apart)) | second, dtype=bool)
+    number = (edges.gammas["nhs"] == gamma("nhs", "exact")) | (
+        edges.gammas["upn"] == gamma("upn", "exact")
+    )
+    unlike = (~same("initial") & ~same("skel")) | ~same("given_end")
+    unlike |= (edges.gammas["sex"] == 0) | (edges.gammas["upn"] == 0)
+    names = column("given_is_known")
+    misspelt = names[0] != names[1]
+    shorts = column("given_is_short")
+    two_shorts = (given == gamma("given", "nickname")) & (shorts[0] != 0) & (shorts[1] != 0)
+    rest = column("given_rest")
+    second = (rest[0] != 0) & (rest[1] != 0) & ~same("given_rest")
+    twins = soft & (unlike | ~(misspelt | number))
+    return np.asarray(twins | (two_shorts & ~number) | second, dtype=bool)

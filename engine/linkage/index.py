@@ -373,6 +373,25 @@ def resolve(engine: Engine, person_id: bytes, published: Sequence[str]) -> bytes
     return None
 
 
+def ids_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> list[bytes]:
+    """Return every id that leads to a person or ever led there.
+
+    What was written under any of them is about people who were this one.
+    """
+    runs = set(published)
+    with engine.connect() as connection:
+        led: dict[bytes, list[bytes]] = {}
+        for row in connection.execute(select(redirect)):
+            if row.from_run in runs:
+                led.setdefault(bytes(row.new), []).append(bytes(row.old))
+    found, waiting = {person_id}, [person_id]
+    while waiting:
+        more = [one for one in led.get(waiting.pop(), []) if one not in found]
+        found.update(more)
+        waiting += more
+    return sorted(found)
+
+
 def records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> list[bytes]:
     """Return the published records of a person; empty when nobody has the id."""
     found = resolve(engine, person_id, published)

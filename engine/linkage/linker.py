@@ -24,7 +24,7 @@ _BITS = (1 << 22) - 1
 # Columns in which zero is a value; in every other column zero is "not known".
 _VALUES = frozenset(
     name for name in COLUMNS
-    if name.startswith(("bf_", "pc_")) or name.endswith(("_weak", "_is_initial", "_failed"))
+    if name.startswith(("bf_", "pc_", "given_is_")) or name.endswith(("_weak", "_failed"))
 )  # fmt: skip
 
 

@@ -102,11 +102,14 @@ def _matched(clusters: Words, agencies: Sequence[str]) -> Mask:
 def _rates(
     name: str, labels: npt.NDArray[np.object_], matched: Mask, linked: Linked
 ) -> list[dict[str, Any]]:
+    counts = {label: int((labels == label).sum()) for label in sorted(set(labels.tolist()))}
+    hidden = {label for label, count in counts.items() if count < SMALL}
+    # One hidden group is the total less the others: the next smallest is hidden with it.
+    if hidden and sum(counts[label] for label in hidden) < SMALL and len(counts) > len(hidden):
+        hidden.add(min(counts.keys() - hidden, key=lambda label: (counts[label], label)))
     rows = []
-    for label in sorted(set(labels.tolist())):
-        mine = labels == label
-        count = int(mine.sum())
-        told = count >= SMALL
+    for label, count in counts.items():
+        mine, told = labels == label, label not in hidden
         rows.append(
             {
                 "group": name,

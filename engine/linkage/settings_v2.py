@@ -30,18 +30,18 @@ def dice(name: str, threshold: str) -> str:
 _SAME_SURNAME = "surname_l = surname_r"
 _LIKE_SURNAME = (
     f"(surname_last_l = surname_last_r or surname_skel_l = surname_skel_r or "
-    f"({dice('surname', '0.7')}) or surname_former_l = surname_r or "
+    f"({dice('surname', '0.58')}) or surname_former_l = surname_r or "
     # A name before a marriage or a deed, where a record says so (LNK-10).
     "surname_l = surname_former_r or surname_former_l = surname_former_r)"
 )
-_SAME_HOME = "(postcode_l = postcode_r and house_l = house_r)"
+_SAME_HOME = "((postcode_l = postcode_r and house_l = house_r) or uprn_l = uprn_r)"
 _SAME_POSTCODE = "postcode_l = postcode_r"
 
 COMPARISONS: dict[str, list[Level]] = {
     "given": [
         ("exact", "given_l = given_r"),
         ("nickname", "nick_l = nick_r or nick_l = pref_r or pref_l = nick_r"),
-        ("alike", dice("given", "0.7")),
+        ("alike", dice("given", "0.66")),
         ("skeleton", "skel_l = skel_r"),
         ("swapped", "given_l = surname_r and surname_l = given_r"),
         (

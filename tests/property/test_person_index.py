@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +212,83 @@ def test_the_order_of_records_changes_nobody(rows: list[Any], chance: Any) -> No
     turned = _decided(_encoded([rows[place] for place in order]))
     back = sorted(({order[row] for row in group} for group in turned), key=min)
     assert back == plain
+
+
+ALIKE = st.lists(st.sampled_from([None, "9990000018", "9990000026", "9990000034", "9990000035"]),
+                 min_size=3, max_size=6)  # fmt: skip
+
+
+@pytest.mark.finding("LNK-14")
+@settings(max_examples=40, deadline=None)
+@given(ALIKE, st.randoms(use_true_random=False))
+def test_rivals_of_one_weight_are_parted_alike_in_every_order(
+    numbers: list[Any], chance: Any
+) -> None:
+    """splink 2562: a record without a number that fits several people alike is nobody's by its place."""
+    rows = [("Ada", "2010-03-04", "1 Lantern Street", number) for number in numbers]
+    order = list(range(len(rows)))
+    chance.shuffle(order)
+    plain = _decided(_encoded(rows))
+    turned = _decided(_encoded([rows[place] for place in order]))
+    assert sorted(({order[row] for row in group} for group in turned), key=min) == plain
+    # Who has a number of their own is never joined with another, by no chain.
+    owned = {number for number in numbers if number and number != "9990000035"}
+    for group in plain:
+        assert len({numbers[row] for row in group} & owned) <= 1
+
+
+def test_a_chain_of_one_weight_joins_no_two_numbers_whichever_pair_comes_first() -> None:
+    words = _encoded([("Ada", "2010-03-04", "1 Lantern Street", number)
+                      for number in ("9990000018", None, None, "9990000026")])  # fmt: skip
+    pairs = [(0, 1), (1, 2), (2, 3)]
+    for order in itertools.permutations(pairs):
+        edges = Edges(np.array([a for a, _ in order]), np.array([b for _, b in order]),
+                      np.array([9.0] * 3), {})  # fmt: skip
+        found = cluster(words, [], edges)
+        assert found.cluster.tolist() == [0, 1, 2, 3]
+        assert {one[:2] for one in found.refused} == set(pairs)
+
+
+@settings(max_examples=15, deadline=None)
+@given(ROWS, st.floats(0, 12))
+def test_a_higher_threshold_never_joins_more_in_a_whole_run(rows: list[Any], more: float) -> None:
+    """anonlink 82, with guard, leader margin and memory."""
+    words = _encoded(rows)
+
+    def joined_at(auto: float) -> set[frozenset[int]]:
+        model = replace(MODEL, auto_weight=auto, review_weight=MODEL.review_weight, bands={})
+        found = decide(
+            words, ["a"] * len(rows), SplinkLinker(Encoder(KEY, 1), MODEL), model, Memory()
+        )
+        of = found.clusters.cluster.tolist()
+        return {frozenset((a, b)) for a in range(len(of)) for b in range(a) if of[a] == of[b]}
+
+    assert joined_at(MODEL.auto_weight + more) <= joined_at(MODEL.auto_weight)
+
+
+def test_decisions_that_contradict_each_other_are_a_question_again() -> None:
+    words = _encoded([("Ada", "2010-03-04", "1 Lantern Street", None)] * 3)
+    memory = Memory(must=[(0, 1), (1, 2)], cannot=[(0, 2)])
+    found = decide(words, ["a"] * 3, SplinkLinker(Encoder(KEY, 1), MODEL), MODEL, memory)
+    assert [(one.left, one.right, one.reason) for one in found.questions] == [
+        (1, 2, "decided_apart")
+    ]
+
+
+@pytest.mark.finding("LNK-19")
+def test_one_number_on_two_people_is_raised_and_a_number_of_a_crowd_is_nobodys() -> None:
+    two = encoded([person("Ada", "Fakename", "2010-03-04", nhs_number="9990000018"),
+                   person("Bob", "Other", "1960-07-08", nhs_number="9990000018", postcode="TL9 9ZZ")])  # fmt: skip
+    linker = SplinkLinker(Encoder(KEY, 1), MODEL)
+    found = decide(two, ["a", "b"], linker, MODEL, Memory())
+    assert [(one.left, one.right, one.reason) for one in found.questions] == [
+        (0, 1, "one_nhs_number")
+    ]
+    crowd = encoded([person(f"Mock{chr(65 + n)}a", f"Fake{chr(65 + n)}e", f"19{60 + n}-02-03",
+                            nhs_number="9990000018", postcode=f"TL{n} 1AA") for n in range(20)])  # fmt: skip
+    found = decide(crowd, ["a"] * 20, linker, MODEL, Memory())
+    assert found.questions == []
+    assert [(one.column, one.blocks, one.records) for one in found.capped] == [("nhs", 1, 20)]
 
 
 @settings(max_examples=15, deadline=None)

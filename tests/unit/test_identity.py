@@ -73,7 +73,7 @@ def test_other_identifiers_are_checked() -> None:
     assert upn("Z980000004145") == "Z980000004145"
     assert postcode("tl1 0aa") == "TL10AA"
     assert postcode("ZZ99 3VZ") is None
-    assert address("Flat 78m\nSally mall\nDaviesmouth\nG6T 3BF") == ("78M", "SALLY MALL", "G6T3BF")
+    assert address("Flat 78m\nSally mall\nDaviesmouth\nG6T 3BF") == ("/78M", "SALLY MALL", "G6T3BF")
     assert address("Unknown") == (None, None, None)
 
 
