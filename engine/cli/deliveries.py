@@ -35,6 +35,9 @@ def submit(
     replaces: Annotated[
         int | None, typer.Option(help="Number of the delivery that this one corrects.")
     ] = None,
+    mends: Annotated[
+        int | None, typer.Option(help="Number of the delivery whose rows, set aside, come mended.")
+    ] = None,
     first: Annotated[
         str | None, typer.Option("--from", help="First day of the window that it replaces.")
     ] = None,
@@ -61,6 +64,7 @@ def submit(
                     history=history,
                     window=_window(first, last),
                     replaces=replaces,
+                    mends=mends,
                     dry_run=dry_run,
                     progress=tell,
                 ),

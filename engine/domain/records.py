@@ -27,6 +27,7 @@ class AsideRow:
         line: Physical line.
         key: The agency's own key of it.
         cells: What may be kept of it.
+        row_key: Text that names the row, where the contract names rows; else empty.
     """
 
     row: int
@@ -36,6 +37,7 @@ class AsideRow:
     code: str
     key: str = field(repr=False)
     cells: dict[str, str] = field(repr=False)
+    row_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,7 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
                 found.state, found.decided_by = "accepted", actor.user
                 found.decided_at = home.clock()
                 before = found.receipt.get("replaces")
+                _nobody_else_corrects(session, found, before)
                 # What it corrects went on counting while it waited, and was perhaps taken back since.
                 if before is not None and _counts(session, before):
                     withdraw_row(session, before, flow)
@@ -258,6 +259,20 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
         }
 
 
+def _nobody_else_corrects(session: Session, mine: Delivery, before: str | None) -> None:
+    """Refuse a second correction of one delivery: both would count."""
+    others = session.exec(select(Delivery).where(Delivery.source == mine.source)).all()
+    if before is not None and any(
+        one.id != mine.id and one.state == "accepted" and one.receipt.get("replaces") == before
+        for one in others
+    ):
+        raise PolicyRefused(
+            "FG-SUB-22",
+            "another delivery has corrected the same one meanwhile",
+            "Refuse this one, and correct the other: fieldgate submit --replaces.",
+        )
+
+
 def _counts(session: Session, delivery: str) -> bool:
     found = session.get(Delivery, delivery)
     return found is not None and found.state in ("accepted", "paused")
@@ -278,7 +293,7 @@ def complete(home: Home) -> None:
     for place, (delivery, source, state) in enumerate(told):
         if state == "accepted":
             earlier = [one for one, same, _ in told[:place] if same == source]
-            vault_write.settle(home.vault, delivery, earlier)
+            lanes.settle(home, delivery, earlier)
 
 
 def _not_waiting() -> PolicyRefused:

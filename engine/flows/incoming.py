@@ -27,6 +27,8 @@ class Options:
         window: First and last day that it replaces, for a source sent by windows; None takes the
             days of its rows.
         replaces: Number of the delivery that it corrects: that one is withdrawn in the same moment.
+        mends: Number of the delivery some of whose rows were set aside: this one holds those rows,
+            mended, and speaks of nothing else, however the source is sent.
         dry_run: Read, check and judge, and store nothing.
         progress: Called with the number of bytes read so far and in all.
     """
@@ -34,8 +36,14 @@ class Options:
     history: bool = False
     window: tuple[date, date] | None = None
     replaces: int | None = None
+    mends: int | None = None
     dry_run: bool = False
     progress: Callable[[int, int], None] | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Whether what it leaves out was never said to be gone."""
+        return self.history or self.mends is not None
 
 
 ORDINARY = Options()

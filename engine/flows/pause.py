@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -9,11 +11,15 @@ from sqlmodel import Session, col, select
 
 from engine.domain.records import Prepared
 from engine.flows.home import Home
-from engine.flows.stage import row_names
+from engine.flows.stage import aside_tokens, key_tokens, row_names
+from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.store.session import reading
 from engine.store.tables import Delivery
 from engine.warehouse.live import Live
+
+MASS, FEW = 0.5, 10
+"""Share of what is known from which a loss is a mass one, where the contract says none, and of how many."""
 
 
 def pauses_of(
@@ -22,7 +28,7 @@ def pauses_of(
     prepared: Prepared,
     records: list[bytes],
     *,
-    history: bool,
+    partial: bool,
     window: tuple[int, int] | None = None,
 ) -> list[str]:
     """Return why a delivery has to wait, as sentences; nothing when its volume is ordinary.
@@ -32,22 +38,35 @@ def pauses_of(
         contract: The contract, whose ``delivery:`` says what is ordinary.
         prepared: The delivery.
         records: Its records.
-        history: A back-load is compared with no delivery before it.
+        partial: A back-load or mended rows: compared with no delivery before it, and ends only what it
+            says is deleted.
         window: First and last day (since 1970-01-01) that it replaces, for a source sent by windows.
     """
     sending, kept = contract.sending, prepared.rows_kept
     found = []
-    if sending.rows_min and kept < sending.rows_min:
-        found.append(f"{kept} rows are fewer than the {sending.rows_min} that the contract expects")
-    if sending.rows_max and kept > sending.rows_max:
-        found.append(f"{kept} rows are more than the {sending.rows_max} that the contract expects")
-    before = None if history else _rows_before(home, contract.source)
-    if before and sending.rows_change and abs(kept - before) > sending.rows_change * before:
-        found.append(f"{kept} rows after {before} in the delivery before")
-    if sending.deletions_max and not history:
-        gone, known = _vanishing(home, contract, prepared, records, window)
-        if known and gone > sending.deletions_max * known:
-            found.append(f"{gone} of {known} known rows or records would vanish")
+    if not partial:
+        if sending.rows_min and kept < sending.rows_min:
+            found.append(
+                f"{kept} rows are fewer than the {sending.rows_min} that the contract expects"
+            )
+        if sending.rows_max and kept > sending.rows_max:
+            found.append(
+                f"{kept} rows are more than the {sending.rows_max} that the contract expects"
+            )
+        before = _rows_before(home, contract.source)
+        if before and sending.rows_change and abs(kept - before) > sending.rows_change * before:
+            found.append(f"{kept} rows after {before} in the delivery before")
+    mode = "delta" if partial else sending.mode
+    standing = _standing(home, contract, window)
+    for gone, known, what in _vanishing(home, contract, prepared, records, window, mode, standing):
+        limit = sending.deletions_max or (MASS if known >= FEW else 1.0)
+        if known and gone > limit * known:
+            found.append(f"{gone} of {known} known {what} would vanish")
+    ended = _ended_by_error(home, contract, prepared, records, mode, standing)
+    if ended:
+        found.append(
+            f"{ended} known rows or records would end only because their rows were set aside"
+        )
     return found
 
 
@@ -65,14 +84,16 @@ def _rows_before(home: Home, source: str) -> int | None:
     return int(receipt["rows"]["kept"]) if receipt else None
 
 
-def _vanishing(
-    home: Home,
-    contract: Contract,
-    prepared: Prepared,
-    records: list[bytes],
-    window: tuple[int, int] | None,
-) -> tuple[int, int]:
-    """Return how many known rows or records this delivery ends, and how many are known.
+@dataclass(frozen=True)
+class _Standing:
+    """What holds of a source before a delivery: its records, and the names of its rows."""
+
+    records: frozenset[bytes] = field(repr=False)
+    rows: frozenset[int] = field(repr=False)
+
+
+def _standing(home: Home, contract: Contract, window: tuple[int, int] | None) -> _Standing:
+    """Return what holds of a source, in a window only what lies in it.
 
     A window is held against the rows that lie in it: of all rows of a source a week is next to nothing,
     and the loss of that week is a loss all the same.
@@ -90,14 +111,61 @@ def _vanishing(
             holds = _inside(delivery, holds, live, window)
         known.update(holds.column("record").to_pylist())
         rows.update(holds.column("rk").to_pylist())
-    known -= live.dead
-    if contract.sending.mode == "full" or (window is not None and not rows - {0}):
+    return _Standing(frozenset(known - live.dead), frozenset(rows - {0}))
+
+
+def _vanishing(
+    home: Home,
+    contract: Contract,
+    prepared: Prepared,
+    records: list[bytes],
+    window: tuple[int, int] | None,
+    mode: str,
+    standing: _Standing,
+) -> list[tuple[int, int, str]]:
+    """Return how many known rows or records this delivery ends, of how many, and of what."""
+    known, rows = standing.records, standing.rows
+    found = []
+    if prepared.merges:
+        joined = sum(not undone for _, _, undone in prepared.merges)
+        found.append((joined, len(known), "records"))
+    if mode == "delta":
+        return [*found, (len(prepared.gone), len(rows) or len(known), "rows or records")]
+    if mode == "full" or (window is not None and not rows):
         sent = set(home.domain("record").seal(records))
-        return len(known - sent), len(known)
-    if window is not None:
+        found.append((len(known - sent), len(known), "rows or records"))
+    if rows:
         sent_rows = set(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist())
-        return len(rows - {0} - sent_rows), len(rows - {0})
-    return len(prepared.gone), len(rows - {0}) or len(known)
+        found.append((len(rows - sent_rows), len(rows), "rows or records"))
+    return found
+
+
+def _ended_by_error(
+    home: Home,
+    contract: Contract,
+    prepared: Prepared,
+    records: list[bytes],
+    mode: str,
+    standing: _Standing,
+) -> int:
+    """Return how much of what is known ends because the row that says it again has an error.
+
+    In an extract that says everything, a row that was set aside would read as a row that is gone.
+    """
+    if mode == "delta" or not prepared.quarantined:
+        return 0
+    tokens = aside_tokens(home, contract, prepared)
+    named = {
+        int.from_bytes(token[4:], "big")
+        for token, row in zip(tokens, prepared.quarantined, strict=True)
+        if row.row_key
+    }
+    sent_rows = set(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist())
+    people = key_tokens(home, contract, [row.key for row in prepared.quarantined])
+    held = list(vault_write.known_records(home.vault, people).values())
+    sent = set(home.domain("record").seal(records))
+    ended = (standing.records & set(home.domain("record").seal(held))) - sent if held else set()
+    return len((standing.rows & named) - sent_rows) or len(ended)
 
 
 def _inside(delivery: str, spoken: pa.Table, live: Live, window: tuple[int, int]) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.domain.records import Prepared, Rows
@@ -35,14 +36,7 @@ def stage(flow: Flow, prepared: Prepared, contract: Contract, *, history: bool) 
     records = vault_write.write(
         home.vault, ring, delivery, tokens, dict(prepared.identities), home.randomness
     )
-    aside = [
-        (row, token)
-        for row, token in zip(
-            prepared.quarantined,
-            key_tokens(home, contract, [row.key for row in prepared.quarantined]),
-            strict=True,
-        )
-    ]
+    aside = list(zip(prepared.quarantined, aside_tokens(home, contract, prepared), strict=True))
     if aside:
         vault_write.set_aside(home.vault, ring, delivery, contract.source, aside, home.randomness)
     flow.arrow("encode")
@@ -60,6 +54,33 @@ def key_tokens(home: Home, contract: Contract, keys: Sequence[str]) -> list[byte
     """Return the keyed token of each local key of a source."""
     ring = home.keyring("vault")
     return [vault_write.key_token(ring, contract.agency, contract.source, key) for key in keys]
+
+
+def aside_tokens(home: Home, contract: Contract, prepared: Prepared) -> list[bytes]:
+    """Return by what each row that was set aside is known again: its own name, else its person."""
+    token = token_maker(home)
+    people = key_tokens(home, contract, [row.key for row in prepared.quarantined])
+    return [
+        _row_token(max(1, token("row", contract.source, one.row_key))) if one.row_key else person
+        for one, person in zip(prepared.quarantined, people, strict=True)
+    ]
+
+
+def _row_token(name: int) -> bytes:
+    return b"row:" + name.to_bytes(8, "big")
+
+
+def settle(home: Home, delivery: str, earlier: Sequence[str]) -> None:
+    """Destroy what earlier deliveries set aside and this one brought again."""
+
+    def rows() -> frozenset[bytes]:
+        path = home.warehouse.spoken(delivery)
+        if not path.exists():
+            return frozenset()
+        names = pq.read_table(path, columns=["rk"]).column("rk").unique().to_pylist()
+        return frozenset(_row_token(name) for name in names if name)
+
+    vault_write.settle(home.vault, delivery, earlier, rows)
 
 
 def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:

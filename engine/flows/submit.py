@@ -110,10 +110,17 @@ def _submit(
         content_hash = content_of(files)
         with Session(reading(home.casework)) as session:
             known = _same(session, agency, source, content_hash)
+        if known is not None and options.replaces not in (None, known["number"]):
+            raise ConfigError(
+                "FG-SUB-21",
+                f"the same bytes are delivery {known['number']} already, so they correct no other",
+                "Withdraw the delivery that is wrong: fieldgate deliveries withdraw.",
+            )
         if known is not None:
             flow.finish({"source": source, "result_hash": content_hash, "rules": ["duplicate"]})
             return {**known, "duplicate": True}
-        replaced = _replaced(home, agency, source, options.replaces)
+        replaced = _earlier(home, agency, source, options.replaces, "replaced")
+        _earlier(home, agency, source, options.mends, "mended")
         prepared = _prepare(flow, files, contract, options)
         if content_of(files) != content_hash:
             raise SubmissionError(
@@ -125,7 +132,7 @@ def _submit(
             records = lanes.stage(flow, prepared, contract, history=options.history)
         window = _window(contract, prepared, options)
         pauses = pauses_of(
-            home, contract, prepared, records, history=options.history, window=window
+            home, contract, prepared, records, partial=options.partial, window=window
         )
         receipt = make_receipt(
             flow,
@@ -163,8 +170,16 @@ def _try(
         contract = contract_for(home, agency, source)
         content_hash = content_of(files)
         prepared = _prepare(flow, files, contract, options)
+        window = _window(contract, prepared, options)
+        tokens = lanes.key_tokens(home, contract, prepared.local_keys)
+        known = vault_write.known_records(home.vault, tokens)
+        # A key that nobody has sent before names a record that is not there: it can end nothing.
+        records = [known.get(token, token) for token in tokens]
+        pauses = pauses_of(
+            home, contract, prepared, records, partial=options.partial, window=window
+        )
         receipt = make_receipt(
-            flow, prepared, contract, content_hash, history=options.history, pauses=[]
+            flow, prepared, contract, content_hash, history=options.history, pauses=pauses
         )
         flow.finish({"source": source, "rows": prepared.rows_kept, "rules": ["dry_run"]})
         return {**receipt, "state": "dry run"}
@@ -182,8 +197,8 @@ def _same(session: Session, agency: str, source: str, content_hash: str) -> dict
     return {**found.receipt, "number": found.number} if found else None
 
 
-def _replaced(home: Home, agency: str, source: str, number: int | None) -> str | None:
-    """Return the delivery that a correction replaces."""
+def _earlier(home: Home, agency: str, source: str, number: int | None, word: str) -> str | None:
+    """Return the delivery that this one corrects or mends."""
     if number is None:
         return None
     with Session(reading(home.casework)) as session:
@@ -195,7 +210,7 @@ def _replaced(home: Home, agency: str, source: str, number: int | None) -> str |
         ):
             raise ConfigError(
                 "FG-SUB-21",
-                f"delivery {number} is none of this source that could be replaced",
+                f"delivery {number} is none of this source that could be {word}",
                 "See fieldgate deliveries list.",
             )
         return found.id
@@ -232,7 +247,7 @@ def _prepare(
 
 def _window(contract: Contract, prepared: Prepared, options: Options) -> tuple[int, int] | None:
     """Return the days that the delivery replaces: as stated, else from its first to its last row."""
-    if contract.sending.mode != "window":
+    if contract.sending.mode != "window" or options.partial:
         return None
     days = prepared.spoken[:, 2]
     days = days[days != NO_DAY]
@@ -268,8 +283,8 @@ def _delivery(
         accepted_at=flow.home.clock(),
         receipt=receipt,
         state=receipt["state"],
-        # What a back-load leaves out was never said to be gone.
-        mode="delta" if options.history else contract.sending.mode,
+        # What a back-load or a mended row leaves out was never said to be gone.
+        mode="delta" if options.partial else contract.sending.mode,
         window_first=window[0] if window else None,
         window_last=window[1] if window else None,
         plain=plain,
@@ -332,7 +347,7 @@ def _afterwards(flow: Flow, source: str, replaced: str | None, *, paused: bool) 
     with Session(reading(flow.home.casework)) as session:
         others = select(Delivery.id).where(Delivery.source == source, Delivery.id != flow.intent)
         earlier = list(session.exec(others).all())
-    vault_write.settle(flow.home.vault, flow.intent, earlier)
+    lanes.settle(flow.home, flow.intent, earlier)
 
 
 def discard(home: Home, intent: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Engine, delete, select, text
@@ -172,16 +172,20 @@ def set_aside(
             connection.execute(quarantine.insert(), made)
 
 
-def settle(engine: Engine, delivery: str, earlier: Sequence[str]) -> int:
+def settle(
+    engine: Engine, delivery: str, earlier: Sequence[str], rows: Callable[[], frozenset[bytes]]
+) -> int:
     """Destroy rows that earlier deliveries set aside and that came again; return how many.
+
+    A row that its contract names is settled by that row alone, any other by its person.
 
     Args:
         engine: The vault's database.
         delivery: The delivery that counts.
         earlier: Deliveries of its source before it.
+        rows: Returns the tokens of the rows that it names; asked only when some wait.
     """
     _ready(engine)
-    settled = 0
     came = (
         select(record_key.c.token)
         .join(sealed, sealed.c.record_id == record_key.c.record_id)
@@ -189,14 +193,24 @@ def settle(engine: Engine, delivery: str, earlier: Sequence[str]) -> int:
     )
     with engine.begin() as connection:
         waiting_in = set(connection.execute(select(quarantine.c.delivery).distinct()).scalars())
-        for one in earlier:
-            if one in waiting_in:
-                done = connection.execute(
+        mine = [one for one in earlier if one in waiting_in]
+        if not mine:
+            return 0
+        held = quarantine.c.delivery.in_(mine)
+        done = connection.execute(delete(quarantine).where(held, quarantine.c.token.in_(came)))
+        settled = done.rowcount
+        again = rows()
+        waits = connection.execute(
+            select(quarantine.c.delivery, quarantine.c.row, quarantine.c.token).where(held)
+        ).all()
+        for one in waits:
+            if bytes(one.token) in again:
+                connection.execute(
                     delete(quarantine).where(
-                        quarantine.c.delivery == one, quarantine.c.token.in_(came)
+                        quarantine.c.delivery == one.delivery, quarantine.c.row == one.row
                     )
                 )
-                settled += done.rowcount
+                settled += 1
     return settled
 
 

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from engine.domain.records import AsideRow, Ints
+from engine.intake.columns import ColumnCheck
+from engine.intake.kept import row_names
 from engine.intake.parts import Batch, Part
 from engine.intake.places import Places
 from engine.intake.read import Opened
@@ -19,7 +22,13 @@ QUARANTINE = 20_000
 
 
 def set_aside(
-    batch: Batch, file: str, rows: Ints, why: Mapping[int, str], intake: Intake, tally: Tally
+    batch: Batch,
+    file: str,
+    rows: Ints,
+    why: Mapping[int, str],
+    intake: Intake,
+    tally: Tally,
+    checked: Mapping[str, pa.Array],
 ) -> None:
     """Keep some rows of a batch: cells that may enter, and none that a condition of the row may close.
 
@@ -30,6 +39,7 @@ def set_aside(
         why: Place in the batch to the code or check that closed the row.
         intake: What may enter.
         tally: Where they go.
+        checked: The columns after checking, which name the row.
     """
     places = list(why)[: max(0, QUARANTINE - len(tally.quarantined))]
     if not places:
@@ -46,12 +56,19 @@ def set_aside(
     cells = {name: batch.columns[name].take(places).to_pylist() for name in names}
     raw_key = batch.columns.get(intake.contract.key)
     keys = raw_key.take(places).to_pylist() if raw_key is not None else [""] * len(places)
+    row_key = intake.contract.sending.row_key.get(batch.table, ())
+    named = row_names(
+        batch.table,
+        {name: checked[name].take(places) for name in row_key if name in checked},
+        row_key,
+    )
+    names_of = named.to_pylist() if named is not None else [""] * len(places)
     for number, place in enumerate(places):
         held = {name: column[number] for name, column in cells.items() if column[number]}
         tally.quarantined.append(
             AsideRow(
                 int(rows[place]), batch.table, file, int(batch.lines[place]), why[place],
-                keys[number] or "", held,
+                keys[number] or "", held, names_of[number] or "",
             )
         )  # fmt: skip
 
@@ -79,7 +96,11 @@ def set_late_aside(opened: Opened, intake: Intake, tally: Tally, closed: Mapping
             rows = places.take(file, batch.lines)
             found = np.flatnonzero(np.isin(rows, wanted))
             why = {int(place): closed[int(rows[place])] for place in found}
-            set_aside(batch, file, rows, why, intake, tally)
+            if why:
+                some = {name: ColumnCheck(part.fields[name], intake.today)(cells)[0]
+                        for name, cells in batch.columns.items()
+                        if name in intake.contract.sending.row_key.get(batch.table, ())}  # fmt: skip
+                set_aside(batch, file, rows, why, intake, tally, some)
     tally.quarantined.sort(key=lambda one: one.row)
 
 

@@ -44,13 +44,7 @@ class Kept:
         """Take what names, ends or joins rows out of the columns, before they are minimised."""
         self.keys = _local_keys(self.columns, contract, len(self.lines))
         sending = contract.sending
-        if row_key and all(name in self.columns for name in row_key):
-            parts = [pc.fill_null(text_of(self.columns[name]), "") for name in row_key]
-            # The table is part of the name: two tables may count their rows alike.
-            texts = pc.binary_join_element_wise(pa.scalar(self.table), *parts, pa.scalar(UNIT))
-            # A row of which every part of the key is empty has no name.
-            nameless = pc.equal(texts, self.table + UNIT * len(row_key))
-            self.row_keys = pc.if_else(nameless, pa.scalar(None, pa.string()), texts)
+        self.row_keys = row_names(self.table, self.columns, row_key)
         if sending.deleted_field in self.columns:
             wanted = pa.array(sorted(sending.deleted_in), pa.string())
             mask = pc.is_in(text_of(self.columns[sending.deleted_field]), value_set=wanted)
@@ -79,6 +73,19 @@ class Kept:
             self.keys.take(taken),
             self.row_keys.take(taken) if self.row_keys is not None else None,
         )
+
+
+def row_names(
+    table: str, columns: Mapping[str, pa.Array], row_key: Sequence[str]
+) -> pa.Array | None:
+    """Return the text that names each row, null where every part of it is empty; None without a key."""
+    if not row_key or not all(name in columns for name in row_key):
+        return None
+    parts = [pc.fill_null(text_of(columns[name]), "") for name in row_key]
+    # The table is part of the name: two tables may count their rows alike.
+    texts = pc.binary_join_element_wise(pa.scalar(table), *parts, pa.scalar(UNIT))
+    nameless = pc.equal(texts, table + UNIT * len(row_key))
+    return pc.if_else(nameless, pa.scalar(None, pa.string()), texts)
 
 
 def _local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int) -> pa.Array:

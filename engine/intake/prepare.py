@@ -158,7 +158,7 @@ def _checked(
     rows_in = len(lines) + len(batch.ragged) + len(batch.quoted) + batch.blank
     tally.count(batch.table, rows_in, int(good.sum()))
     why = {int(place): CODES[first[place]] for place in np.flatnonzero(first)}
-    set_aside(batch, file, rows, why, intake, tally)
+    set_aside(batch, file, rows, why, intake, tally, values)
     if not good.all():
         mask = pa.array(good)
         values = {name: one.filter(mask) for name, one in values.items()}

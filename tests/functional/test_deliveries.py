@@ -364,6 +364,112 @@ def test_a_field_whose_gateway_has_closed_since_is_not_read_back(tmp_path: Path)
     home.close()
 
 
+def _five(bad: str = "", mended: str = "ASB") -> list[list[str]]:
+    return [visit(f"P{n}", f"V{n}", "WRONG" if f"P{n}" == bad else mended, day=f"2026-10-0{n}")
+            for n in range(1, 6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["full", "window"])
+def test_a_row_with_an_error_ends_nobody_whom_the_extract_said_again(
+    tmp_path: Path, mode: str
+) -> None:
+    """In an extract that says everything, a row that was set aside would read as a row that is gone."""
+    home = visits_home(tmp_path / "home", mode=mode)
+    send(home, tmp_path, "visits-1", _five())
+    whole = content(home)
+    again = send(home, tmp_path, "visits-2", [*_five("P2"), visit("P1", "V9", day="2026-10-03")])
+    assert again["state"] == "paused"
+    assert "only because their rows were set aside" in again["paused_because"][0]
+    assert content(home) == whole
+    # Somebody who was never known before is set aside without ado.
+    release(home, 2, OPERATOR, accept=False)
+    more = [*_five(), visit("P9", "V8", "WRONG", day="2026-10-03")]
+    assert send(home, tmp_path, "visits-3", more)["state"] == "accepted"
+    home.close()
+
+
+@pytest.mark.parametrize("mode", ["full", "window", "delta"])
+def test_mended_rows_are_added_and_end_nothing_else(tmp_path: Path, mode: str) -> None:
+    fresh = visits_home(tmp_path / "fresh", mode=mode)
+    send(fresh, tmp_path, "visits-0", _five())
+    home = visits_home(tmp_path / "home", mode=mode)
+    made = send(home, tmp_path, "visits-1", _five("P2"))
+    assert (made["rows_set_aside"], len(content(home))) == (1, 4)
+    mended = send(home, tmp_path, "visits-2", [_five()[1]], options=Options(mends=1))
+    assert mended["state"] == "accepted"
+    assert content(home) == content(fresh)
+    assert receipt_of(home, OPERATOR, 1, "council", with_keys=False)["set_aside"] == []
+    with pytest.raises(ConfigError, match="FG-SUB-21"):
+        send(home, tmp_path, "visits-3", [visit("P8", "V8")], options=Options(mends=99))
+    home.close()
+    fresh.close()
+
+
+def test_another_row_of_a_person_does_not_settle_the_one_that_was_set_aside(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", [visit("P1", "V1", "WRONG"), visit("P1", "V8", "WRONG"),
+                                      visit("P2", "V2"), visit("P3", "V3")])  # fmt: skip
+    send(home, tmp_path, "visits-2", [visit("P1", "V9")])
+    waits = receipt_of(home, OPERATOR, 1, "council", with_keys=False)["set_aside"]
+    assert [one["line"] for one in waits] == [2, 3]
+    send(home, tmp_path, "visits-3", [visit("P1", "V8", "ASB")])
+    waits = receipt_of(home, OPERATOR, 1, "council", with_keys=False)["set_aside"]
+    assert [one["line"] for one in waits] == [2]
+    home.close()
+
+
+MANY = [visit(f"P{n}", f"V{n}") for n in range(40)]
+
+
+@pytest.mark.parametrize("way", ["deleted", "back-load", "joined", "left out"])
+def test_a_mass_deletion_pauses_in_every_way_it_can_come(tmp_path: Path, way: str) -> None:
+    """Also where the contract says nothing of deletions."""
+    mode = "full" if way == "left out" else "delta"
+    home = visits_home(tmp_path / "home", mode=mode)
+    send(home, tmp_path, "visits-1", MANY)
+    gone = [visit(f"P{n}", f"V{n}", state="D") for n in range(39)]
+    if way == "joined":
+        files = [write_csv(tmp_path / "merges-2.csv", ("PersonID", "Into"),
+                           [[f"P{n}", "P39"] for n in range(39)])]  # fmt: skip
+        made = submit(home, files, agency="council", source="council.visits", actor=OPERATOR)
+    else:
+        rows = MANY[:1] if way == "left out" else gone
+        made = send(home, tmp_path, "visits-2", rows, options=Options(history=way == "back-load"))
+    assert made["state"] == "paused", made["paused_because"]
+    assert "of 40 known" in made["paused_because"][0]
+    assert len(content(home)) == 40
+    home.close()
+
+
+def test_a_dry_run_says_what_would_pause(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="full")
+    send(home, tmp_path, "visits-1", MANY)
+    told = send(home, tmp_path, "visits-2", MANY[:1], options=Options(dry_run=True))
+    assert (told["state"], told["light"]) == ("dry run", "amber")
+    assert told["paused_because"]
+    home.close()
+
+
+def test_one_delivery_is_corrected_once_and_never_by_bytes_that_count_already(
+    tmp_path: Path,
+) -> None:
+    home = visits_home(tmp_path / "home", extra=', rows_max: "3"')
+    send(home, tmp_path, "visits-1", MANY[:3])
+    for number in (2, 3):
+        made = send(
+            home, tmp_path, f"visits-{number}", MANY[: 2 + number], options=Options(replaces=1)
+        )
+        assert made["state"] == "paused"
+    release(home, 2, OPERATOR, accept=True)
+    with pytest.raises(PolicyRefused, match="FG-SUB-22"):
+        release(home, 3, OPERATOR, accept=True)
+    assert len(content(home)) == 4
+    send(home, tmp_path, "visits-4", [visit("P7", "V70")])
+    with pytest.raises(ConfigError, match="FG-SUB-21"):
+        send(home, tmp_path, "visits-4b", [visit("P7", "V70")], options=Options(replaces=2))
+    home.close()
+
+
 def test_the_trend_shows_each_cause_delivery_by_delivery(tmp_path: Path) -> None:
     home = visits_home(tmp_path / "home")
     for number, wrong in enumerate((2, 1, 0), 1):

@@ -139,8 +139,19 @@ async def upload(request: Request, user: Sender) -> Response:
 def _take(
     home: Home, files: list[Any], source: str, actor: Actor, fields: dict[str, str]
 ) -> dict[str, Any]:
-    options = Options(dry_run=fields.get("try") == "yes", history=fields.get("history") == "yes")
+    options = Options(
+        history=fields.get("history") == "yes",
+        replaces=_number(fields.get("replaces", "")),
+        mends=_number(fields.get("mends", "")),
+        dry_run=fields.get("try") == "yes",
+    )
     return submit(home, files, agency=actor.agency, source=source, actor=actor, options=options)
+
+
+def _number(text: str) -> int | None:
+    """Return the number of a delivery that a form names; anything that is none names no delivery."""
+    words = text.strip()
+    return (int(words[:9]) if words.isascii() and words.isdigit() else 0) if words else None
 
 
 def _not_taken(request: Request, user: SignedIn, error: FieldgateError, chosen: str) -> Response:
@@ -227,12 +238,19 @@ def token(request: Request, body: TokenRequest) -> dict[str, Any]:
 
 @api.post("/deliveries", summary="Send a delivery")
 async def api_submit(
-    request: Request, source: str, sender: Client, *, dry_run: bool = False, history: bool = False
+    request: Request,
+    source: str,
+    sender: Client,
+    *,
+    dry_run: bool = False,
+    history: bool = False,
+    replaces: int | None = None,
+    mends: int | None = None,
 ) -> dict[str, Any]:
     """Take the body as the file, or as a zip of the files that belong together."""
     home = get_home(request)
     async with body_spool(home, request) as files:
-        options = Options(dry_run=dry_run, history=history)
+        options = Options(history=history, replaces=replaces, mends=mends, dry_run=dry_run)
         return await run_in_threadpool(
             submit, home, files, agency=sender.agency, source=source, actor=sender, options=options
         )
