@@ -187,18 +187,25 @@ def show_command(
 @deliveries.command("findings")
 def findings_command(
     number: NumberArgument,
-    agency: AgencyOption,
+    as_user: AsOption = None,
     out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give the sending agency every row found, with its own record keys."""
+    """Give every row found; with its own record keys to a data submitter of the agency that sent them."""
     with told(as_json):
         from engine.domain.export import csv_text
-        from engine.flows.deliveries import finding_rows, receipt_of
+        from engine.flows.accounts import actor_of, open_account
+        from engine.flows.clients import ROLE
+        from engine.flows.deliveries import EVERYBODYS, finding_rows, receipt_of
 
         opened = open_home(home)
-        receipt = receipt_of(opened, operator(opened), number, agency, with_keys=True)
+        actor, agency = operator(opened), EVERYBODYS
+        if as_user is not None or not opened.is_demo:
+            user, auth = user_of(opened, as_user)
+            actor = actor_of(open_account(opened, user, auth), auth)
+            agency = actor.agency if actor.role == ROLE else EVERYBODYS
+        receipt = receipt_of(opened, actor, number, agency, with_keys=agency != EVERYBODYS)
         opened.close()
         rows = finding_rows(receipt)
         if out is not None:

@@ -207,6 +207,8 @@ class Flow:
     ) -> None:
         _drop_lock(self.home, self.intent, self._lock)
         self._lock = None
+        # Whoever holds the linkage key can try names against it: it is there for the run alone.
+        self.home.forget_keyring("link")
         if self._arrow_span is not None:
             self._arrow_span.end()
             self._arrow_span = None

@@ -77,7 +77,10 @@ CAUSES: dict[str, Cause] = {
     "FG-ROW-22": Cause("a time of day cannot be read", "Use hours from 00 to 23, then minutes."),
 }
 
-FORMULA = re.compile(r"[=@]|[+\-](?=[A-Za-z(=@])")
+FORMULA = re.compile(
+    r"[=@]|[+\-](?=[A-Za-z(=@])|#(?:REF!|N/A|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)$", re.IGNORECASE
+)
+"""What begins like a formula, or is the mark that one leaves when it fails."""
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 PHONE = re.compile(r"\+?[0-9() -]{7,20}")
 POSTCODE = re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}")

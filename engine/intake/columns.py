@@ -37,7 +37,7 @@ CODES: list[str] = ["", *(f"FG-ROW-{number:02}" for number in range(1, 23))]
 """Code of a cell by its small number; 0 is nothing wrong."""
 _NUMBER = {code: number for number, code in enumerate(CODES)}
 
-_FORMULA = r"^(?:[=@]|[+\-][A-Za-z(=@])"
+_FORMULA = r"(?i)^(?:[=@]|[+\-][A-Za-z(=@]|#(?:REF!|N/A|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)$)"
 # Letters that every library knows to be letters; of others each cell is looked at (Unicode grows).
 _NAME = (
     r"^[A-Za-z\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{17f}"
@@ -213,7 +213,7 @@ def _plain_dates(
 def _formulas(trimmed: pa.Array) -> pa.Array:
     """Return which cells begin like a formula; few do, so the first character is looked at first."""
     marked = pc.starts_with(trimmed, "=")
-    for mark in "@+-":
+    for mark in "@+-#":
         marked = pc.or_(marked, pc.starts_with(trimmed, mark))
     if not pc.any(marked).as_py():
         return marked

@@ -246,6 +246,17 @@ def contract_of(source: Source) -> Contract:
     )
 
 
+_NOT_KNOWN = ("unknown", "not known", "n/a", "tbc", "tba", "-")
+
+
+def _placeholders(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what stands in place of an identity in any source, beside what its contract lists.
+
+    A code has a map of its own, which may say what "unknown" stands for.
+    """
+    return _NOT_KNOWN if spec["lane"] == "identity" and spec["type"] != "code" else ()
+
+
 def _field(name: str, spec: Mapping[str, Any]) -> FieldContract:
     codes = {str(code).casefold(): value for code, value in spec.get("codes", {}).items()}
     derive = spec.get("derive")
@@ -260,7 +271,9 @@ def _field(name: str, spec: Mapping[str, Any]) -> FieldContract:
         formats=tuple(spec.get("formats", [])),
         codes=codes,
         severity=spec.get("on_bad") or spec.get("on_unknown") or "warning",
-        placeholders=frozenset(small(text) for text in spec.get("placeholders", [])),
+        placeholders=frozenset(
+            small(text) for text in (*spec.get("placeholders", ()), *_placeholders(spec))
+        ),
         table=spec.get("table", ""),
         precision=spec.get("precision", "day"),
         lettered=spec.get("lettered") == "yes",

@@ -15,7 +15,8 @@ from engine.intake.lines import encoding_of, utf8_chunks
 from engine.intake.parts import MAX_CELL, MAX_HEADER
 
 _PIECE = 1 << 20
-DELIMITERS = ",;|\t"
+DELIMITERS = ",;|\t^~\x1f"
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def decoded(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
@@ -81,12 +82,17 @@ def _record_end(head: bytes) -> int | None:
     return None
 
 
+def delimiter_of(header: str) -> str:
+    """Return what stands between the names of a header; what stands inside quotes is part of a name."""
+    return max(DELIMITERS, key=_QUOTED.sub("", header).count)
+
+
 def sample_of(stream: BinaryIO, rows: int) -> list[list[str]]:
     """Return the header and the first rows of a file as texts; for drafting a contract."""
     encoding = encoding_of(stream)
     chunks = decoded(stream, encoding)
     header_line, body, _ = head_of(chunks)
-    delimiter = max(DELIMITERS, key=header_line.count)
+    delimiter = delimiter_of(header_line)
     names = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
     lines = text_lines(itertools.chain([body], chunks))
     try:

@@ -21,7 +21,7 @@ import pyarrow.csv
 
 from engine.domain.errors import SubmissionError
 from engine.intake.contract import Contract, Layout
-from engine.intake.csv_head import DELIMITERS, decoded, head_of, text_lines, unclosed
+from engine.intake.csv_head import decoded, delimiter_of, head_of, text_lines, unclosed
 from engine.intake.lines import Block, blocks, encoding_of
 from engine.intake.parts import (
     MAX_CELL,
@@ -51,7 +51,7 @@ def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None)
     encoding = encoding_of(stream)
     chunks = decoded(stream, encoding)
     header_line, body, lines = head_of(chunks)
-    delimiter = max(DELIMITERS, key=header_line.count)
+    delimiter = delimiter_of(header_line)
     names = _header(header_line, delimiter, contract)
     columns = match_header(names, contract, layouts, table)
     return Part(

@@ -112,7 +112,7 @@ def _header(
     for number, names in enumerate(rows, 1):
         if not any(names):
             continue
-        if len(names) > MAX_COLUMNS:
+        if sum(map(bool, names)) > MAX_COLUMNS:
             raise SubmissionError(
                 "FG-SUB-17",
                 f"the header names more than {MAX_COLUMNS} columns",

@@ -141,6 +141,7 @@ def test_frames_and_keys_do_not_print_themselves(home: Home) -> None:
     assert "secret" not in repr(home.audit.__dict__["_signer"]).lower()
 
 
+@pytest.mark.finding("B27")
 @pytest.mark.finding("LAW-15")
 def test_scoring_and_linkage_tables_hold_no_direct_identifier(home: Home, tmp_path: Path) -> None:
     file = persons_file(tmp_path / "p.csv", person_row(**CANARIES))

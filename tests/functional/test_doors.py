@@ -219,8 +219,15 @@ def test_the_command_reports_everything_as_json_and_as_words(home: Home, tmp_pat
     assert told("deliveries", "list")[0]["state"] == "accepted"
     assert told("deliveries", "show", "1")["rows"]["kept"] == 2
     out = tmp_path / "found.csv"
-    told("deliveries", "findings", "1", "--agency", "council", "--out", str(out))
+    told("deliveries", "findings", "1", "--out", str(out))
     assert out.read_text(encoding="utf-8").startswith("severity,code")
+    # The agency's own record keys are told to its own data submitters, and to no operator.
+    assert [one["record key"] for one in told("deliveries", "findings", "1")] == [""]
+    as_police = told("deliveries", "findings", "1", "--as", "demo.police_data", code=12)
+    assert as_police["error"]["code"] == "FG-SUB-23"
+    own = told("deliveries", "findings", "1", "--as", "demo.council_data")
+    assert [one["record key"] for one in own] == ["LA2"]
+    assert told("deliveries", "aside", "1", "--as", "demo.council_data")["rows"] == []
     assert told("deliveries", "trend")[0]["number"] == 1
     assert {one["light"] for one in told("deliveries", "lights")} <= {"green", "never"}
     for words in (["deliveries", "list"], ["deliveries", "lights"], ["deliveries", "show", "1"]):

@@ -12,6 +12,7 @@ import pytest
 from engine.domain.errors import ConfigError
 from engine.flows.home import Home
 from engine.flows.link import link
+from engine.flows.submit import submit
 from engine.identity.keys import open_keyring
 from tests.builders.partnership import OPERATOR, Partnership, person_row, persons_file
 
@@ -88,6 +89,17 @@ def test_a_process_without_the_vault_keyring_links_and_cannot_open_a_name(
     with pytest.raises(ConfigError, match="FG-KEY-01"):
         process.keyring("vault")
     process.close()
+
+
+def test_the_linkage_key_is_in_memory_for_a_run_and_not_longer(home: Home, tmp_path: Path) -> None:
+    file = persons_file(
+        tmp_path / "p.csv", person_row(), person_row(PersonID="LA2", Forename="Bea")
+    )
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    assert "link" not in home._rings
+    link(home, OPERATOR)
+    assert "link" not in home._rings
+    assert "vault" in home._rings
 
 
 def test_one_keyring_never_opens_as_another(home: Home) -> None:

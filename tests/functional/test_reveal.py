@@ -77,6 +77,26 @@ def test_a_permitted_reveal_shows_fields_at_their_level_and_closes(
     assert shown["bases"]
 
 
+@pytest.mark.finding("B10")
+def test_nothing_of_a_namesake_fills_what_a_person_lacks(home: Home, tmp_path: Path) -> None:
+    """Two of one common name, of whom one has no address: it is not filled from the other."""
+    rows = [person_row(PersonID="LA1", BirthDate="2012-03-04"),
+            person_row(PersonID="LA2", BirthDate="2011-07-09", Address="", Postcode="", NHSNumber="")]  # fmt: skip
+    file = persons_file(tmp_path / "p.csv", *rows)
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    with Session(home.casework) as session:
+        people = [one.person for one in session.exec(select(SubjectState)).all()]
+    assert len(people) == 2
+    shown = {}
+    for person in people:
+        parts = reveal(home, _ask(person), auth="demo")["identity"]
+        told = {item["part"]: item["value"] for item in parts}
+        shown[told["birth_date"]] = told
+    assert "address" in shown["4 March 2012"]
+    assert not {"address", "postcode", "nhs_number"} & set(shown["9 July 2011"])
+
+
 def test_the_receipt_proves_the_event_without_fieldgate(one: tuple[Home, str]) -> None:
     home, person = one
     shown = reveal(home, _ask(person), auth="demo")

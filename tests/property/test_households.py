@@ -69,3 +69,14 @@ def test_linkage_reads_no_household() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 assert "household" not in (node.module or ""), path
+
+
+@pytest.mark.finding("B06")
+def test_twins_at_two_schools_keep_each_their_own_places() -> None:
+    """A place belongs to the record that says it: parted or joined, no twin is moved to the other's school."""
+    home, north, south = 1, 2, 3
+    one, two, first, second = (bytes([n]) * 16 for n in range(1, 5))
+    stays = [Stay(one, home, 0, 10, 1), Stay(two, home, 0, 10, 1), Stay(one, north, 0, 10, 2),
+             Stay(first, north, 0, 10, 2), Stay(two, south, 0, 10, 2), Stay(second, south, 0, 10, 2)]  # fmt: skip
+    pairs = {frozenset((bond.a, bond.b)) for bond in bonds(stays)}
+    assert pairs == {frozenset((one, two)), frozenset((one, first)), frozenset((two, second))}

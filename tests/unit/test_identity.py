@@ -60,6 +60,7 @@ def test_a_first_of_january_stays_a_date_because_it_is_only_weak() -> None:
     assert birth_date("2010-01-01", TODAY) == "2010-01-01"
 
 
+@pytest.mark.finding("B29")
 @pytest.mark.finding("LNK-18")
 def test_nhs_numbers_need_their_check_digit_and_no_test_range_outside_a_demo() -> None:
     assert nhs_number("999 000 0018", accept_test_range=True) == "9990000018"

@@ -310,3 +310,35 @@ def test_a_file_of_bad_rows_only_is_refused_with_all_causes(pack: Pack) -> None:
         "FG-ROW-02",
         "FG-ROW-06",
     }
+
+
+@pytest.mark.parametrize("text", ["#REF!", "#N/A", "#div/0!", "#NAME?"])
+def test_the_mark_of_a_failed_formula_is_no_value(pack: Pack, text: str) -> None:
+    """It would else be the key of every record in whose row a lookup failed."""
+    rows = [person_row(PersonID=f"LA{n}") for n in range(30)]
+    found = _prepare(pack, "council.persons", _csv(*rows, person_row(PersonID=text)))
+    (group,) = [one for one in found.findings if one.code == "FG-ROW-16"]
+    assert (group.rows, group.count) == ((32,), 1)
+    assert text not in found.local_keys
+
+
+@pytest.mark.parametrize("text", ["N/A", "Unknown", "TBC", "-", "not known"])
+def test_what_stands_in_place_of_an_identity_is_not_known_and_drops_nobody(
+    pack: Pack, text: str
+) -> None:
+    rows = [person_row(PersonID=f"LA{n}") for n in range(30)]
+    mixed = person_row(PersonID="LA99", NHSNumber=text, Postcode=text, Forename=text)
+    found = _prepare(pack, "council.persons", _csv(*rows, mixed))
+    assert found.rows_kept == 31
+    at = found.local_keys.index("LA99")
+    assert {found.identities[part][at] for part in ("nhs_number", "postcode", "given_name")} == {
+        None
+    }
+
+
+@pytest.mark.finding("B28")
+@pytest.mark.parametrize("prefix", ["BG", "GB", "KN", "NK", "NT", "TN", "ZZ", "DA", "AO"])
+def test_a_prefix_that_was_never_issued_is_no_insurance_number(prefix: str) -> None:
+    spec = _field(type="nino")
+    assert check_cell(f"{prefix} 12 34 56 A", spec, TODAY)[1] == "FG-ROW-19"
+    assert check_cell("AB 12 34 56 C", spec, TODAY) == ("AB123456C", None)
