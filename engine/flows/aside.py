@@ -52,7 +52,12 @@ def rows_aside(home: Home, actor: Actor, number: int) -> dict[str, Any]:
         contract = contract_for(home, actor.agency, source)
         today = home.clock().date()
         intake = intake_for(home.pack, contract, tuple(contract.fields), home.tables, today)
-        admitted = frozenset(intake.admission.admitted)
+        # What a condition of the row may close is not handed out: the row is not here to be asked.
+        admitted = frozenset(
+            name
+            for name in intake.admission.admitted
+            if not intake.admission.fields[name].row_bases
+        )
         columns = {
             name: spec.columns[0]
             for name, spec in contract.fields.items()

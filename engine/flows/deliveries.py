@@ -12,7 +12,7 @@ from engine.flows import stage as lanes
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.stated import apply_delivery
-from engine.flows.submit import withdraw_row
+from engine.flows.submit import corrected, withdraw_row
 from engine.identity import vault_write
 from engine.store.session import reading
 from engine.store.tables import Delivery, DeliveryDetail
@@ -201,8 +201,8 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
                 before = found.receipt.get("replaces")
                 _nobody_else_corrects(session, found, before)
                 # What it corrects went on counting while it waited, and was perhaps taken back since.
-                if before is not None and _counts(session, before):
-                    withdraw_row(session, before, flow)
+                for one in corrected(session, before):
+                    withdraw_row(session, one, flow)
                 apply_delivery(session, flow, found.id)
             else:
                 withdraw_row(session, found.id, flow)
@@ -273,11 +273,6 @@ def _nobody_else_corrects(session: Session, mine: Delivery, before: str | None) 
         )
 
 
-def _counts(session: Session, delivery: str) -> bool:
-    found = session.get(Delivery, delivery)
-    return found is not None and found.state in ("accepted", "paused")
-
-
 def complete(home: Home) -> None:
     """Finish what committed submissions, releases and withdrawals had still to do in other stores.
 
@@ -290,9 +285,10 @@ def complete(home: Home) -> None:
     for delivery, _, state in told:
         if state in ("withdrawn", "refused"):
             lanes.discard(home, delivery)
+    waiting = vault_write.with_rows_aside(home.vault)
     for place, (delivery, source, state) in enumerate(told):
-        if state == "accepted":
-            earlier = [one for one, same, _ in told[:place] if same == source]
+        earlier = [one for one, same, _ in told[:place] if same == source and one in waiting]
+        if state == "accepted" and earlier:
             lanes.settle(home, delivery, earlier)
 
 

@@ -72,7 +72,7 @@ def pauses_of(
 
 def _rows_before(home: Home, source: str) -> int | None:
     with Session(reading(home.casework)) as session:
-        receipt = session.exec(
+        receipts = session.exec(
             select(Delivery.receipt)
             .where(
                 Delivery.source == source,
@@ -80,8 +80,10 @@ def _rows_before(home: Home, source: str) -> int | None:
                 col(Delivery.history).is_(False),
             )
             .order_by(col(Delivery.number).desc())
-        ).first()
-    return int(receipt["rows"]["kept"]) if receipt else None
+        )
+        # A few mended rows are no extract to compare one with.
+        whole = next((one for one in receipts if one.get("mends") is None), None)
+    return int(whole["rows"]["kept"]) if whole else None
 
 
 @dataclass(frozen=True)
@@ -152,20 +154,27 @@ def _ended_by_error(
 
     In an extract that says everything, a row that was set aside would read as a row that is gone.
     """
-    if mode == "delta" or not prepared.quarantined:
+    if mode == "delta":
         return 0
+    sent_rows = set(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist())
+    sent = set(home.domain("record").seal(records))
+    # A row that could not be read, or that says not whose it is, may be any of those that are missing.
+    nameless = sum(prepared.dropped.get(code, 0) for code in ("FG-ROW-13", "FG-ROW-17"))
+    nameless += sum(not one.key and not one.row_key for one in prepared.quarantined)
+    missing = len(standing.records - sent) if mode == "full" else len(standing.rows - sent_rows)
+    lost = min(nameless, missing)
+    if not prepared.quarantined:
+        return lost
     tokens = aside_tokens(home, contract, prepared)
     named = {
         int.from_bytes(token[4:], "big")
         for token, row in zip(tokens, prepared.quarantined, strict=True)
         if row.row_key
     }
-    sent_rows = set(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist())
     people = key_tokens(home, contract, [row.key for row in prepared.quarantined])
     held = list(vault_write.known_records(home.vault, people).values())
-    sent = set(home.domain("record").seal(records))
     ended = (standing.records & set(home.domain("record").seal(held))) - sent if held else set()
-    return len((standing.rows & named) - sent_rows) or len(ended)
+    return max(lost, len((standing.rows & named) - sent_rows), len(ended))
 
 
 def _inside(delivery: str, spoken: pa.Table, live: Live, window: tuple[int, int]) -> pa.Table:

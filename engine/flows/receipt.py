@@ -8,6 +8,7 @@ from audit.merkle import leaf_hash, root_of
 from engine.domain.ids import day_number
 from engine.domain.records import Prepared
 from engine.flows.home import Home
+from engine.flows.incoming import Options
 from engine.flows.intent import Flow
 from engine.intake.contract import Contract
 
@@ -18,7 +19,7 @@ def make_receipt(
     contract: Contract,
     content_hash: str,
     *,
-    history: bool,
+    options: Options,
     pauses: list[str],
     replaces: str | None = None,
 ) -> dict[str, Any]:
@@ -36,8 +37,9 @@ def make_receipt(
         # A check that crashed did not pass: the delivery stands, and its light does not.
         "light": "amber" if failed or pauses else "green",
         "replaces": replaces,
-        "mode": contract.sending.mode,
-        "history": history,
+        "mends": options.mends,
+        "mode": "delta" if options.partial else contract.sending.mode,
+        "history": options.history,
         "layout": prepared.layout,
         "encoding": prepared.encoding,
         "policy_version": home.pack.version,
@@ -68,7 +70,11 @@ def make_receipt(
 
 
 def outcome_of(
-    home: Home, receipt: dict[str, Any], prepared: Prepared, records: list[bytes]
+    home: Home,
+    receipt: dict[str, Any],
+    prepared: Prepared,
+    records: list[bytes],
+    options: Options,
 ) -> dict[str, Any]:
     """Counts and a Merkle root over the subjects: the trail says who was in it to whoever can ask."""
     subjects = sorted(home.domain("audit").seal(records))
@@ -85,6 +91,11 @@ def outcome_of(
             "rows_deleted": len(prepared.gone),
             "records_merged": len(prepared.merges),
             "day": day_number(home.clock().date()),
+            **{
+                f"{word}_delivery": number
+                for word, number in (("replaces", options.replaces), ("mends", options.mends))
+                if number is not None
+            },
         },
         "subjects": {
             "count": len(subjects),

@@ -119,8 +119,7 @@ def _submit(
         if known is not None:
             flow.finish({"source": source, "result_hash": content_hash, "rules": ["duplicate"]})
             return {**known, "duplicate": True}
-        replaced = _earlier(home, agency, source, options.replaces, "replaced")
-        _earlier(home, agency, source, options.mends, "mended")
+        replaced = _meant(home, agency, source, options)
         prepared = _prepare(flow, files, contract, options)
         if content_of(files) != content_hash:
             raise SubmissionError(
@@ -139,7 +138,7 @@ def _submit(
             prepared,
             contract,
             content_hash,
-            history=options.history,
+            options=options,
             pauses=pauses,
             replaces=replaced,
         )
@@ -148,9 +147,11 @@ def _submit(
         detail = DeliveryDetail(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
         )
-        flow.commit(lambda session: _publish(session, flow, delivery, flags, detail, replaced))
-        _afterwards(flow, source, replaced, paused=bool(pauses))
-        entry = flow.finish(outcome_of(home, receipt, prepared, records))
+        taken = flow.commit(
+            lambda session: _publish(session, flow, delivery, flags, detail, replaced)
+        )
+        _afterwards(flow, source, taken, paused=bool(pauses))
+        entry = flow.finish(outcome_of(home, receipt, prepared, records, options))
         receipt["number"] = delivery.number
         receipt["audit"] = {"entry": entry.seq, "proof": home.audit.proof(entry.seq)}
         return receipt
@@ -169,6 +170,7 @@ def _try(
     with Flow(home, "submit_try", "consultation", actor, named) as flow:
         contract = contract_for(home, agency, source)
         content_hash = content_of(files)
+        _meant(home, agency, source, options)
         prepared = _prepare(flow, files, contract, options)
         window = _window(contract, prepared, options)
         tokens = lanes.key_tokens(home, contract, prepared.local_keys)
@@ -179,7 +181,7 @@ def _try(
             home, contract, prepared, records, partial=options.partial, window=window
         )
         receipt = make_receipt(
-            flow, prepared, contract, content_hash, history=options.history, pauses=pauses
+            flow, prepared, contract, content_hash, options=options, pauses=pauses
         )
         flow.finish({"source": source, "rows": prepared.rows_kept, "rules": ["dry_run"]})
         return {**receipt, "state": "dry run"}
@@ -195,6 +197,43 @@ def _same(session: Session, agency: str, source: str, content_hash: str) -> dict
         )
     ).first()
     return {**found.receipt, "number": found.number} if found else None
+
+
+def _meant(home: Home, agency: str, source: str, options: Options) -> str | None:
+    """Hold what a delivery is meant to correct or mend against what counts; return what it corrects.
+
+    Raises:
+        ConfigError: ``FG-SUB-21``.
+    """
+    if options.mends is not None and options.replaces is not None:
+        raise ConfigError(
+            "FG-SUB-21",
+            "a delivery either holds mended rows of another or takes its place, not both",
+            "Say one of the two.",
+        )
+    mended = _earlier(home, agency, source, options.mends, "mended")
+    order = home.published()
+    with Session(reading(home.casework)) as session:
+        found = session.get(Delivery, mended) if mended is not None else None
+    if found is not None and found.state == "accepted" and found.id not in order:
+        raise ConfigError(
+            "FG-SUB-21",
+            f"delivery {options.mends} counts no more: a later extract took its place",
+            "Mend the rows of the later one.",
+        )
+    return _earlier(home, agency, source, options.replaces, "replaced")
+
+
+def corrected(session: Session, delivery: str | None) -> list[str]:
+    """Return what a correction takes back: a delivery, and what that one was to correct while it waits."""
+    found: list[str] = []
+    while delivery is not None and delivery not in found:
+        one = session.get(Delivery, delivery)
+        if one is None or one.state not in ("accepted", "paused"):
+            break
+        found.append(delivery)
+        delivery = one.receipt.get("replaces") if one.state == "paused" else None
+    return found
 
 
 def _earlier(home: Home, agency: str, source: str, number: int | None, word: str) -> str | None:
@@ -299,13 +338,19 @@ def _publish(
     flags: list[StatedFlag],
     detail: DeliveryDetail,
     replaced: str | None,
-) -> None:
+) -> list[str]:
+    """Publish a delivery; return what it took back."""
     same = _same(session, delivery.agency, delivery.source, delivery.content_hash)
     if same is not None:
         raise _AlreadyAccepted(same)
+    taken: list[str] = []
     # A correction that waits for a release replaces nothing yet: it may still be refused.
-    if replaced is not None and delivery.state == "accepted":
-        withdraw_row(session, replaced, flow)
+    if delivery.state == "accepted":
+        if replaced is not None and not corrected(session, replaced):
+            withdraw_row(session, replaced, flow)  # It was taken back meanwhile: refused.
+        taken = corrected(session, replaced)
+        for one in taken:
+            withdraw_row(session, one, flow)
     last = session.exec(select(func.max(Delivery.number))).one() or 0
     delivery.number = last + 1
     session.add(delivery)
@@ -313,6 +358,7 @@ def _publish(
     session.add_all(flags)
     if delivery.state == "accepted":
         apply_flags(session, flow, flags)
+    return taken
 
 
 def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
@@ -338,12 +384,12 @@ def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
     return found
 
 
-def _afterwards(flow: Flow, source: str, replaced: str | None, *, paused: bool) -> None:
+def _afterwards(flow: Flow, source: str, taken: list[str], *, paused: bool) -> None:
     """What the commit made true in the other stores; each can be done twice without harm."""
     if paused:
         return
-    if replaced is not None:
-        lanes.discard(flow.home, replaced)
+    for one in taken:
+        lanes.discard(flow.home, one)
     with Session(reading(flow.home.casework)) as session:
         others = select(Delivery.id).where(Delivery.source == source, Delivery.id != flow.intent)
         earlier = list(session.exec(others).all())

@@ -43,7 +43,7 @@ _PLACEHOLDER_NAMES = frozenset(
 )
 _NOBODYS_WORDS = frozenset(
     {
-        *("BABY", "INFANT", "NEWBORN", "UNBORN", "TWIN", "TRIPLET", "CHILD", "BOY", "GIRL", "SON"),
+        *("BABY", "INFANT", "NEWBORN", "UNBORN", "TWIN", "TRIPLET", "CHILD", "BOY", "GIRL"),
         *("DAUGHTER", "MALE", "FEMALE", "UNKNOWN", "UNNAMED", "SIBLING"),
     }
 )
@@ -58,7 +58,9 @@ _SEPARATORS = re.compile(r"[\s\-–—/.,]+")
 _POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)([0-9][A-Z]{2})")
 _LOOSE_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})\b")
 _HOUSE = re.compile(r"^([0-9]+[A-Z]?)\b")
-_UNIT = re.compile(r"^(?:FLAT|STUDIO|APARTMENT|APT|UNIT|ROOM|BEDSIT) ?([0-9]+[A-Z]?|[A-Z])\b")
+_UNIT = re.compile(
+    r"^(?:FLAT|STUDIO|APARTMENT|APT|UNIT|ROOM|BEDSIT)(?: ?([0-9]+[A-Z]?)| ([A-Z]))\b"
+)
 _FLOOR = re.compile(
     r"^(GROUND|[0-9]+(?:ST|ND|RD|TH)|FIRST|SECOND|THIRD|TOP|BASEMENT) FLOOR\b(?: FLAT)?"
 )
@@ -260,17 +262,13 @@ def address(text: str | None) -> tuple[str | None, str | None, str | None]:
     for line in lines:
         inside = _UNIT.match(line) or _FLOOR.match(line)
         if inside and not unit:
-            unit, line = inside.group(1), line[inside.end() :].strip()  # noqa: PLW2901  # what is left of it
-        house = _HOUSE.match(line)
+            unit = next(filter(None, inside.groups()))
+            line = line[inside.end() :].strip()  # noqa: PLW2901  # what is left of it
+        house = _HOUSE.match(line) if not number else None
         if house:
             number, street = house.group(1), line[house.end() :].strip() or None
-            break
-        if street is None and line:
+        elif street is None and line:
             street = line
-    if number and street is None:
-        street = next(
-            (line for line in lines if not _HOUSE.match(line) and not _UNIT.match(line)), None
-        )
     # Flat 2 of number 3 and flat 2 of number 5 are two homes, and so are flat and house.
     whole = f"{number}/{unit}" if unit else number or None
     return whole, street, code

@@ -158,10 +158,11 @@ def set_aside(
             "delivery": delivery,
             "row": row.row,
             "part": row.table,
-            "file": row.file,
+            # As long as the column is in a server that holds to it.
+            "file": row.file[:64],
             "line": row.line,
             "source": source,
-            "code": row.code,
+            "code": row.code[:32],
             "token": token,
             **seal.sealed(f"{delivery}|{row.row}".encode(), row.cells),
         }
@@ -212,6 +213,13 @@ def settle(
                 )
                 settled += 1
     return settled
+
+
+def with_rows_aside(engine: Engine) -> set[str]:
+    """Return the deliveries of which rows are set aside."""
+    _ready(engine)
+    with engine.connect() as connection:
+        return set(connection.execute(select(quarantine.c.delivery).distinct()).scalars())
 
 
 def waiting(engine: Engine, delivery: str) -> list[dict[str, str | int]]:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from engine.domain.records import AsideRow, Ints
 from engine.intake.columns import ColumnCheck
-from engine.intake.kept import row_names
-from engine.intake.parts import Batch, Part
+from engine.intake.contract import Contract
+from engine.intake.kept import local_keys, row_names
+from engine.intake.parts import Batch, Part, text_of
 from engine.intake.places import Places
 from engine.intake.read import Opened
 from engine.intake.tally import Tally
@@ -54,14 +55,14 @@ def set_aside(
         and intake.contract.fields[name].lane != "equality"
     ]
     cells = {name: batch.columns[name].take(places).to_pylist() for name in names}
-    raw_key = batch.columns.get(intake.contract.key)
-    keys = raw_key.take(places).to_pylist() if raw_key is not None else [""] * len(places)
-    row_key = intake.contract.sending.row_key.get(batch.table, ())
-    named = row_names(
-        batch.table,
-        {name: checked[name].take(places) for name in row_key if name in checked},
-        row_key,
-    )
+    # By the keys as they were checked: an untrimmed one would be another person's.
+    some = {
+        name: checked[name].take(places)
+        for name in naming(intake.contract, batch.table)
+        if name in checked
+    }
+    keys = text_of(local_keys(some, intake.contract, len(places))).to_pylist()
+    named = row_names(batch.table, some, intake.contract.sending.row_key.get(batch.table, ()))
     names_of = named.to_pylist() if named is not None else [""] * len(places)
     for number, place in enumerate(places):
         held = {name: column[number] for name, column in cells.items() if column[number]}
@@ -71,6 +72,16 @@ def set_aside(
                 keys[number] or "", held, names_of[number] or "",
             )
         )  # fmt: skip
+
+
+def naming(contract: Contract, table: str) -> frozenset[str]:
+    """Return the fields that say whose a row is, and which row."""
+    identity = ("given_name", "surname", "birth_date")
+    stand_in = [name for name, spec in contract.fields.items() if spec.part in identity]
+    derived = contract.fields[contract.key].type == "derived"
+    return frozenset(
+        [contract.key, *contract.sending.row_key.get(table, ()), *(stand_in if derived else ())]
+    )
 
 
 def set_late_aside(opened: Opened, intake: Intake, tally: Tally, closed: Mapping[int, str]) -> None:
@@ -97,9 +108,9 @@ def set_late_aside(opened: Opened, intake: Intake, tally: Tally, closed: Mapping
             found = np.flatnonzero(np.isin(rows, wanted))
             why = {int(place): closed[int(rows[place])] for place in found}
             if why:
+                wanted_names = naming(intake.contract, batch.table)
                 some = {name: ColumnCheck(part.fields[name], intake.today)(cells)[0]
-                        for name, cells in batch.columns.items()
-                        if name in intake.contract.sending.row_key.get(batch.table, ())}  # fmt: skip
+                        for name, cells in batch.columns.items() if name in wanted_names}  # fmt: skip
                 set_aside(batch, file, rows, why, intake, tally, some)
     tally.quarantined.sort(key=lambda one: one.row)
 

@@ -42,7 +42,7 @@ class Kept:
 
     def note(self, contract: Contract, row_key: Sequence[str]) -> None:
         """Take what names, ends or joins rows out of the columns, before they are minimised."""
-        self.keys = _local_keys(self.columns, contract, len(self.lines))
+        self.keys = local_keys(self.columns, contract, len(self.lines))
         sending = contract.sending
         self.row_keys = row_names(self.table, self.columns, row_key)
         if sending.deleted_field in self.columns:
@@ -88,7 +88,8 @@ def row_names(
     return pc.if_else(nameless, pa.scalar(None, pa.string()), texts)
 
 
-def _local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int) -> pa.Array:
+def local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int) -> pa.Array:
+    """Return the agency's own key of each row, or what stands in for one; null or empty where it has none."""
     key = contract.fields[contract.key]
     if key.type != "derived":
         found = columns.get(key.name)

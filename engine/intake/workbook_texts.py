@@ -20,7 +20,9 @@ def unescaped(text: str) -> str:
     """Return a text whose control characters stood as ``_x000D_``."""
     if "_x" not in text:
         return text
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    # Two halves of a character are one; a half alone is no text.
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class SharedTexts:

@@ -7,6 +7,7 @@ twice (linkage.md 4.1, cases 1 to 3, 21, 25).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
 FAILED = "a_failed_nhs_number"
 _LARGEST = 60
+_FEW = 20
 
 
 @dataclass
@@ -71,10 +73,8 @@ def cluster(
         reason = groups.join(left, right, decided=True)
         if reason:
             refused.append((left, right, reason))
-    for left, right in certain:
-        reason = groups.join(left, right)
-        if reason:
-            refused.append((left, right, reason))
+    if certain:
+        refused += groups.join_together(certain)
     # Pairs of one weight are settled together, so that no row comes first by its place.
     starts = np.flatnonzero(np.append(True, edges.weight[1:] != edges.weight[:-1]))
     if len(edges.left):
@@ -403,5 +403,13 @@ def same_local_id(words: Words) -> list[tuple[int, int]]:
     tokens = words[:, _PLACE["local"]]
     order = np.argsort(tokens, kind="stable")
     ordered = tokens[order]
-    same = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != 0))
-    return [(int(order[at]), int(order[at + 1])) for at in same]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    pairs = []
+    for start, stop in zip(starts, np.append(starts[1:], len(ordered)), strict=True):
+        if stop - start < 2 or not ordered[start]:
+            continue
+        rows = np.sort(order[start:stop]).tolist()
+        # Every two of a few, so that none stands between others; of many, each and the next.
+        some = itertools.combinations(rows, 2) if len(rows) <= _FEW else itertools.pairwise(rows)
+        pairs += list(some)
+    return pairs

@@ -418,6 +418,61 @@ def test_another_row_of_a_person_does_not_settle_the_one_that_was_set_aside(tmp_
     home.close()
 
 
+def test_a_row_that_cannot_be_read_may_be_anybodys_and_ends_nobody(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="full")
+    send(home, tmp_path, "visits-1", _five())
+    rows = _five()
+    rows[1] = rows[1][:-1]  # A cell short, so that nobody knows whose it is.
+    assert send(home, tmp_path, "visits-2", rows)["state"] == "paused"
+    assert len(content(home)) == 5
+    # Where every known person comes again, a broken row is nobody's who was known.
+    again = send(home, tmp_path, "visits-3", [*_five(), rows[1]])
+    assert again["state"] == "accepted"
+    home.close()
+
+
+def test_mended_rows_change_nothing_of_what_is_expected_and_stand_in_the_record(
+    tmp_path: Path,
+) -> None:
+    home = visits_home(tmp_path / "home", mode="full", extra=', rows_change: "0.50"')
+    send(home, tmp_path, "visits-1", _five("P2"))
+    mended = send(home, tmp_path, "visits-2", [_five()[1]], options=Options(mends=1))
+    assert (mended["mends"], mended["mode"], mended["state"]) == (1, "delta", "accepted")
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    counts = [one["counts"] for one in events if one["flow"] == "submit" and "counts" in one]
+    assert [one.get("mends_delivery") for one in counts].count(1) == 1
+    # The next whole extract is compared with the last whole one.
+    assert send(home, tmp_path, "visits-3", _five(mended="SUSPECT"))["state"] == "accepted"
+    # And what a later extract took the place of is mended no more: it would bring people back.
+    with pytest.raises(ConfigError, match="FG-SUB-21"):
+        send(home, tmp_path, "visits-4", [visit("P8", "V8")], options=Options(mends=1))
+    home.close()
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_delivery_mends_or_corrects_and_never_both(tmp_path: Path, dry: bool) -> None:
+    home = visits_home(tmp_path / "home", mode="full")
+    send(home, tmp_path, "visits-1", _five("P2"))
+    for options in (Options(mends=1, replaces=1, dry_run=dry), Options(replaces=88, dry_run=dry)):
+        with pytest.raises(ConfigError, match="FG-SUB-21"):
+            send(home, tmp_path, "visits-2", [_five()[1]], options=options)
+    assert len(content(home)) == 4
+    home.close()
+
+
+def test_a_correction_of_a_correction_that_waits_takes_back_both(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", extra=', rows_max: "5"')
+    send(home, tmp_path, "visits-1", _five())
+    more = [visit(f"P{n}", f"W{n}") for n in range(8)]
+    assert send(home, tmp_path, "visits-2", more, options=Options(replaces=1))["state"] == "paused"
+    send(home, tmp_path, "visits-3", [visit("P1", "V1")], options=Options(replaces=2))
+    assert [one["state"] for one in deliveries(home, OPERATOR)][::-1] == [
+        "withdrawn", "withdrawn", "accepted",
+    ]  # fmt: skip
+    assert len(content(home)) == 1
+    home.close()
+
+
 MANY = [visit(f"P{n}", f"V{n}") for n in range(40)]
 
 

@@ -144,7 +144,9 @@ def _settled(home: Home, step: str, arrow: str, folder: Path) -> None:
     _whole(home, step)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", ["withdraw", *(pytest.param(one, marks=pytest.mark.deep) for one in STEPS[1:])]
+)
 def test_an_error_after_the_commit_is_followed_up(tmp_path: Path, step: str) -> None:
     arrows = _arrows(tmp_path / "record", step)
     base = _prepared(tmp_path / "base", step)

@@ -15,6 +15,7 @@ from engine.identity.normalise import (
     address,
     birth_date,
     fold,
+    given_parts,
     name_parts,
     nhs_number,
     normalise,
@@ -76,6 +77,17 @@ def test_other_identifiers_are_checked() -> None:
     assert postcode("ZZ99 3VZ") is None
     assert address("Flat 78m\nSally mall\nDaviesmouth\nG6T 3BF") == ("/78M", "SALLY MALL", "G6T3BF")
     assert address("Unknown") == (None, None, None)
+    homes = [address(text)[0] for text in (
+        "5, Flat 2, High St", "5, Flat 3, High St", "Flat 2, 5 High St", "Unity House, 12 High St",
+        "Flats, 12 High St", "12 High St", "12 High St, Tallowmere")]  # fmt: skip
+    assert homes == ["5/2", "5/3", "5/2", "12", "12", "12", "12"]
+    assert address("12 High St, Tallowmere")[1] == "HIGH ST"
+
+
+@pytest.mark.finding("LNK-12")
+def test_a_name_that_people_have_is_no_placeholder() -> None:
+    assert given_parts("Sơn") == ("SON",)
+    assert given_parts("Boy") == given_parts("Baby") == given_parts("Twin two") == ()
 
 
 @pytest.mark.finding("LNK-13")

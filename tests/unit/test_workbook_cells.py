@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.domain.errors import SubmissionError
+from engine.intake import spool, workbook_cells
 from engine.intake.read_workbook import cell_text
 from engine.intake.spool import CHUNK, Spool
-from engine.intake.workbook_cells import BLOCK_ROWS, Workbook, place_of
+from engine.intake.workbook_cells import Workbook, place_of
 from engine.intake.workbook_numbers import kind_of_format
 from tests.property.test_intake_reading import workbook
 
@@ -225,6 +226,12 @@ def test_a_sheet_that_contradicts_itself_is_refused_and_loses_nothing(rows: str)
         ours(book_of(rows, texts="<si><t>a</t></si>", styles=styles()))
 
 
+def test_halves_of_a_character_are_put_together_or_shown_as_unreadable() -> None:
+    texts = "<si><t>a_xD83D__xDE00_b</t></si><si><t>c_xD800_</t></si>"
+    found = ours(book_of('<row><c t="s"><v>0</v></c><c t="s"><v>1</v></c></row>', texts=texts))
+    assert list(found.values()) == ["a\U0001f600b", "c\ufffd"]
+
+
 def test_a_style_that_is_not_there_is_refused() -> None:
     with pytest.raises(SubmissionError, match="FG-SUB-02"):
         ours(book_of('<row><c s="99"><v>1</v></c></row>', styles=styles()))
@@ -245,8 +252,13 @@ def _tall(rows: int) -> bytes:
     return book_of(made, texts=texts)
 
 
-def test_memory_does_not_grow_with_the_rows_of_a_sheet() -> None:
+def test_memory_does_not_grow_with_the_rows_of_a_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even when every text is another one: blocks pass, and texts wait on a disk, sealed."""
+
+    block = 1024
+    monkeypatch.setattr(workbook_cells, "BLOCK_ROWS", block)
+    monkeypatch.setattr(workbook_cells, "_PIECE", 1 << 14)
+    monkeypatch.setattr(spool, "CHUNK", 1 << 14)
 
     def most(rows: int) -> int:
         book = Workbook(io.BytesIO(_tall(rows)))
@@ -258,7 +270,7 @@ def test_memory_does_not_grow_with_the_rows_of_a_sheet() -> None:
         finally:
             tracemalloc.stop()
 
-    small, large = most(4 * BLOCK_ROWS), most(12 * BLOCK_ROWS)
+    small, large = most(4 * block), most(12 * block)
     assert large < 1.1 * small
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,7 @@ from policies.errors import PolicyFault
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api")
 Reader = Annotated[SignedIn, Depends(gate("deliveries"))]
+Numbered = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 Sender = Annotated[SignedIn, Depends(gate("submit"))]
 
 
@@ -151,7 +152,8 @@ def _take(
 def _number(text: str) -> int | None:
     """Return the number of a delivery that a form names; anything that is none names no delivery."""
     words = text.strip()
-    return (int(words[:9]) if words.isascii() and words.isdigit() else 0) if words else None
+    plain = words.isascii() and words.isdigit() and len(words) <= 9
+    return (int(words) if plain else 0) if words else None
 
 
 def _not_taken(request: Request, user: SignedIn, error: FieldgateError, chosen: str) -> Response:
@@ -244,8 +246,8 @@ async def api_submit(
     *,
     dry_run: bool = False,
     history: bool = False,
-    replaces: int | None = None,
-    mends: int | None = None,
+    replaces: Numbered = None,
+    mends: Numbered = None,
 ) -> dict[str, Any]:
     """Take the body as the file, or as a zip of the files that belong together."""
     home = get_home(request)
