@@ -8,6 +8,7 @@ twice (linkage.md 4.1, cases 1 to 3, 21, 25).
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +21,8 @@ from engine.linkage.encode import COLUMNS, Words
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
 FAILED = "a_failed_nhs_number"
-_LARGEST = 60
+LARGEST = 60
+"""Records of one person beyond which a person looks."""
 _FEW = 20
 
 
@@ -67,11 +69,10 @@ def cluster(
         memory: What people decided. That two records are two people holds against everything; that
             they are one holds against what only looks like a contradiction.
     """
-    groups = _Groups(words, memory)
+    groups = Groups(words, memory)
     refused: list[tuple[int, int, str]] = []
     for left, right in memory.must:
-        reason = groups.join(left, right, decided=True)
-        if reason:
+        if reason := groups.join(left, right, decided=True):
             refused.append((left, right, reason))
     if certain:
         refused += groups.join_together(certain)
@@ -79,13 +80,12 @@ def cluster(
     starts = np.flatnonzero(np.append(True, edges.weight[1:] != edges.weight[:-1]))
     if len(edges.left):
         for start, stop in zip(starts, np.append(starts[1:], len(edges.left)), strict=True):
-            pairs = edges.left[start:stop].tolist(), edges.right[start:stop].tolist()
-            refused += groups.join_together(list(zip(*pairs, strict=True)))
+            refused += groups.join_pairs(edges.left[start:stop], edges.right[start:stop])
     roots = np.array([groups.root(row) for row in range(len(words))], np.int64)
     return Clusters(roots, refused)
 
 
-class _Groups:
+class Groups:
     """Union-find whose groups carry what would contradict another group."""
 
     def __init__(self, words: Words, memory: Memory) -> None:
@@ -97,15 +97,57 @@ class _Groups:
             self._apart.setdefault(left, set()).add(right)
             self._apart.setdefault(right, set()).add(left)
         once = memory.once
-        self._once = once.tolist() if once is not None else [0] * len(words)
+        self._sources = once if once is not None else np.zeros(len(words), np.int64)
+        self._once = self._sources.tolist()
         self._parent = list(range(len(words)))
+        # Records of which no decision speaks and that nothing has joined yet.
+        self._alone = np.ones(len(words), dtype=bool)
+        self._alone[list(self._apart)] = False
         self._rows: dict[int, list[int]] = {}
         self._nhs = words[:, _PLACE["nhs"]].tolist()
         self._band = words[:, _PLACE["band"]].tolist()
         self._rest = words[:, _PLACE["given_rest"]].tolist()
         self._failed = words[:, _PLACE["nhs_failed"]].tolist()
+        self._local = words[:, _PLACE["local"]].tolist()
+        self._given = words[:, _PLACE["given"]].tolist()
+
+    def join_pairs(self, left: Words, right: Words) -> list[tuple[int, int, str]]:
+        """Join pairs of one weight, first those that need no look at anything else."""
+        plain = self._join_plain(left, right)
+        rest = left[~plain].tolist(), right[~plain].tolist()
+        return self.join_together(list(zip(*rest, strict=True)))
+
+    def _join_plain(self, left: Words, right: Words) -> npt.NDArray[np.bool_]:
+        """Join pairs of two records that stand alone and agree in all that could contradict.
+
+        Most pairs of a run are such; they are found column by column. Returns which pairs they are.
+        """
+        rows, counts = np.unique(np.concatenate([left, right]), return_counts=True)
+        once_met = np.zeros(len(self._words), dtype=bool)
+        once_met[rows[counts == 1]] = True
+        once_met &= self._alone
+
+        def column(name: str) -> tuple[Words, Words]:
+            values = self._words[:, _PLACE[name]]
+            return values[left], values[right]
+
+        plain = once_met[left] & once_met[right]
+        for name in ("nhs", "band", "given_rest"):
+            one, other = column(name)
+            plain &= (one == other) | (one == 0) | (other == 0)
+        plain &= (self._sources[left] == 0) | (self._sources[left] != self._sources[right])
+        given, failed = column("given"), column("nhs_failed")
+        plain &= (given[0] == given[1]) & (failed[0] == 0) & (failed[1] == 0)
+        for first, second in zip(left[plain].tolist(), right[plain].tolist(), strict=True):
+            low, high = (first, second) if first < second else (second, first)
+            self._parent[high] = low
+            self._rows[low] = [first, second]
+        self._alone[left[plain]] = False
+        self._alone[right[plain]] = False
+        return np.asarray(plain, dtype=bool)
 
     def root(self, row: int) -> int:
+        """Return the row that stands for the group of a row."""
         parent = self._parent
         while parent[row] != row:
             parent[row] = parent[parent[row]]
@@ -123,11 +165,11 @@ class _Groups:
         rows = self._rows.get(first, [first]), self._rows.get(second, [second])
         if self._apart and self._kept_apart(first, rows[1]):
             return "decided_apart"
-        reason = "" if decided else self.contradiction(*rows)
-        if reason:
+        if not decided and (reason := self.contradiction(*rows)):
             return reason
         low, high = min(first, second), max(first, second)
         self._parent[high] = low
+        self._alone[[first, second]] = False
         self._rows[low] = rows[0] + rows[1]
         self._rows.pop(high, None)
         if decided or first in self._decided or second in self._decided:
@@ -142,9 +184,17 @@ class _Groups:
         Where the groups that such pairs would join contradict each other, none of these pairs is taken:
         which of them came first would decide who is whose (LNK-14, splink 2562).
         """
-        if len(pairs) == 1:
-            reason = self.join(*pairs[0])
-            return [(*pairs[0], reason)] if reason else []
+        roots = [(self.root(left), self.root(right)) for left, right in pairs]
+        met = Counter(one for both in roots for one in both)
+        tied, refused = [], []
+        for pair, (first, second) in zip(pairs, roots, strict=True):
+            if met[first] > 1 or met[second] > 1:
+                tied.append(pair)
+            elif reason := self.join(*pair):
+                refused.append((*pair, reason))
+        return refused + self._join_tied(tied) if tied else refused
+
+    def _join_tied(self, pairs: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
         # A mistyped number keeps its own record out and parts nobody else: such records come last.
         mistyped = [pair for pair in pairs if any(map(self._mistyped, pair))]
         if mistyped and len(mistyped) < len(pairs):
@@ -163,14 +213,14 @@ class _Groups:
                 continue
             part = self._reached(start, links)
             seen |= part
-            clash |= dict.fromkeys(part, self._clash(sorted(part)))
+            # Of two groups the join itself says whether they contradict.
+            clash |= dict.fromkeys(part, self._clash(sorted(part)) if len(part) > 2 else "")
         refused = []
         for left, right in pairs:
             first, second = self.root(left), self.root(right)
             if first == second:
                 continue
-            reason = clash[first] or self.join(left, right)
-            if reason:
+            if reason := clash[first] or self.join(left, right):
                 refused.append((left, right, reason))
             else:
                 clash[self.root(left)] = ""
@@ -191,10 +241,8 @@ class _Groups:
 
     def _clash(self, roots: list[int]) -> str:
         """Return why some groups cannot all be one person; empty when nothing speaks against it."""
-        if len(roots) == 2:
-            return self._against(*roots)
         rows = [self._rows.get(root, [root]) for root in roots]
-        if sum(map(len, rows)) > _LARGEST:
+        if sum(map(len, rows)) > LARGEST:
             return "too_many_records"
         reasons = (
             self._against(one, other) for at, one in enumerate(roots) for other in roots[:at]
@@ -227,7 +275,9 @@ class _Groups:
         Only what stands between the groups counts: what a person accepted inside one of them does not
         keep others out of it.
         """
-        if len(first) + len(second) > _LARGEST:
+        if len(first) == len(second) == 1:
+            return self._between(first[0], second[0])
+        if len(first) + len(second) > LARGEST:
             return "too_many_records"
         if self._twice(first, second):
             return "twice_in_one_source"
@@ -245,6 +295,28 @@ class _Groups:
         if _disjoint(*second_names) or self._names_clash(first, second):
             return "given_names_differ"
         return ""
+
+    def _between(self, one: int, other: int) -> str:
+        """Return what `contradiction` says of two single rows, without making sets of them."""
+
+        def differ(column: list[int]) -> bool:
+            return bool(column[one]) and bool(column[other]) and column[one] != column[other]
+
+        if self._once[one] and self._once[one] == self._once[other] and differ(self._local):
+            return "twice_in_one_source"
+        if differ(self._nhs):
+            return "two_nhs_numbers"
+        first, second = self._nhs[one], self._nhs[other]
+        if (second and not first and self._failed[one]) or (
+            first and not second and self._failed[other]
+        ):
+            return FAILED
+        if differ(self._band):
+            return "child_and_adult"
+        if differ(self._rest):
+            return "given_names_differ"
+        same = self._given[one] == self._given[other]
+        return "given_names_differ" if not same and self._names_clash([one], [other]) else ""
 
     def _values(self, column: list[int], rows: list[int]) -> set[int]:
         return {column[row] for row in rows} - {0}
@@ -312,73 +384,6 @@ class _Groups:
 
 def _disjoint(ones: set[int], others: set[int]) -> bool:
     return bool(ones) and bool(others) and not ones & others
-
-
-def without_leader(
-    words: Words,
-    edges: Edges,
-    margin: float,
-    memory: Memory = NOTHING,
-    certain: Sequence[tuple[int, int]] = (),
-) -> npt.NDArray[np.bool_]:
-    """Return which pairs have a rival: the record fits another person, who is not this one, as well.
-
-    A record is linked only when its best person leads the next by a margin; else a person decides
-    (leader advantage, linkage.md 2.1; ties are never broken by the order of rows, LNK-14).
-
-    Args:
-        words: Encoded records.
-        edges: Pairs that may link, by descending weight.
-        margin: Lead in bits of match weight.
-        memory: What people decided.
-        certain: Pairs that are one person by a number of the person's own, so that they are no rivals.
-    """
-    groups = _Groups(words, memory)
-    for left, right in memory.must:
-        groups.join(left, right, decided=True)
-    if certain:
-        groups.join_together([(int(left), int(right)) for left, right in certain])
-    unclear = np.zeros(len(edges.left), dtype=bool)
-    ends = np.concatenate([edges.left, edges.right])
-    pairs = np.tile(np.arange(len(edges.left), dtype=np.int64), 2)
-    order = np.lexsort([pairs, ends])
-    ends, pairs = ends[order], pairs[order]
-    if not len(ends):
-        return unclear
-    starts = np.flatnonzero(np.append(True, ends[1:] != ends[:-1]))
-    stops = np.append(starts[1:], len(ends))
-    others = edges.left[pairs] + edges.right[pairs] - ends
-    asks = _may_differ(words, others, starts, memory)
-    for begin, stop, differ in zip(starts.tolist(), stops.tolist(), asks.tolist(), strict=True):
-        if stop - begin < 2 or not differ:
-            continue
-        mine = pairs[begin:stop]
-        # Pairs stand by descending weight, so that the first is the best.
-        near = edges.weight[mine[0]] - edges.weight[mine] < margin
-        close = mine[near]
-        rivals = sorted(set(others[begin:stop][near].tolist()))
-        if len(rivals) > _LARGEST or any(
-            groups.two_people(one, other) for at, one in enumerate(rivals) for other in rivals[:at]
-        ):
-            unclear[close] = True
-    return unclear
-
-
-def _may_differ(
-    words: Words, others: Words, starts: npt.NDArray[np.int64], memory: Memory
-) -> npt.NDArray[np.bool_]:
-    """Say of which records the rivals may be two people: anything in them that differs at all.
-
-    It only spares the comparison of rivals that agree in everything that could contradict.
-    """
-    differ = np.zeros(len(starts), dtype=bool)
-    for name in ("nhs", "nhs_failed", "band", "given_rest", "given", "local"):
-        column = words[others, _PLACE[name]]
-        least = np.where(column == 0, np.iinfo(np.int64).max, column)
-        differ |= np.maximum.reduceat(column, starts) > np.minimum.reduceat(least, starts)
-    decided = np.zeros(len(words), dtype=bool)
-    decided[[row for pair in (*memory.must, *memory.cannot) for row in pair]] = True
-    return np.asarray(differ | np.logical_or.reduceat(decided[others], starts), dtype=bool)
 
 
 def enough_to_identify(words: Words) -> Words:

@@ -20,12 +20,12 @@ from engine.linkage.cluster import (
     cluster,
     enough_to_identify,
     same_local_id,
-    without_leader,
 )
 from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Words
 from engine.linkage.guard import may_link
+from engine.linkage.leader import without_leader
 from engine.linkage.linker import Linker
 from engine.linkage.settings_v2 import gamma
 
@@ -194,7 +194,7 @@ def _unclear(
     """
     contenders = np.flatnonzero(allowed & (edges.weight >= auto - margin))
     numbered = np.flatnonzero(allowed & (edges.gammas["nhs"] == gamma("nhs", "exact")))
-    certain = list(zip(edges.left[numbered].tolist(), edges.right[numbered].tolist(), strict=True))
+    certain = edges.left[numbered], edges.right[numbered]
     found = without_leader(words, edges.take(contenders), margin, memory, certain)
     return np.asarray(np.isin(links, contenders[found]), dtype=bool)
 
