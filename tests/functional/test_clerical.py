@@ -84,6 +84,13 @@ def _people(home: Home) -> list[bytes]:
     return [member[record] for record in sorted(member)]
 
 
+def _scores(home: Home) -> list[dict[str, Any]]:
+    """Return the scores of a new run, person by person."""
+    run = score(home, TODAY, OPERATOR)["run"]
+    rows = home.warehouse.result(run, "person").to_pylist()
+    return sorted(rows, key=lambda row: str(row["person"]))
+
+
 @pytest.mark.finding("LNK-29")
 def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     tmp_path: Path,
@@ -91,6 +98,7 @@ def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     home = _two(tmp_path)
     before = _people(home)
     assert len(set(before)) == 3
+    apart = _scores(home)
     (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
     assert waits["priority"] == "high"  # A child is in it.
     assert "birth dates are alike" in waits["says"]
@@ -113,16 +121,21 @@ def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     shown = reveal(home, Ask("demo.social_worker", "safeguard_child", "C-1", REASON, person),
                    **DEMO)  # fmt: skip
     assert shown["permitted"]
+    # Under the id that the other record had before, the same person is opened, and that counts too.
+    (former,) = set(before) - set(merged)
+    name = casework.text(casework.seal([former])[0])
+    assert reveal(home, Ask("demo.social_worker", "safeguard_child", "C-2", REASON, name), **DEMO)
     told = open_records(home, MATCHER, person, **DEMO)
     assert told["records"] == 2
     days = next(row for row in told["rows"] if row["label"] == "Birth date")["cells"]
     wrong = 1 + [cell["value"] for cell in days].index("5 March 2012")
     undone = part(home, MATCHER, person, wrong, WHY, **DEMO)
     rests = undone["rests_on_it"]
-    assert [one["user"] for one in rests["reveals"]] == ["demo.social_worker"]
-    assert [one["run"] for one in rests["scores"]] == [1]
+    assert [one["user"] for one in rests["reveals"]] == ["demo.social_worker"] * 2
+    assert [one["run"] for one in rests["scores"]] == [1, 2]
     link(home, OPERATOR)
     assert _people(home) == before  # Every id as it was.
+    assert _scores(home) == apart  # And every score.
     states = {one["number"]: one["state"] for one in decisions(home, MATCHER, **DEMO)}
     assert states == {1: "replaced", 2: "final"}
     home.close()

@@ -5,6 +5,7 @@ The table is the documentation of the merge guard and of constraint clustering (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -92,17 +93,20 @@ APART = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [(row[2], row[3]) for row in ONE], ids=[row[0] for row in ONE]
-)
+def _cases(rows: Sequence[tuple[str, str, Row, Row]]) -> list[Any]:
+    return [
+        pytest.param(one, other, id=name, marks=[pytest.mark.finding(finding)] if finding else [])
+        for name, finding, one, other in rows
+    ]
+
+
+@pytest.mark.parametrize(("one", "other"), _cases(ONE))
 def test_one_person(one: Row, other: Row) -> None:
     first, second = _persons([one, other])
     assert first == second
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [(row[2], row[3]) for row in APART], ids=[row[0] for row in APART]
-)
+@pytest.mark.parametrize(("one", "other"), _cases(APART))
 def test_two_persons(one: Row, other: Row) -> None:
     first, second = _persons([one, other])
     assert first != second
