@@ -26,6 +26,7 @@ from engine.linkage.edge_store import Scored
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Encoder
 from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
 from engine.linkage.forget import forget_unneeded, needed_again
+from engine.linkage.hold import Known
 from engine.linkage.index import (
     Assignment,
     ReviewPair,
@@ -40,7 +41,7 @@ from engine.linkage.linker import Linker, SplinkLinker, keyed_frequencies
 from engine.linkage.memory import CANNOT, MUST, final_decisions
 from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.session import reading
-from engine.store.tables import LinkRun, RecordFlag, SubjectState
+from engine.store.tables import LinkRun, RecordFlag, ReviewItem, ScoreRun, SubjectState
 from engine.telemetry import span
 
 Mask = npt.NDArray[np.bool_]
@@ -219,12 +220,30 @@ def _decided(
         hidden=_flagged(stated, found, "protected", "victim_safety"),
         apart=_flagged(stated, found, "adopted"),
         records=found.records,
+        known=_known(home, found, runs),
         earlier=edge_store.load(folder, runs[-1], made_by) if runs else None,
     )
     edge_store.save(
         folder, flow.intent, Scored(made_by, found.records, linked.digests, linked.edges)
     )
     return linked
+
+
+def _known(home: Home, found: EncodedRecords, runs: list[str] | None) -> Known:
+    """Return who the records were, and who of them has an open place on a list of the newest run."""
+    before = current_membership(home.linkage, home.link_runs() if runs is None else runs)
+    people = {person: number for number, person in enumerate(sorted(set(before.values())), 1)}
+    numbers = [people.get(before.get(record, b""), 0) for record in found.records]
+    with Session(reading(home.casework)) as session:
+        newest = session.exec(select(ScoreRun.id).order_by(col(ScoreRun.number).desc())).first()
+        waiting = session.exec(
+            select(ReviewItem.person).where(
+                ReviewItem.run == newest, col(ReviewItem.decided_by).is_(None)
+            )
+        ).all()
+    casework = home.domain("casework")
+    alerted = {people.get(casework.parse(one), 0) for one in waiting} - {0}
+    return Known(np.array(numbers, np.int64), frozenset(alerted))
 
 
 def _memory(home: Home, found: EncodedRecords) -> Memory:

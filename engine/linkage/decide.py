@@ -25,6 +25,7 @@ from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Words
 from engine.linkage.guard import may_link
+from engine.linkage.hold import ALERT, Known, held_pairs
 from engine.linkage.leader import without_leader
 from engine.linkage.linker import Linker
 from engine.linkage.settings_v2 import gamma
@@ -127,6 +128,7 @@ def decide(
     apart: Mask | None = None,
     records: Sequence[bytes] = (),
     earlier: Scored | None = None,
+    known: Known | None = None,
 ) -> Linked:
     """Decide which records are one person, and which pairs are left to people.
 
@@ -141,6 +143,7 @@ def decide(
             link itself is protected (LNK-15, LNK-16).
         records: Record pseudonyms; needed with `earlier`.
         earlier: What an earlier run scored; the answer is the same without it.
+        known: Who the records were; a merge that touches an open place on a list waits for a person.
     """
     apart = np.zeros(len(words), dtype=bool) if apart is None else apart
     ready = comparable(words, hidden, apart)
@@ -155,7 +158,11 @@ def decide(
     memory = replace(memory, must=must)
     unclear = _unclear(plain, edges, allowed, links, auto, model.leader_margin, memory)
     certain = [pair for pair in same_local_id(plain) if not (apart[pair[0]] or apart[pair[1]])]
-    clusters = cluster(plain, certain, linking.take(np.flatnonzero(~unclear)), memory)
+    joining = linking.take(np.flatnonzero(~unclear))
+    clusters = cluster(plain, certain, joining, memory)
+    held = held_pairs(clusters.cluster, known, must) if known is not None else []
+    if held:
+        clusters = _holding(plain, certain, joining, memory, clusters, held)
     reasons = {
         GUARD: np.flatnonzero(~allowed & (edges.weight >= auto - ASK_BITS)),
         LEADER: links[unclear],
@@ -176,6 +183,25 @@ def decide(
         edges,
         digests,
     )
+
+
+def _holding(
+    words: Words,
+    certain: list[tuple[int, int]],
+    joining: Edges,
+    memory: Memory,
+    before: Clusters,
+    held: list[tuple[int, int]],
+) -> Clusters:
+    """Cluster again with some pairs kept apart for now, and say of what that refuses why."""
+    apart = replace(memory, cannot=[*memory.cannot, *held])
+    again = cluster(words, certain, joining, apart)
+    known = set(before.refused)
+    refused = [
+        one if one in known or one[2] != "decided_apart" else (one[0], one[1], ALERT)
+        for one in again.refused
+    ]
+    return Clusters(again.cluster, refused)
 
 
 def _unclear(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from audit.canonical import parse
 from audit.log import read_events
@@ -20,6 +20,7 @@ from engine.flows.clerical import (
 )
 from engine.flows.decision import Ask
 from engine.flows.home import Home
+from engine.flows.incoming import Options
 from engine.flows.intent import recover
 from engine.flows.link import link
 from engine.flows.link_quality import link_quality
@@ -40,7 +41,7 @@ from engine.linkage.index import current_membership
 from engine.linkage.linker import SplinkLinker, keyed_frequencies
 from engine.linkage.memory import final_decisions
 from engine.linkage.quality import COMMON, Frozen, quality
-from engine.store.tables import RecordFlag, SubjectState
+from engine.store.tables import RecordFlag, ReviewItem, ScoreRun, SubjectState
 from tests.builders.encoded import KEY, encoded, person
 from tests.builders.partnership import (
     OPERATOR,
@@ -138,6 +139,43 @@ def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     assert _scores(home) == apart  # And every score.
     states = {one["number"]: one["state"] for one in decisions(home, MATCHER, **DEMO)}
     assert states == {1: "replaced", 2: "final"}
+    home.close()
+
+
+def test_a_merge_that_touches_an_open_alert_waits_for_a_person(tmp_path: Path) -> None:
+    """linkage.md 4: nobody's facts come into a case from one day to the next without a word."""
+    home = _two(tmp_path)
+    score(home, TODAY, OPERATOR)
+    casework = home.domain("casework")
+    before = _people(home)
+    with Session(home.casework) as session:
+        run = session.exec(select(ScoreRun.id)).one()
+        for rank, person in enumerate(casework.seal(sorted(set(before))), 1):
+            session.add(ReviewItem(run=run, list="cse", person=casework.text(person), rank=rank,
+                                   score=1, blind=False))  # fmt: skip
+        session.commit()
+    # The source corrects the birth date, so that the two records say one and the same.
+    file = persons_file(tmp_path / "corrected.csv", person_row(PersonID="LA2"))
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR,
+           options=Options(mends=1))  # fmt: skip
+    link(home, OPERATOR)
+    assert _people(home) == before
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert "review list" in waits["why"]
+    # When the places are decided, or a person says so, the records are joined.
+    decide_pair(home, MATCHER, waits["pair"], "one", WHY, **DEMO)
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 2
+    home.close()
+
+
+def test_an_alert_that_was_decided_holds_no_merge(tmp_path: Path) -> None:
+    home = _two(tmp_path)
+    score(home, TODAY, OPERATOR)
+    file = persons_file(tmp_path / "corrected.csv", person_row(PersonID="LA2"))
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR,
+           options=Options(mends=1))  # fmt: skip
+    assert link(home, OPERATOR)["ids_merged"] == 1
     home.close()
 
 

@@ -1,0 +1,60 @@
+"""A merge that touches somebody on a review list waits for a person (linkage.md 4).
+
+Whoever looks at an alert must not find another person's facts in it from one day to the next. Two persons
+that a run would join stay two while one of them has an open place on a list, and the pair is a question;
+what a person has decided holds as always.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.linkage.encode import Words
+
+ALERT = "open_alert"
+
+
+@dataclass(frozen=True)
+class Known:
+    """Who the records were before a run.
+
+    Attributes:
+        person: Per row the number of its person, from 1; 0 for a record that is new.
+        alerted: Numbers of the persons with an open place on a list.
+    """
+
+    person: npt.NDArray[np.int64] = field(repr=False)
+    alerted: frozenset[int]
+
+
+def held_pairs(
+    clusters: Words, known: Known, must: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return the pairs of rows that a run must not join without a person's word.
+
+    Args:
+        clusters: What the run would join.
+        known: Who the records were.
+        must: Pairs that a person decided are one person; their persons are not held.
+    """
+    if not known.alerted:
+        return []
+    decided = {
+        frozenset((int(known.person[left]), int(known.person[right]))) for left, right in must
+    }
+    rows_of: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    alerted = np.isin(known.person, list(known.alerted))
+    for row in np.flatnonzero(np.isin(clusters, clusters[alerted]) & (known.person != 0)).tolist():
+        rows_of[int(clusters[row])][int(known.person[row])].append(row)
+    found = []
+    for persons in rows_of.values():
+        for one in sorted(persons.keys() & known.alerted):
+            for other in sorted(persons.keys() - {one}):
+                if frozenset((one, other)) not in decided:
+                    found += [(min(a, b), max(a, b)) for a in persons[one] for b in persons[other]]
+    return sorted(set(found))
