@@ -23,6 +23,11 @@ ROWS: list[Row] = [
     person("Zoe", "ODell", "2011-01-01"),
     person("Mohammed", "Mockley", "2010-03-04"),
     person("Muhammad", "Mockley", "2010-04-03"),
+    person("Rose", "Harrow", "2012-05-06", upn="H801200001001"),
+    person("Rose", "Harrow-Smith", "2012-05-06", upn="H801200001001", postcode="TL9 9ZZ"),
+    person("Kieran", "Mallow", "2009-09-10"),
+    person("Kieran", "Malow", "2009-09-10"),
+    person("Kiran", "Mallow", "2009-09-10"),
     {"given_name": "Ada", "surname": "Fakename"},
 ]
 
