@@ -50,9 +50,9 @@ LOOKED_UP = 5
 RATIO = 0.985
 """Least share of the clear way's cluster F1 that the keyed way reaches (linkage.md 6.1)."""
 _CLEAR = {
-    dice("given", "0.66"): "jaro_winkler_similarity(given_l, given_r) >= 0.88",
-    dice("surname", "0.58"): "jaro_winkler_similarity(surname_l, surname_r) >= 0.88",
-    dice("dob", "0.8"): "levenshtein(dob_l, dob_r) <= 1",
+    dice("given"): "jaro_winkler_similarity(given_l, given_r) >= 0.88",
+    dice("surname"): "jaro_winkler_similarity(surname_l, surname_r) >= 0.88",
+    dice("dob"): "levenshtein(dob_l, dob_r) <= 1",
 }
 
 

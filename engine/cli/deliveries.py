@@ -16,6 +16,9 @@ from engine.cli.output import emit, table, told
 if TYPE_CHECKING:
     from datetime import date
 
+    from engine.domain.ids import Actor
+    from engine.flows.home import Home
+
 deliveries = typer.Typer(help="Deliveries and what became of them.", no_args_is_help=True)
 
 NumberArgument = Annotated[int, typer.Argument(help="Number of the delivery.")]
@@ -194,27 +197,19 @@ def findings_command(
 ) -> None:
     """Give every row found; with its own record keys to a data submitter of the agency that sent them."""
     with told(as_json):
-        from engine.domain.export import csv_text
-        from engine.flows.accounts import actor_of, open_account
         from engine.flows.clients import ROLE
         from engine.flows.deliveries import EVERYBODYS, finding_rows, receipt_of
 
         opened = open_home(home)
         actor, agency = operator(opened), EVERYBODYS
         if as_user is not None or not opened.is_demo:
-            user, auth = user_of(opened, as_user)
-            actor = actor_of(open_account(opened, user, auth), auth)
+            actor = _account(opened, as_user)
             agency = actor.agency if actor.role == ROLE else EVERYBODYS
         receipt = receipt_of(opened, actor, number, agency, with_keys=agency != EVERYBODYS)
         opened.close()
         rows = finding_rows(receipt)
-        if out is not None:
-            out.write_text(csv_text(rows), encoding="utf-8")
-        emit(
-            [dict(zip(rows[0], row, strict=True)) for row in rows[1:]],
-            as_json,
-            lambda: f"{len(rows) - 1} rows written." if out else csv_text(rows).rstrip(),
-        )
+        plain = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+        _emit_rows(plain, rows, out, as_json=as_json)
 
 
 @deliveries.command("aside")
@@ -227,22 +222,33 @@ def aside_command(
 ) -> None:
     """Give a data submitter the rows of the own agency that wait to be mended."""
     with told(as_json):
-        from engine.domain.export import csv_text
-        from engine.flows.accounts import actor_of, open_account
         from engine.flows.aside import as_table, rows_aside
 
         opened = open_home(home)
-        user, auth = user_of(opened, as_user)
-        found = rows_aside(opened, actor_of(open_account(opened, user, auth), auth), number)
+        found = rows_aside(opened, _account(opened, as_user), number)
         opened.close()
-        rows = as_table(found)
-        if out is not None:
-            out.write_text(csv_text(rows), encoding="utf-8")
-        emit(
-            found,
-            as_json,
-            lambda: f"{len(rows) - 1} rows written." if out else csv_text(rows).rstrip(),
-        )
+        _emit_rows(found, as_table(found), out, as_json=as_json)
+
+
+def _account(home: Home, as_user: str | None) -> Actor:
+    """Return the account under which this command asks."""
+    from engine.flows.accounts import actor_of, open_account
+
+    user, auth = user_of(home, as_user)
+    return actor_of(open_account(home, user, auth), auth)
+
+
+def _emit_rows(plain: Any, rows: list[list[str]], out: Path | None, *, as_json: bool) -> None:
+    """Write a table into a file where one is named, and print it as one document or as CSV."""
+    from engine.domain.export import csv_text
+
+    if out is not None:
+        out.write_text(csv_text(rows), encoding="utf-8")
+    emit(
+        plain,
+        as_json,
+        lambda: f"{len(rows) - 1} rows written." if out else csv_text(rows).rstrip(),
+    )
 
 
 @deliveries.command("trend")

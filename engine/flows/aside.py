@@ -49,20 +49,7 @@ def rows_aside(home: Home, actor: Actor, number: int) -> dict[str, Any]:
                     "See fieldgate deliveries list.",
                 )
             delivery, source = found.id, found.source
-        contract = contract_for(home, actor.agency, source)
-        today = home.clock().date()
-        intake = intake_for(home.pack, contract, tuple(contract.fields), home.tables, today)
-        # What a condition of the row may close is not handed out: the row is not here to be asked.
-        admitted = frozenset(
-            name
-            for name in intake.admission.admitted
-            if not intake.admission.fields[name].row_bases
-        )
-        columns = {
-            name: spec.columns[0]
-            for name, spec in contract.fields.items()
-            if name in admitted and spec.columns
-        }
+        columns = _columns(home, actor.agency, source)
         flow.commit(lambda _: None)
         held = open_aside(home.vault, home.keyring("vault"), delivery)
         rows: list[dict[str, Any]] = [
@@ -89,6 +76,22 @@ def rows_aside(home: Home, actor: Actor, number: int) -> dict[str, Any]:
             }
         )
         return {"delivery": number, "source": source, "columns": used, "rows": rows}
+
+
+def _columns(home: Home, agency: str, source: str) -> dict[str, str]:
+    """Return the fields of a source that may be handed back today, with the agency's names of them."""
+    contract = contract_for(home, agency, source)
+    today = home.clock().date()
+    intake = intake_for(home.pack, contract, tuple(contract.fields), home.tables, today)
+    # What a condition of the row may close is not handed out: the row is not here to be asked.
+    admitted = frozenset(
+        name for name in intake.admission.admitted if not intake.admission.fields[name].row_bases
+    )
+    return {
+        name: spec.columns[0]
+        for name, spec in contract.fields.items()
+        if name in admitted and spec.columns
+    }
 
 
 def as_table(found: dict[str, Any]) -> list[list[str]]:

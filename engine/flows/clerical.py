@@ -132,7 +132,9 @@ def decide_pair(
         if answer in _KINDS:
             write_decision(home.linkage, flow.intent, [(pair.left, pair.right)], _KINDS[answer])
         made = flow.commit(
-            lambda session: _record(session, flow, pair, answer, account.user, second)
+            lambda session: record_single(
+                session, flow, pair.token, answer, pair.reason, pair.people, account.user, second
+            )
         )
         entry = flow.finish({**details, "decision": answer, "obligations": why})
         return {**_told(made), "audit_entry": entry.seq}
@@ -327,10 +329,22 @@ def _urgent(home: Home, people: Sequence[str]) -> set[str]:
         return found
 
 
-def _record(
-    session: Session, flow: Flow, pair: Pair, answer: str, user: str, second: Sequence[str]
+def record_single(
+    session: Session,
+    flow: Flow,
+    token: str,
+    answer: str,
+    reason: str,
+    people: tuple[str, str],
+    user: str,
+    second: Sequence[str],
 ) -> LinkDecision:
-    about = session.exec(select(LinkDecision).where(LinkDecision.pair == pair.token)).all()
+    """Add a decision about one pair; it replaces earlier ones about it and never one that waits.
+
+    Raises:
+        LinkageError: ``FG-LNK-09`` a decision about the pair waits for a second reviewer.
+    """
+    about = session.exec(select(LinkDecision).where(LinkDecision.pair == token)).all()
     if any(one.state == "waiting" for one in about):
         raise LinkageError(
             "FG-LNK-09",
@@ -338,9 +352,7 @@ def _record(
             "Answer as the second reviewer, or wait.",
         )
     replace_single(session, flow.home, about)
-    return record_decision(
-        session, flow, pair.token, answer, pair.reason, pair.people, user, second
-    )
+    return record_decision(session, flow, token, answer, reason, people, user, second)
 
 
 def replace_single(session: Session, home: Home, about: Sequence[LinkDecision]) -> None:

@@ -82,10 +82,13 @@ def link(
         model = load_model(shipped())
         memory, stated = _memory(home, found), _stated_flags(home, found)
         flow.arrow("predict")
-        with span("link.predict", records=len(found.records)):
-            linked = _decided(flow, found, model, memory, stated, linker, None if whole else runs)
-        flow.arrow("cluster")
         before = current_membership(home.linkage, runs)
+        with span("link.predict", records=len(found.records)):
+            linked = _decided(
+                flow, found, model, memory, stated, linker, None if whole else runs,
+                _known(home, found, before),
+            )  # fmt: skip
+        flow.arrow("cluster")
         assignment = assign(
             found.records, linked.clusters.cluster, before, home.randomness,
             past_membership(home.linkage, runs), person_ages(home.linkage, runs),
@@ -205,6 +208,7 @@ def _decided(
     stated: dict[int, dict[str, str]],
     linker: Linker | None,
     runs: list[str] | None,
+    known: Known,
 ) -> Linked:
     """Decide over all records; the pairs of what did not change are those of the run before."""
     home = flow.home
@@ -220,7 +224,7 @@ def _decided(
         hidden=_flagged(stated, found, "protected", "victim_safety"),
         apart=_flagged(stated, found, "adopted"),
         records=found.records,
-        known=_known(home, found, runs),
+        known=known,
         earlier=edge_store.load(folder, runs[-1], made_by) if runs else None,
     )
     edge_store.save(
@@ -229,9 +233,8 @@ def _decided(
     return linked
 
 
-def _known(home: Home, found: EncodedRecords, runs: list[str] | None) -> Known:
+def _known(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Known:
     """Return who the records were, and who of them has an open place on a list of the newest run."""
-    before = current_membership(home.linkage, home.link_runs() if runs is None else runs)
     people = {person: number for number, person in enumerate(sorted(set(before.values())), 1)}
     numbers = [people.get(before.get(record, b""), 0) for record in found.records]
     with Session(reading(home.casework)) as session:

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sqlmodel import Session, col, select
 
 from audit.event import commitment
 from engine.domain.errors import LinkageError, PolicyRefused
 from engine.flows.clerical import (
     SHORTEST_REASON,
     pair_token,
-    record_decision,
-    replace_single,
+    record_single,
     reviewer,
 )
 from engine.flows.decision import NOTHING
@@ -37,7 +35,7 @@ from engine.linkage.explain import sentence
 from engine.linkage.index import members_of, records_of
 from engine.linkage.lookup import Lookup
 from engine.linkage.memory import CANNOT, MUST, final_decisions, forget_decision, write_decision
-from engine.store.tables import Account, LinkDecision
+from engine.store.tables import Account
 
 MOST = 10
 """Records shown beside the one that was asked about; the heaviest."""
@@ -155,7 +153,16 @@ def join(
         write_decision(home.linkage, flow.intent, [(own, other.record)], MUST)
 
         made = flow.commit(
-            lambda session: _publish(session, flow, token, people, account.user, second=bool(why))
+            lambda session: record_single(
+                session,
+                flow,
+                token,
+                "one",
+                "missed_match",
+                people,
+                account.user,
+                [TWO_PEOPLE] if why else [],
+            )
         )
         entry = flow.finish({**details, "decision": "join", "obligations": why})
         return {
@@ -164,23 +171,6 @@ def join(
             "takes_effect": "when a second reviewer agrees" if why else "with the next link",
             "audit_entry": entry.seq,
         }
-
-
-def _publish(
-    session: Session, flow: Flow, token: str, people: tuple[str, str], user: str, *, second: bool
-) -> LinkDecision:
-    """Add the decision; it replaces earlier ones about the pair and never one that waits."""
-    about = session.exec(select(LinkDecision).where(col(LinkDecision.pair) == token)).all()
-    if any(one.state == "waiting" for one in about):
-        raise LinkageError(
-            "FG-LNK-09",
-            "a decision about this pair waits for a second reviewer",
-            "Answer as the second reviewer, or wait.",
-        )
-    replace_single(session, flow.home, about)
-    return record_decision(
-        session, flow, token, "one", "missed_match", people, user, [TWO_PEOPLE] if second else []
-    )
 
 
 def discard(home: Home, intent: str) -> None:

@@ -57,12 +57,18 @@ def pauses_of(
         if before and sending.rows_change and abs(kept - before) > sending.rows_change * before:
             found.append(f"{kept} rows after {before} in the delivery before")
     mode = "delta" if partial else sending.mode
+    if mode == "delta" and not prepared.gone and not prepared.merges:
+        return found  # It ends nothing, so that nothing has to be read of what stands.
     standing = _standing(home, contract, window)
-    for gone, known, what in _vanishing(home, contract, prepared, records, window, mode, standing):
+    came = _Known(
+        frozenset(home.domain("record").seal(records)),
+        frozenset(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist()),
+    )
+    for gone, known, what in _vanishing(prepared, mode, window, standing, came):
         limit = sending.deletions_max or (MASS if known >= FEW else 1.0)
         if known and gone > limit * known:
             found.append(f"{gone} of {known} known {what} would vanish")
-    ended = _ended_by_error(home, contract, prepared, records, mode, standing)
+    ended = _ended_by_error(home, contract, prepared, mode, standing, came)
     if ended:
         found.append(
             f"{ended} known rows or records would end only because their rows were set aside"
@@ -87,14 +93,14 @@ def _rows_before(home: Home, source: str) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """What holds of a source before a delivery: its records, and the names of its rows."""
+class _Known:
+    """Records of a source and the names of its rows: what holds before a delivery, or what came."""
 
     records: frozenset[bytes] = field(repr=False)
     rows: frozenset[int] = field(repr=False)
 
 
-def _standing(home: Home, contract: Contract, window: tuple[int, int] | None) -> _Standing:
+def _standing(home: Home, contract: Contract, window: tuple[int, int] | None) -> _Known:
     """Return what holds of a source, in a window only what lies in it.
 
     A window is held against the rows that lie in it: of all rows of a source a week is next to nothing,
@@ -113,17 +119,15 @@ def _standing(home: Home, contract: Contract, window: tuple[int, int] | None) ->
             holds = _inside(delivery, holds, live, window)
         known.update(holds.column("record").to_pylist())
         rows.update(holds.column("rk").to_pylist())
-    return _Standing(frozenset(known - live.dead), frozenset(rows - {0}))
+    return _Known(frozenset(known - live.dead), frozenset(rows - {0}))
 
 
 def _vanishing(
-    home: Home,
-    contract: Contract,
     prepared: Prepared,
-    records: list[bytes],
-    window: tuple[int, int] | None,
     mode: str,
-    standing: _Standing,
+    window: tuple[int, int] | None,
+    standing: _Known,
+    came: _Known,
 ) -> list[tuple[int, int, str]]:
     """Return how many known rows or records this delivery ends, of how many, and of what."""
     known, rows = standing.records, standing.rows
@@ -134,11 +138,9 @@ def _vanishing(
     if mode == "delta":
         return [*found, (len(prepared.gone), len(rows) or len(known), "rows or records")]
     if mode == "full" or (window is not None and not rows):
-        sent = set(home.domain("record").seal(records))
-        found.append((len(known - sent), len(known), "rows or records"))
+        found.append((len(known - came.records), len(known), "rows or records"))
     if rows:
-        sent_rows = set(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist())
-        found.append((len(rows - sent_rows), len(rows), "rows or records"))
+        found.append((len(rows - came.rows), len(rows), "rows or records"))
     return found
 
 
@@ -146,9 +148,9 @@ def _ended_by_error(
     home: Home,
     contract: Contract,
     prepared: Prepared,
-    records: list[bytes],
     mode: str,
-    standing: _Standing,
+    standing: _Known,
+    came: _Known,
 ) -> int:
     """Return how much of what is known ends because the row that says it again has an error.
 
@@ -156,13 +158,11 @@ def _ended_by_error(
     """
     if mode == "delta":
         return 0
-    sent_rows = set(row_names(home, contract, prepared)[prepared.spoken[:, 1]].tolist())
-    sent = set(home.domain("record").seal(records))
+    missing_records, missing_rows = standing.records - came.records, standing.rows - came.rows
     # A row that could not be read, or that says not whose it is, may be any of those that are missing.
     nameless = sum(prepared.dropped.get(code, 0) for code in ("FG-ROW-13", "FG-ROW-17"))
     nameless += sum(not one.key and not one.row_key for one in prepared.quarantined)
-    missing = len(standing.records - sent) if mode == "full" else len(standing.rows - sent_rows)
-    lost = min(nameless, missing)
+    lost = min(nameless, len(missing_records) if mode == "full" else len(missing_rows))
     if not prepared.quarantined:
         return lost
     tokens = aside_tokens(home, contract, prepared)
@@ -173,8 +173,8 @@ def _ended_by_error(
     }
     people = key_tokens(home, contract, [row.key for row in prepared.quarantined])
     held = list(vault_write.known_records(home.vault, people).values())
-    ended = (standing.records & set(home.domain("record").seal(held))) - sent if held else set()
-    return max(lost, len((standing.rows & named) - sent_rows), len(ended))
+    ended = missing_records & set(home.domain("record").seal(held))
+    return max(lost, len(missing_rows & named), len(ended))
 
 
 def _inside(delivery: str, spoken: pa.Table, live: Live, window: tuple[int, int]) -> pa.Table:

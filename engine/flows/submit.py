@@ -346,9 +346,8 @@ def _publish(
     taken: list[str] = []
     # A correction that waits for a release replaces nothing yet: it may still be refused.
     if delivery.state == "accepted":
-        if replaced is not None and not corrected(session, replaced):
-            withdraw_row(session, replaced, flow)  # It was taken back meanwhile: refused.
-        taken = corrected(session, replaced)
+        # One that was taken back meanwhile is none to correct: `withdraw_row` refuses it.
+        taken = corrected(session, replaced) or ([replaced] if replaced is not None else [])
         for one in taken:
             withdraw_row(session, one, flow)
     last = session.exec(select(func.max(Delivery.number))).one() or 0

@@ -193,17 +193,13 @@ def settle(
         .where(sealed.c.delivery == delivery)
     )
     with engine.begin() as connection:
-        waiting_in = set(connection.execute(select(quarantine.c.delivery).distinct()).scalars())
-        mine = [one for one in earlier if one in waiting_in]
-        if not mine:
-            return 0
-        held = quarantine.c.delivery.in_(mine)
+        held = quarantine.c.delivery.in_(list(earlier))
         done = connection.execute(delete(quarantine).where(held, quarantine.c.token.in_(came)))
         settled = done.rowcount
-        again = rows()
         waits = connection.execute(
             select(quarantine.c.delivery, quarantine.c.row, quarantine.c.token).where(held)
         ).all()
+        again = rows() if waits else frozenset()
         for one in waits:
             if bytes(one.token) in again:
                 connection.execute(

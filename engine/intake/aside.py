@@ -11,7 +11,7 @@ import pyarrow as pa
 from engine.domain.records import AsideRow, Ints
 from engine.intake.columns import ColumnCheck
 from engine.intake.contract import Contract
-from engine.intake.kept import local_keys, row_names
+from engine.intake.kept import STAND_IN, local_keys, row_names
 from engine.intake.parts import Batch, Part, text_of
 from engine.intake.places import Places
 from engine.intake.read import Opened
@@ -76,8 +76,7 @@ def set_aside(
 
 def naming(contract: Contract, table: str) -> frozenset[str]:
     """Return the fields that say whose a row is, and which row."""
-    identity = ("given_name", "surname", "birth_date")
-    stand_in = [name for name, spec in contract.fields.items() if spec.part in identity]
+    stand_in = [name for name, spec in contract.fields.items() if spec.part in STAND_IN]
     derived = contract.fields[contract.key].type == "derived"
     return frozenset(
         [contract.key, *contract.sending.row_key.get(table, ()), *(stand_in if derived else ())]

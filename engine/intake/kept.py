@@ -14,6 +14,8 @@ from engine.domain.records import Ints
 from engine.intake.contract import Contract
 from engine.intake.parts import text_of
 
+STAND_IN = ("given_name", "surname", "birth_date")
+"""Parts of an identity that stand in for a key where a source has no ids of its own."""
 UNIT = "\x1f"
 """Stands between the parts of a name."""
 
@@ -98,6 +100,6 @@ def local_keys(columns: Mapping[str, pa.Array], contract: Contract, count: int) 
     parts = [
         pc.fill_null(pc.utf8_lower(text_of(columns[spec.name])), "")
         for spec in contract.fields.values()
-        if spec.part in ("given_name", "surname", "birth_date") and spec.name in columns
+        if spec.part in STAND_IN and spec.name in columns
     ]
     return pc.binary_join_element_wise(*parts, pa.scalar(UNIT))

@@ -70,6 +70,11 @@ def text_of(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
+def local_name(tag: str) -> str:
+    """Return an XML tag without its prefix."""
+    return tag.rpartition(":")[2]
+
+
 def plain_name(name: str) -> str:
     """Return a column's or file's name when it is one, else a stand-in: a file may hold anything."""
     plain = len(name) <= 64 and all(char.isalnum() or char in " _-./()&?'" for char in name)

@@ -25,6 +25,7 @@ from engine.intake.parts import (
 )
 from engine.intake.workbook_cells import BLOCK_ROWS, Row, Workbook
 from engine.intake.workbook_hazards import check_workbook
+from engine.intake.workbook_numbers import plain_number, shown
 
 HEADER_WITHIN = 12
 """Rows at the top of a sheet among which the header is looked for; titles and notes stand above it."""
@@ -193,9 +194,9 @@ def cell_text(cell: Any) -> str:
     if isinstance(cell, float):
         if math.isnan(cell):
             return ""
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        return plain_number(cell)
     if isinstance(cell, datetime):
-        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
+        return shown(cell)
     if isinstance(cell, date):
         return cell.isoformat()
     if isinstance(cell, timedelta | time):

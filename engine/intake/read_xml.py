@@ -18,7 +18,15 @@ import pyarrow as pa
 
 from engine.domain.errors import SubmissionError
 from engine.intake.contract import Contract, Layout
-from engine.intake.parts import MAX_CELL, MAX_COLUMNS, Batch, Part, plain_name, wrong_layout
+from engine.intake.parts import (
+    MAX_CELL,
+    MAX_COLUMNS,
+    Batch,
+    Part,
+    local_name,
+    plain_name,
+    wrong_layout,
+)
 
 BATCH_ROWS = 16_384
 CHUNK = 256 << 10
@@ -109,10 +117,6 @@ def _header_notes(layout: Layout, header: Mapping[str, str]) -> list[Mapping[str
     return wrong
 
 
-def _local(tag: str) -> str:
-    return tag.rpartition(":")[2]
-
-
 def _no_doctype(*_: object) -> None:
     raise SubmissionError(
         "FG-SUB-05", "the file declares a document type", "Send it without a DTD."
@@ -183,7 +187,7 @@ class _Head:
         stream.seek(0)
 
     def _start(self, tag: str, _: object) -> None:
-        name = _local(tag)
+        name = local_name(tag)
         self._text.clear()
         self._leaf = name
         if not self.root:
@@ -197,7 +201,7 @@ class _Head:
             self.inside.add(name)
 
     def _end(self, tag: str) -> None:
-        name = _local(tag)
+        name = local_name(tag)
         if self._person:
             if name == self._person:
                 raise _Found
@@ -251,7 +255,7 @@ class _People:
 
     def _meaning(self, tag: str) -> tuple[str, tuple[str, ...], str]:
         """Return the table that an element makes a row of, the fields it fills, and its plain name."""
-        name = _local(tag)
+        name = local_name(tag)
         found = (self._row_of.get(name, ""), tuple(self._elements.get(name, ())), name)
         self._known[tag] = found
         return found

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from xml.parsers import expat
 
 from engine.domain.errors import SubmissionError
-from engine.intake.parts import MAX_CELL
+from engine.intake.parts import MAX_CELL, local_name
 from engine.intake.unzip import BROKEN, MemberStream, too_much
 from engine.intake.workbook_numbers import (
     DATE,
@@ -146,7 +146,7 @@ class _Book:
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "sheet":
-            link = next((one for name, one in attributes.items() if local(name) == "id"), "")
+            link = next((one for name, one in attributes.items() if local_name(name) == "id"), "")
             self.sheets.append((attributes.get("name", ""), link))
         elif tag == "workbookPr":
             self.from_1904 = attributes.get("date1904", "0") in ("1", "true", "on")
@@ -201,7 +201,7 @@ class _Cells:
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = self._names.get(tag) or self._names.setdefault(tag, local(tag))
+        name = self._names.get(tag) or self._names.setdefault(tag, local_name(tag))
         if name == "c" and self._inside:
             self._cell(attributes)
         elif name in ("v", "t") and self._parts is not None and not self._phonetic:
@@ -245,7 +245,7 @@ class _Cells:
             self._parts.append(data)
 
     def _end(self, tag: str) -> None:
-        name = self._names.get(tag) or local(tag)
+        name = self._names.get(tag) or local_name(tag)
         if name in ("v", "t"):
             self._parser.CharacterDataHandler = None
         elif name == "c" and self._parts:
@@ -304,14 +304,14 @@ def _read_texts(stream: Any, texts: SharedTexts) -> None:
             parts.append(data)
 
         def start(tag: str, _: object) -> None:
-            name = local(tag)
+            name = local_name(tag)
             if name == "rPh":
                 state["spoken"] += 1
             elif name == "t" and not state["spoken"]:
                 parser.CharacterDataHandler = text
 
         def end(tag: str) -> None:
-            name = local(tag)
+            name = local_name(tag)
             if name == "t":
                 parser.CharacterDataHandler = None
             elif name == "rPh":
@@ -333,9 +333,9 @@ def _parse(
     on_end: Callable[[str], None] | None = None,
 ) -> None:
     def attach(parser: Any) -> None:
-        parser.StartElementHandler = lambda tag, more: on_start(local(tag), more)
+        parser.StartElementHandler = lambda tag, more: on_start(local_name(tag), more)
         if on_end is not None:
-            parser.EndElementHandler = lambda tag: on_end(local(tag))
+            parser.EndElementHandler = lambda tag: on_end(local_name(tag))
 
     for _ in _fed(stream, attach):
         pass
@@ -359,8 +359,3 @@ def _fed(stream: Any, attach: Callable[[Any], None]) -> Iterator[None]:
 
 def _no_doctype(*_: object) -> None:
     raise damaged()
-
-
-def local(tag: str) -> str:
-    """Return a tag without its prefix."""
-    return tag.rpartition(":")[2]

@@ -12,6 +12,7 @@ from xml.parsers import expat
 
 from engine.domain.errors import SubmissionError
 from engine.intake.package import MAX_MEMBERS, MAX_RATIO
+from engine.intake.parts import local_name
 from engine.intake.unzip import BROKEN, MemberStream, too_much, unreadable
 
 MAX_WORKBOOK = 4 << 30
@@ -50,10 +51,6 @@ def _check(archive: zipfile.ZipFile) -> None:
             _Sheet().read(MemberStream(archive, info))
 
 
-def _local(tag: str) -> str:
-    return tag.rpartition(":")[2]
-
-
 class _Sheet:
     """Any part of a workbook; only what stands in a table of cells is looked at."""
 
@@ -89,7 +86,7 @@ class _Sheet:
             unreadable()
 
     def _start(self, tag: str, _: object) -> None:
-        name = _local(tag)
+        name = local_name(tag)
         if name == "sheetData":
             self._inside = self._seen = True
         elif name == "f" and self._inside:
@@ -101,7 +98,7 @@ class _Sheet:
 
     def _end(self, tag: str) -> None:
         # What stands behind the cells, such as a list that another sheet fills, is no cell.
-        if _local(tag) == "sheetData":
+        if local_name(tag) == "sheetData":
             self._inside = False
 
 

@@ -51,8 +51,11 @@ def text_of_number(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    if not math.isfinite(value):
-        return text
+    return plain_number(value) if math.isfinite(value) else text
+
+
+def plain_number(value: float) -> str:
+    """Return a number as people write it: 12.0 is "12"."""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
@@ -79,7 +82,7 @@ def text_of_serial(text: str, *, from_1904: bool, elapsed: bool) -> str:
     if not from_1904 and value < _FALSE_LEAP_DAY:
         first += timedelta(days=1)
     try:
-        return _shown(first + length)
+        return shown(first + length)
     except OverflowError:
         return text_of_number(text)
 
@@ -87,10 +90,11 @@ def text_of_serial(text: str, *, from_1904: bool, elapsed: bool) -> str:
 def text_of_day(text: str) -> str:
     """Return a date that stands as ISO in the file, without a time when it has none."""
     try:
-        return _shown(datetime.fromisoformat(text.strip().removesuffix("Z")))
+        return shown(datetime.fromisoformat(text.strip().removesuffix("Z")))
     except ValueError:
         return text
 
 
-def _shown(day: datetime) -> str:
+def shown(day: datetime) -> str:
+    """Return a moment as ISO, without a time when it has none."""
     return day.date().isoformat() if day.time() == time() else day.isoformat(" ")

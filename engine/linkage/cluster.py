@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Words
+from engine.linkage.settings_v2 import ALIKE
 
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 _GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
 FAILED = "a_failed_nhs_number"
 LARGEST = 60
 """Records of one person beyond which a person looks."""
-_FEW = 20
+_FEW, _ALIKE = 20, round(100 * float(ALIKE["given"]))
 
 
 @dataclass
@@ -302,14 +303,13 @@ class Groups:
         def differ(column: list[int]) -> bool:
             return bool(column[one]) and bool(column[other]) and column[one] != column[other]
 
-        if self._once[one] and self._once[one] == self._once[other] and differ(self._local):
+        same_source = self._once[one] and self._once[one] == self._once[other]
+        if same_source and self._local[one] != self._local[other]:
             return "twice_in_one_source"
         if differ(self._nhs):
             return "two_nhs_numbers"
         first, second = self._nhs[one], self._nhs[other]
-        if (second and not first and self._failed[one]) or (
-            first and not second and self._failed[other]
-        ):
+        if bool(first) != bool(second) and self._failed[one if second else other]:
             return FAILED
         if differ(self._band):
             return "child_and_adult"
@@ -379,7 +379,7 @@ class Groups:
                      (int(a[word] & b[word]) & (2**64 - 1)).bit_count()
                      for word in _GIVEN_WORDS)  # fmt: skip
         total = int(a[_PLACE["pc_given"]] + b[_PLACE["pc_given"]])
-        return total > 0 and 2 * shared * 100 >= 66 * total
+        return total > 0 and 2 * shared * 100 >= _ALIKE * total
 
 
 def _disjoint(ones: set[int], others: set[int]) -> bool:

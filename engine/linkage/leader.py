@@ -73,10 +73,24 @@ def _may_differ(
     It only spares the comparison of rivals that agree in everything that could contradict.
     """
     differ = np.zeros(len(starts), dtype=bool)
-    for name in ("nhs", "nhs_failed", "band", "given_rest", "given", "local"):
+    for name in ("nhs", "nhs_failed", "band", "given_rest", "given"):
         column = words[others, _PLACE[name]]
         least = np.where(column == 0, np.iinfo(np.int64).max, column)
         differ |= np.maximum.reduceat(column, starts) > np.minimum.reduceat(least, starts)
+    if memory.once is not None:
+        differ[_twice_in_one_source(words, others, starts, memory.once)] = True
     decided = np.zeros(len(words), dtype=bool)
     decided[[row for pair in (*memory.must, *memory.cannot) for row in pair]] = True
     return np.asarray(differ | np.logical_or.reduceat(decided[others], starts), dtype=bool)
+
+
+def _twice_in_one_source(
+    words: Words, others: Words, starts: npt.NDArray[np.int64], once: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the records two of whose rivals are two ids of one source that holds nobody twice."""
+    asks = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(others))))
+    source, local = once[others], words[others, _PLACE["local"]]
+    order = np.lexsort([local, source, asks])
+    asks, source, local = asks[order], source[order], local[order]
+    same = (asks[1:] == asks[:-1]) & (source[1:] == source[:-1]) & (source[1:] != 0)
+    return np.asarray(asks[1:][same & (local[1:] != local[:-1])])

@@ -16,21 +16,25 @@ Level = tuple[str, str]
 BLOCKING_COLUMNS = (*BLOCKS, "nhs", "upn")
 
 
-def dice(name: str, threshold: str) -> str:
-    """Return the SQL that says whether two Bloom words are alike: Dice at or above a threshold."""
+ALIKE = {"given": "0.66", "surname": "0.58", "dob": "0.8"}
+"""Dice coefficient from which two values of a field are alike."""
+
+
+def dice(name: str) -> str:
+    """Return the SQL that says whether two Bloom words of a field are alike."""
     words = " + ".join(
         f"bit_count(bf_{name}_{number}_l & bf_{name}_{number}_r)" for number in range(4)
     )
     return (
         f"pc_{name}_l > 0 and pc_{name}_r > 0 and "
-        f"2.0 * ({words}) >= {threshold} * (pc_{name}_l + pc_{name}_r)"
+        f"2.0 * ({words}) >= {ALIKE[name]} * (pc_{name}_l + pc_{name}_r)"
     )
 
 
 _SAME_SURNAME = "surname_l = surname_r"
 _LIKE_SURNAME = (
     f"(surname_last_l = surname_last_r or surname_skel_l = surname_skel_r or "
-    f"({dice('surname', '0.58')}) or surname_former_l = surname_r or "
+    f"({dice('surname')}) or surname_former_l = surname_r or "
     # A name before a marriage or a deed, where a record says so (LNK-10).
     "surname_l = surname_former_r or surname_former_l = surname_former_r)"
 )
@@ -41,7 +45,7 @@ COMPARISONS: dict[str, list[Level]] = {
     "given": [
         ("exact", "given_l = given_r"),
         ("nickname", "nick_l = nick_r or nick_l = pref_r or pref_l = nick_r"),
-        ("alike", dice("given", "0.66")),
+        ("alike", dice("given")),
         ("skeleton", "skel_l = skel_r"),
         ("swapped", "given_l = surname_r and surname_l = given_r"),
         (
@@ -53,7 +57,7 @@ COMPARISONS: dict[str, list[Level]] = {
         ("exact_weak", "dob_l = dob_r and dob_weak_l = 1"),
         ("exact", "dob_l = dob_r"),
         ("swapped", "dob_swap_l = dob_swap_r"),
-        ("alike", dice("dob", "0.8")),
+        ("alike", dice("dob")),
     ],
     "home": [
         ("surname_home", f"{_SAME_SURNAME} and {_SAME_HOME}"),
