@@ -20,11 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from audit.errors import AuditFault
 from gateways.errors import GatewayFault
 from policies.errors import PolicyFault
 from scoring.errors import ScoringFault
+
+if TYPE_CHECKING:
+    from engine.domain.records import Prepared
 
 
 class Exit(IntEnum):
@@ -73,9 +77,28 @@ class SubmissionError(FieldgateError):
 
 
 class RowsRefused(SubmissionError):
-    """A delivery has more row errors than its contract allows."""
+    """A delivery has more row errors than its contract allows.
+
+    Args:
+        code, message, next_step, reasons: As of every error.
+        prepared: What was found in it, without anything of its content.
+        number: Number of the delivery under which the findings are kept.
+    """
 
     exit_code = Exit.ROW_ERRORS
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        next_step: str,
+        reasons: Sequence[str] = (),
+        *,
+        prepared: Prepared | None = None,
+        number: int | None = None,
+    ) -> None:
+        super().__init__(code, message, next_step, reasons)
+        self.prepared, self.number = prepared, number
 
 
 class ContractError(FieldgateError):

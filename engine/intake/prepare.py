@@ -370,4 +370,15 @@ def _refuse_bad(prepared: Prepared, intake: Intake) -> None:
             f"row {', '.join(map(str, group.rows[:20]))})"
             for group in prepared.findings
         ],
+        prepared=_findings_alone(prepared),
     )
+
+
+def _findings_alone(prepared: Prepared) -> Prepared:
+    """Return what may be told of a refused delivery: counts and findings, and nobody's cell."""
+    told = {
+        name: getattr(prepared, name)
+        for name in ("findings", "rows_in", "rows_kept", "dropped", "tables", "columns_unknown",
+                     "fields_dropped", "checks", "quality", "repairs", "layout", "encoding")
+    }  # fmt: skip
+    return Prepared(**told)

@@ -53,6 +53,24 @@ def _upload(page: TestClient, data: bytes, form: dict[str, str], name: str = "p.
     return page.post("/deliveries/new", data=form, files={"file": (name, data)})
 
 
+def test_a_file_refused_for_its_rows_leads_to_every_row_found(
+    home: Home, page: TestClient, tmp_path: Path
+) -> None:
+    rows = [person_row(PersonID=f"LA{n}", RecordedOn=CANARY) for n in range(30)]
+    csrf = _sign_in(page, "demo.council_data")
+    answer = _upload(page, _file(tmp_path, *rows), {"csrf": csrf, "source": "council.persons"})
+    assert answer.status_code == 422
+    (place,) = re.findall(r'href="(/deliveries/[0-9]+)"', answer.text)
+    shown = page.get(place).text
+    assert "Nothing of it was taken" in shown
+    assert "record LA29" in shown
+    table = page.get(f"{place}/findings.csv").text
+    assert "LA29" in table
+    assert CANARY not in answer.text + shown + table
+    _sign_in(page, "demo.police_data")
+    assert page.get(place).status_code == 403
+
+
 def test_a_file_sent_by_the_page_becomes_a_receipt(
     home: Home, page: TestClient, tmp_path: Path
 ) -> None:
