@@ -134,7 +134,7 @@ class Prepared:
         spoken: (record index, row key index or -1, day or the least day) of every row that was kept.
         gone: Row key indexes of rows that the delivery says are deleted.
         merges: (old local key, new local key, undone) that the delivery states.
-        flags: (record index, flag, ``y`` or ``n``).
+        flags: (record index, flag, ``y`` or ``n``, row key index or -1, day or the least day).
         rows_in: Rows read.
         rows_kept: Rows that went on.
         dropped: Reason to number of rows; ``rows_in == rows_kept + sum(dropped)``.
@@ -160,7 +160,7 @@ class Prepared:
     spoken: Ints = field(default_factory=lambda: np.zeros((0, 3), np.int64), repr=False)
     gone: list[int] = field(default_factory=list, repr=False)
     merges: list[tuple[str, str, bool]] = field(default_factory=list, repr=False)
-    flags: list[tuple[int, str, str]] = field(default_factory=list, repr=False)
+    flags: list[tuple[int, str, str, int, int]] = field(default_factory=list, repr=False)
     findings: list[FindingGroup] = field(default_factory=list)
     rows_in: int = 0
     rows_kept: int = 0

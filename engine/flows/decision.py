@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.disclose import visible_content
@@ -14,14 +14,20 @@ from engine.flows.facts import request_facts, suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.places import places_of, without_name
-from engine.flows.states import declared, record_rows, record_state, subject_flags
+from engine.flows.states import (
+    declared,
+    joined_names,
+    record_rows,
+    record_state,
+    stated_of,
+    subject_flags,
+)
 from engine.linkage.index import records_of, resolve
 from engine.linkage.index_tables import encoding
 from engine.store.session import reading
 from engine.store.tables import (
     Account,
     FlagRegister,
-    RecordFlag,
     SubjectState,
 )
 from policies import authorise
@@ -296,14 +302,12 @@ def recheck(session: Session, home: Home, ask: Ask, decided: Decided) -> None:
     ) != decided.subject:
         raise _changed()
     words = home.pack.vocabulary
-    rows = session.exec(
-        select(RecordFlag).where(col(RecordFlag.record).in_(list(decided.names.values())))
-    ).all()
     records = {name: record for record, name in decided.names.items()}
-    for row in rows:
-        state = decided.states[records[row.record]]
-        strict = row.flag in words.subject_flags and row.value == "y"
-        if (row.flag in words.record_flags or strict) and state.get(row.flag) != row.value:
+    stated = stated_of(session, records, joined_names(home))
+    for (name, flag), value in stated.items():
+        state = decided.states[records[name]]
+        strict = flag in words.subject_flags and value == "y"
+        if (flag in words.record_flags or strict) and state.get(flag) != value:
             raise _changed()
 
 

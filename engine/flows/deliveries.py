@@ -150,7 +150,7 @@ def trend(home: Home, actor: Actor, agency: str) -> list[dict[str, Any]]:
         with Session(reading(home.casework)) as session:
             query = (
                 select(Delivery)
-                .where(col(Delivery.state).in_(("accepted", "paused")))
+                .where(col(Delivery.state) != "withdrawn")
                 .order_by(col(Delivery.number))
             )
             if agency != EVERYBODYS:
@@ -203,7 +203,8 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
                 # What it corrects went on counting while it waited, and was perhaps taken back since.
                 for one in corrected(session, before):
                     withdraw_row(session, one, flow)
-                apply_delivery(session, flow, found.id)
+                session.flush()
+                apply_delivery(session, flow, found)
             else:
                 withdraw_row(session, found.id, flow)
                 found.state = "refused"

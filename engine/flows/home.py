@@ -272,17 +272,7 @@ class Home:
         counting = self._counting()
         order = tuple(one.id for one in counting)
         if self._live is None or self._live[0] != order:
-            sent = [
-                Sent(
-                    one.id,
-                    one.source,
-                    one.plain,
-                    None
-                    if one.window_first is None or one.window_last is None
-                    else (one.window_first, one.window_last),
-                )
-                for one in counting
-            ]
+            sent = [sent_of(one) for one in counting]
             spoken = {one: self.warehouse.spoken(one) for one in order}
             merges = {one: self.warehouse.merges(one) for one in order}
             self._live = (order, live_of(sent, spoken, merges))
@@ -406,3 +396,11 @@ def _read_descriptor(descriptor: int) -> str:
         with os.fdopen(os.dup(descriptor), encoding="utf-8") as stream:
             _DESCRIPTORS[descriptor] = stream.read()
     return _DESCRIPTORS[descriptor]
+
+
+def sent_of(one: Any) -> Sent:
+    """Return what a delivery says of how it is read together with others of its source."""
+    window = None
+    if one.window_first is not None and one.window_last is not None:
+        window = (one.window_first, one.window_last)
+    return Sent(one.id, one.source, one.plain, window)

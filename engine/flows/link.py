@@ -17,6 +17,7 @@ from engine.flows.encodings import canary
 from engine.flows.equality import groups_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
+from engine.flows.states import joined_names
 from engine.identity.normalise import VERSION
 from engine.linkage import edge_store
 from engine.linkage.artefacts import Model, load_model, shipped
@@ -350,8 +351,11 @@ def _stated_flags(home: Home, found: EncodedRecords) -> dict[int, dict[str, str]
     with Session(reading(home.casework)) as session:
         rows = session.exec(select(RecordFlag).where(col(RecordFlag.flag).in_(names))).all()
         stated: dict[str, dict[str, str]] = defaultdict(dict)
+        joined = joined_names(home)
         for row in rows:
-            stated[row.record][row.flag] = row.value
+            for name in {row.record, joined.get(row.record, row.record)}:
+                if stated[name].get(row.flag) != "y":
+                    stated[name][row.flag] = row.value
     if not stated:
         return {}
     record = home.domain("record")

@@ -16,6 +16,7 @@ from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.registry import must_serve, why_not_served
+from engine.flows.states import joined_names
 from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
@@ -91,8 +92,8 @@ def withdrawn(home: Home, run: ScoreRun) -> set[str]:
     since = [record for record, set_at in rows if as_utc(set_at) >= as_utc(run.published_at)]
     if not since:
         return set()
-    record = home.domain("record")
-    ids = [record.parse(name) for name in since]
+    record, joined = home.domain("record"), joined_names(home)
+    ids = [record.parse(name) for one in since for name in {one, joined.get(one, one)}]
     members = current_membership(home.linkage, home.link_runs())
     people = {members[sealed] for sealed in home.domain("linkage").seal(ids) if sealed in members}
     casework = home.domain("casework")

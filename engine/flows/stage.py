@@ -122,6 +122,13 @@ def row_names(home: Home, contract: Contract, prepared: Prepared) -> Ints:
     )
 
 
+def flag_rows(home: Home, contract: Contract, prepared: Prepared) -> tuple[list[int], list[int]]:
+    """Return the keyed name of the row of each flag, 0 for none, and the day a window replaces it by."""
+    keys = np.array([key for *_, key, _ in prepared.flags], np.int64)
+    days = np.array([day for *_, day in prepared.flags], np.int64)
+    return row_names(home, contract, prepared)[keys].tolist(), _window_days(days).tolist()
+
+
 def _warehouse(
     flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes], *, history: bool
 ) -> None:

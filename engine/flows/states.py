@@ -27,8 +27,41 @@ def declared(home: Home) -> frozenset[str]:
 def record_rows(home: Home, names: Iterable[str]) -> dict[tuple[str, str], str]:
     """Return what was put on records: (record, flag) to ``y`` or ``n``."""
     with Session(reading(home.casework)) as session:
-        rows = session.exec(select(RecordFlag).where(col(RecordFlag.record).in_(list(names)))).all()
-    return {(row.record, row.flag): row.value for row in rows}
+        return stated_of(session, names, joined_names(home))
+
+
+def joined_names(home: Home) -> dict[str, str]:
+    """Return the records that their agency merged into others, each with the one it counts as."""
+    domain = home.domain("record")
+    joined = home.live().joined
+    return {domain.text(old): domain.text(new) for old, new in joined.items()}
+
+
+def stated_of(
+    session: Session, names: Iterable[str], joined: Mapping[str, str]
+) -> dict[tuple[str, str], str]:
+    """Return what was put on records and on those merged into them; a marker wins.
+
+    Args:
+        session: Where to read.
+        names: The records.
+        joined: From `joined_names`.
+    """
+    wanted = set(names)
+    asked = [*wanted, *(old for old, new in joined.items() if new in wanted)]
+    rows = [
+        row
+        for at in range(0, len(asked), 5000)
+        for row in session.exec(
+            select(RecordFlag).where(col(RecordFlag.record).in_(asked[at : at + 5000]))
+        ).all()
+    ]
+    found: dict[tuple[str, str], str] = {}
+    for row in rows:
+        # What was put on a record before its agency merged it protects the one it became.
+        name = row.record if row.record in wanted else joined[row.record]
+        found[name, row.flag] = "y" if "y" in (row.value, found.get((name, row.flag))) else "n"
+    return found
 
 
 def subject_flags(
@@ -85,7 +118,8 @@ def closed_names(home: Home) -> set[str]:
                 RecordFlag.value == "y",
             )
         ).all()
-    return set(rows)
+    joined = joined_names(home)
+    return {joined.get(name, name) for name in rows} | set(rows)
 
 
 def uncertain_sources(home: Home) -> dict[str, frozenset[str]]:

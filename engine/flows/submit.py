@@ -12,6 +12,7 @@ from engine.domain.errors import (
     ConfigError,
     FieldgateError,
     PolicyRefused,
+    RowsRefused,
     SubmissionError,
 )
 from engine.domain.ids import Actor, day_number
@@ -30,7 +31,8 @@ from engine.flows.incoming import (
 from engine.flows.intent import Flow
 from engine.flows.pause import pauses_of
 from engine.flows.receipt import make_receipt, outcome_of
-from engine.flows.stated import apply_flags, stated_flags, take_back
+from engine.flows.refusal import keep_refusal
+from engine.flows.stated import apply_delivery, stated_flags, take_back
 from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
@@ -70,7 +72,8 @@ def submit(
         has released it.
 
     Raises:
-        SubmissionError, ContractError, RowsRefused, GatewayError: Nothing was stored.
+        SubmissionError, ContractError, GatewayError: Nothing was stored.
+        RowsRefused: Only the receipt of its findings was, under the number that the error carries.
 
     Audited as ``collection``; a dry run as ``consultation``.
     """
@@ -120,7 +123,10 @@ def _submit(
             flow.finish({"source": source, "result_hash": content_hash, "rules": ["duplicate"]})
             return {**known, "duplicate": True}
         replaced = _meant(home, agency, source, options)
-        prepared = _prepare(flow, files, contract, options)
+        try:
+            prepared = _prepare(flow, files, contract, options)
+        except RowsRefused as refusal:
+            raise keep_refusal(flow, refusal, contract, content_hash, options) from None
         if content_of(files) != content_hash:
             raise SubmissionError(
                 "FG-SUB-07",
@@ -143,7 +149,7 @@ def _submit(
             replaces=replaced,
         )
         delivery = _delivery(flow, receipt, prepared, contract, options, window)
-        flags = stated_flags(flow, prepared, records)
+        flags = stated_flags(flow, prepared, records, *lanes.flag_rows(home, contract, prepared))
         detail = DeliveryDetail(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
         )
@@ -356,7 +362,8 @@ def _publish(
     session.add(detail)
     session.add_all(flags)
     if delivery.state == "accepted":
-        apply_flags(session, flow, flags)
+        session.flush()
+        apply_delivery(session, flow, delivery)
     return taken
 
 
@@ -379,7 +386,8 @@ def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
     detail = session.get(DeliveryDetail, delivery)
     if detail is not None:
         session.delete(detail)
-    take_back(session, flow, delivery)
+    session.flush()
+    take_back(session, flow, found)
     return found
 
 

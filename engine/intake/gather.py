@@ -46,7 +46,7 @@ class Gathered:
         }
         self.events: list[tuple[Ints, dict[str, Ints], pa.Array]] = []
         self.states: list[tuple[Ints, dict[str, Ints], pa.Array]] = []
-        self.flags: list[tuple[Ints, Ints, str, Ints]] = []
+        self.flags: list[tuple[Ints, dict[str, Ints], str, Ints]] = []
         self.merges: list[tuple[int, str, str, bool]] = []
         self.not_yielded: dict[str, int] = {}
         self._places = {rule.id: place for place, rule in enumerate(contract.yields, 1)}
@@ -161,7 +161,7 @@ class Gathered:
         elif rule.kind == "state":
             made = self._state(rule, kept, common, holds)
         else:
-            made = self._flag(rule, kept, common["record"], holds)
+            made = self._flag(rule, kept, common, holds)
         self._missed(rule, count - made)
 
     def _open(self, rule: Yield) -> bool:
@@ -233,13 +233,20 @@ class Gathered:
         unstated = np.minimum(day, today) if self.intake.history else today
         return np.where(stated == NO_DAY, unstated, stated)
 
-    def _flag(self, rule: Yield, kept: Kept, numbers: Ints, holds: npt.NDArray[np.bool_]) -> int:
+    def _flag(
+        self, rule: Yield, kept: Kept, common: dict[str, Ints], holds: npt.NDArray[np.bool_]
+    ) -> int:
         column = texts(kept.columns.get(rule.spec["field"]), len(kept.lines))
         stated = by_distinct(column, lambda text: {"yes": 1, "no": 0}.get(text, -1), -1)
         places = np.flatnonzero(holds & (stated >= 0))
         if len(places):
             self.flags.append(
-                (kept.rows[places], numbers[places], rule.spec["name"], stated[places])
+                (
+                    kept.rows[places],
+                    {name: one[places] for name, one in common.items()},
+                    rule.spec["name"],
+                    stated[places],
+                )
             )
         return len(places)
 
@@ -315,11 +322,15 @@ def gathered(keeper: Gathered, closed: set[int], born: Mapping[str, str]) -> Pre
     prepared.event_rows = _rows(EVENT_COLUMNS, keeper.events, stays, renumbered)
     prepared.state_rows = _rows(STATE_COLUMNS, keeper.states, stays, renumbered)
     prepared.flags = [
-        (number, name, "y" if value else "n")
-        for rows, numbers, name, values in keeper.flags
+        (number, name, "y" if value else "n", key, day)
+        for rows, common, name, values in keeper.flags
         for good in [stays(rows)]
-        for number, value in zip(
-            renumbered[numbers[good]].tolist(), values[good].tolist(), strict=True
+        for number, value, key, day in zip(
+            renumbered[common["record"][good]].tolist(),
+            values[good].tolist(),
+            common["key"][good].tolist(),
+            common["window"][good].tolist(),
+            strict=True,
         )
     ]
     gone = [keys[stays(rows)] for _, rows, keys in keeper.gone]

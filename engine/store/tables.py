@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Column,
     DateTime,
@@ -71,12 +72,18 @@ class DeliveryDetail(SQLModel, table=True):
 
 
 class StatedFlag(SQLModel, table=True):
-    """What a delivery says of a record's flag, kept so that a withdrawn word leaves the one before."""
+    """What a row of a delivery says of a record's flag, kept so that a word leaves with its row.
+
+    `row` is the keyed name of the row, 0 where its source names none; `day` is that by which a window
+    replaces it.
+    """
 
     delivery: str = Field(primary_key=True, max_length=40)
     record: str = Field(primary_key=True, max_length=80, index=True)
     flag: str = Field(primary_key=True, max_length=32)
+    row: int = Field(primary_key=True, sa_type=BigInteger, default=0)
     value: str = Field(max_length=1)
+    day: int
 
 
 class ApiClient(SQLModel, table=True):

@@ -50,7 +50,9 @@ fields:
   row_state: {label: Row state, category: social_work, lane: content, type: code, columns: [RowState], codes: {"A": active, "D": deleted}, table: visits}
   into: {label: Became, category: identity, lane: content, type: text, columns: [Into], table: merges, required: yes}
   undone: {label: Undone, category: identity, lane: content, type: code, columns: [Undone], codes: {"Y": yes, "N": no}, table: merges}
+  protected: {label: Protected, category: social_work, lane: content, type: code, columns: [Protected], codes: {"Y": yes, "N": no}, table: visits}
 yields:
+  - {id: vis.protected, show: protected, flag: {name: protected, field: protected}}
   - {id: vis.event, show: outcome, event: {kind: {field: outcome, map: {violence: violence, asb: asb}}, day: seen_on, recorded: recorded_on, role: suspect}}
 """
 COLUMNS = ("PersonID", "Forename", "Surname", "DOB", "VisitID", "Outcome", "SeenOn", "RecordedOn",
@@ -91,7 +93,10 @@ def visit(person: str, number: str, outcome: str = "SUSPECT", day: str = "2026-1
 
 def send(home: Home, folder: Path, name: str, rows: Iterable[Sequence[str]], **options: Any) -> Any:
     """Submit a file of visits, or of merges when it is so named."""
+    rows = list(rows)
     header = ("PersonID", "Into", "Undone") if name.startswith("merges") else COLUMNS
+    if rows and len(rows[0]) > len(header):
+        header = (*header, "Protected")
     file = write_csv(folder / f"{name}.csv", header, rows)
     return submit(home, file, agency="council", source="council.visits", actor=OPERATOR, **options)
 
