@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
+from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, operator, user_of
 from engine.cli.output import emit, table, told
 
 if TYPE_CHECKING:
@@ -77,16 +77,9 @@ def submit(
 
 
 def _window(first: str | None, last: str | None) -> tuple[date, date] | None:
-    from engine.domain.errors import ConfigError
+    from engine.flows.incoming import window_of
 
-    if (first is None) != (last is None):
-        raise ConfigError("FG-CLI-04", "a window has two ends", "Give --from and --to together.")
-    if first is None or last is None:
-        return None
-    window = (day(first), day(last))
-    if window[0] > window[1]:
-        raise ConfigError("FG-CLI-04", "the window ends before it begins", "Swap the two days.")
-    return window
+    return window_of(first or "", last or "")
 
 
 @contextmanager
@@ -329,6 +322,15 @@ def _decide(number: int, home: Path | None, as_json: bool, *, accept: bool) -> N
         emit(result, as_json, lambda: f"Delivery {number} is {result['state']}.")
 
 
+def _gone_before(result: dict[str, Any]) -> str:
+    if not result["corrected"]:
+        return ""
+    return (
+        f"Delivery {result['corrected']}, which it corrected, was destroyed then: "
+        "send it again if it was right. "
+    )
+
+
 @deliveries.command("withdraw")
 def withdraw_command(
     number: NumberArgument,
@@ -349,6 +351,6 @@ def withdraw_command(
             as_json,
             lambda: (
                 f"Delivery {number}: {result['records']} records, {result['events']} events and "
-                f"{result['states']} states {word}. Next: {result['next']}"
+                f"{result['states']} states {word}. {_gone_before(result)}Next: {result['next']}"
             ),
         )

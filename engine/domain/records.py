@@ -149,6 +149,7 @@ class Prepared:
         quality: Identifier to how many values are good, weak, unusable or missing.
         repairs: Rule of a repair to how often it was made; see `repaired`.
         repaired: (rule, line, column, keyed hash before, keyed hash after), at most a thousand a rule.
+        repair_key: Key of those hashes, for the agency whose cells they are.
     """
 
     local_keys: list[str] = field(default_factory=list, repr=False)
@@ -177,6 +178,7 @@ class Prepared:
     quality: dict[str, dict[str, int]] = field(default_factory=dict)
     repairs: dict[str, int] = field(default_factory=dict)
     repaired: list[tuple[str, int, str, str, str]] = field(default_factory=list, repr=False)
+    repair_key: bytes = field(default=b"", repr=False)
     layout: str = ""
     encoding: str = ""
 

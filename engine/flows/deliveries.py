@@ -120,6 +120,8 @@ def _add_keys(receipt: dict[str, Any], detail: dict[str, Any]) -> None:
         {"rule": rule, "row": row, "column": column, "before": old, "after": new}
         for rule, row, column, old, new in detail["repaired"]
     ]
+    # With it the agency can hold its own cells to the hashes; nobody else is told.
+    receipt["repair_key"] = detail.get("repair_key", "")
 
 
 def finding_rows(receipt: dict[str, Any]) -> list[list[str]]:
@@ -219,8 +221,9 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
 def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) -> dict[str, Any]:
     """Take a whole delivery back: what it brought is destroyed as if it had never been sent.
 
-    Persons and scores follow with the next ``link`` and ``score``; until then the published run
-    stands, and the answer says so.
+    A delivery that it corrected was destroyed when it was accepted and is not brought back: the
+    answer names it, so that it can be sent again. Persons and scores follow with the next ``link`` and
+    ``score``; until then the published run stands, and the answer says so.
 
     Args:
         home: The home.
@@ -243,16 +246,19 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
                     "FG-SUB-23", "there is no such delivery", "See fieldgate deliveries list."
                 )
             receipt, intent, source = dict(found.receipt), found.id, found.source
+            numbers = {one.id: one.number for one in session.exec(select(Delivery)).all()}
             if found.state not in ("accepted", "paused"):
                 raise _not_waiting()
         if not dry_run:
             flow.commit(lambda session: withdraw_row(session, intent, flow))
             lanes.discard(home, intent)
         flow.finish({**details, "source": source, "rows": receipt["rows"]["kept"]})
+        again = receipt.get("replaces")
         return {
             "number": number,
             "source": source,
             "withdrawn": not dry_run,
+            "corrected": numbers.get(again) if again else None,
             "records": receipt["records"],
             "events": receipt["events"],
             "states": receipt["states"],

@@ -46,6 +46,27 @@ class Options:
         return self.history or self.mends is not None
 
 
+def window_of(first: str, last: str) -> tuple[date, date] | None:
+    """Return the window that two texts state; two empty ones state none.
+
+    Raises:
+        SubmissionError: ``FG-SUB-30`` one end is missing or no date, or it ends before it begins.
+    """
+    if not first.strip() and not last.strip():
+        return None
+    try:
+        window = (date.fromisoformat(first.strip()), date.fromisoformat(last.strip()))
+    except ValueError:
+        window = None
+    if window is None or window[0] > window[1]:
+        raise SubmissionError(
+            "FG-SUB-30",
+            "the window is not two days of which the first comes first",
+            "Give its first and its last day as YYYY-MM-DD.",
+        )
+    return window
+
+
 ORDINARY = Options()
 """A delivery as it comes every week."""
 

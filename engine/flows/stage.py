@@ -230,6 +230,7 @@ def sealed_detail(home: Home, delivery: str, prepared: Prepared) -> bytes:
             for one in prepared.findings
         ],
         "repaired": prepared.repaired,
+        "repair_key": prepared.repair_key.hex(),
     }  # fmt: skip
     nonce = home.randomness(12)
     cipher = AESGCM(home.keyring("grant").derive("delivery-detail", 32))

@@ -180,9 +180,8 @@ def _try(
         prepared = _prepare(flow, files, contract, options)
         window = _window(contract, prepared, options)
         tokens = lanes.key_tokens(home, contract, prepared.local_keys)
-        known = vault_write.known_records(home.vault, tokens)
         # A key that nobody has sent before names a record that is not there: it can end nothing.
-        records = [known.get(token, token) for token in tokens]
+        records = list(vault_write.known_records(home.vault, tokens).values())
         pauses = pauses_of(
             home, contract, prepared, records, partial=options.partial, window=window
         )

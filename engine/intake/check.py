@@ -70,6 +70,15 @@ CAUSES: dict[str, Cause] = {
         "a property reference is not 1 to 12 digits; it is not used", "Correct or empty the cell."
     ),
     "FG-ROW-21": Cause("a number cannot be read", "Use digits and one point."),
+    "FG-ROW-24": Cause(
+        "the element stands again with another value; the first was read", "Send it once."
+    ),
+    "FG-ROW-25": Cause(
+        "lines stand above the header; they were not read", "Leave them out of the extract."
+    ),
+    "FG-ROW-26": Cause(
+        "the file has a layout that is no longer sent", "Send the layout of this year or term."
+    ),
     "FG-ROW-23": Cause(
         "the row stands again further on under the same key; the later row counts",
         "Send each row once.",

@@ -204,6 +204,10 @@ class Contract:
     changes: tuple[Mapping[str, Any], ...]
     row_error_limit: float
 
+    def last_day(self, layout: str) -> str:
+        """Return the last day on which a layout, as a part names it, is sent; empty for open."""
+        return next((one.last for one in self.layouts if f"{self.source}/{one.id}" == layout), "")
+
     def layouts_of(self, file_format: str) -> list[Layout]:
         """Return the layouts of a format.
 

@@ -7,7 +7,7 @@ columns are not in the file is skipped, one that crashes has failed: neither cou
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -335,6 +335,15 @@ class CheckRun:
         }
 
 
+def _carrying(check: CheckRule) -> Sequence[str]:
+    """Return the fields of a check without which no row can be wrong."""
+    if check.rule == "needs_one_of":
+        return ()
+    if check.rule == "required_with":
+        return check.fields[:1]
+    return [name for name in (*check.fields, check.spec.get("from")) if name]
+
+
 class Checks:
     """All checks of a delivery."""
 
@@ -372,10 +381,19 @@ class Checks:
             except Exception as error:  # noqa: BLE001  # any crash is a check that failed
                 run.status, run.why = "failed", type(error).__name__
 
-    def finish(self) -> list[CheckRun]:
-        """Return every check with its status and what it found."""
+    def finish(self, absent: Collection[str] = ()) -> list[CheckRun]:
+        """Return every check with its status and what it found.
+
+        Args:
+            absent: Fields of which a format without a header, XML, held no element at all. A check that
+                could find nothing without them was not run; one that asks for them was.
+        """
         for place, (run, rule) in enumerate(self._runs):
             if run.status != "run" or rule is None:
+                continue
+            never = [name for name in _carrying(run.check) if name in absent]
+            if never:
+                run.status, run.why = "skipped", f"{', '.join(never)} is not in the file"
                 continue
             wanted = [run.check.table, run.check.spec.get("in", "")]
             absent = [name for name in wanted if name and (place, name) not in self._fed]

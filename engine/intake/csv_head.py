@@ -70,6 +70,33 @@ def head_of(chunks: Iterator[bytes]) -> tuple[str, bytes, int]:
     return record.decode("utf-8", errors="replace"), head[end:], lines
 
 
+SEPARATOR = re.compile(r"\ufeff?sep=(.)\s*")
+"""What some spreadsheets write above a header to say what stands between its names."""
+
+
+def records_above(chunks: Iterator[bytes], most: int) -> Iterator[tuple[str, Iterator[bytes], int]]:
+    """Yield the first records of a file: each one's text, what follows it, and the line that comes then.
+
+    Args:
+        chunks: The file as UTF-8.
+        most: Number of records after which no header is looked for.
+
+    Raises:
+        SubmissionError: ``FG-SUB-17`` one of them never ends.
+    """
+    line = 1
+    for _ in range(most):
+        text, rest, lines = head_of(chunks)
+        chunks = itertools.chain([rest] if rest else [], chunks)
+        line += lines
+        yield text, chunks, line
+        if not rest:
+            ahead = next(chunks, b"")
+            if not ahead:
+                return
+            chunks = itertools.chain([ahead], chunks)
+
+
 def _record_end(head: bytes) -> int | None:
     """Return where the first record of a text ends, or None when it does not."""
     quoted = False
@@ -90,9 +117,11 @@ def delimiter_of(header: str) -> str:
 def sample_of(stream: BinaryIO, rows: int) -> list[list[str]]:
     """Return the header and the first rows of a file as texts; for drafting a contract."""
     encoding = encoding_of(stream)
-    chunks = decoded(stream, encoding)
-    header_line, body, _ = head_of(chunks)
-    delimiter = delimiter_of(header_line)
+    header_line, body, _ = head_of(chunks := decoded(stream, encoding))
+    said = SEPARATOR.fullmatch(header_line)
+    if said is not None:
+        header_line, body, _ = head_of(chunks := itertools.chain([body], chunks))
+    delimiter = said.group(1) if said is not None else delimiter_of(header_line)
     names = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
     lines = text_lines(itertools.chain([body], chunks))
     try:

@@ -20,6 +20,9 @@ from engine.intake.unzip import BROKEN, MemberStream, too_much, unreadable
 MAX_MEMBERS = 200
 MAX_RATIO = 250
 MAX_UNPACKED = 8 << 30
+_LEFT_BEHIND = re.compile(
+    r"(?i)__MACOSX/.*|(.*/)?(\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini|\.directory)"
+)
 _SAFE_NAME = re.compile(r"[^\x00-\x1f\\:]+")
 
 
@@ -87,8 +90,9 @@ def _unpacked(stream: BinaryIO) -> Iterator[Member]:
         unreadable()
     _check_archive(infos)
     for info in infos:
-        if info.filename.rsplit("/", 1)[-1].startswith("."):
-            continue  # What an operating system leaves beside the files is no delivery.
+        # What an operating system leaves beside the files is no delivery; any other hidden file is.
+        if _LEFT_BEHIND.fullmatch(info.filename):
+            continue
         yield Member(info.filename, _member(archive, info))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,7 @@ class Batch:
         ragged: Lines whose number of cells does not fit the header.
         quoted: Lines whose quotes do not close where a cell ends.
         blank: Number of rows that hold nothing.
+        twice: Field to the lines at which its element stood again with another value (XML).
     """
 
     table: str
@@ -38,6 +39,7 @@ class Batch:
     ragged: list[int] = field(default_factory=list)
     quoted: list[int] = field(default_factory=list)
     blank: int = 0
+    twice: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Part:
         present: Fields of which a column stands in it.
         unknown: Columns that the contract does not name.
         notes: What is wrong with the file as a whole, as checks of its header.
+        above: Lines above the header that are no rows: a title, what separates the names.
+        met: Fields whose element was met so far, for a format without a header; None where columns say it.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Part:
     unknown: tuple[str, ...]
     batches: Iterator[Batch] = field(repr=False)
     notes: list[Mapping[str, str]] = field(default_factory=list)
+    above: list[int] = field(default_factory=list)
+    met: Set[str] | None = None
 
 
 def text_of(column: pa.Array) -> pa.Array:

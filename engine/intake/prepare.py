@@ -6,7 +6,7 @@ event keeps of a row is its kind, role, dates and a keyed group, and the cells t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -110,6 +110,15 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
                 CHECK_CODE, note["element"], "warning", np.array([1]), file=file, check=note["id"],
                 says=(note["says"], note.get("do", "Correct it in the source system.")),
             )  # fmt: skip
+        if part.above:
+            tally.findings.add(
+                "FG-ROW-25", "(header)", "warning", np.array(part.above, np.int64), file=file
+            )
+        if (
+            not intake.history
+            and "" < intake.contract.last_day(part.layout) < intake.today.isoformat()
+        ):
+            tally.findings.add("FG-ROW-26", "(header)", "warning", np.array([1]), file=file)
         columns: dict[str, ColumnCheck] = {}
         for batch in part.batches:
             intake.arrow("check")
@@ -117,7 +126,15 @@ def minimised(opened: Opened, intake: Intake, tally: Tally) -> Iterator[Kept]:
             intake.arrow("minimise")
             _minimise(kept, intake, tally)
             yield kept
-    tally.checks = checks.finish()
+    tally.checks = checks.finish(_never_met(parts))
+
+
+def _never_met(parts: Sequence[Part]) -> set[str]:
+    """Return the fields of which no file of a format without a header held an element."""
+    if any(part.met is None for part in parts):
+        return set()
+    named = {name for part in parts for name, spec in part.fields.items() if spec.columns}
+    return named.difference(*(part.met or () for part in parts))
 
 
 def _checked(
@@ -138,6 +155,14 @@ def _checked(
         )
         tally.drop(code, len(where))
     tally.drop("blank", batch.blank)
+    for name, again in batch.twice.items():
+        tally.findings.add(
+            "FG-ROW-24",
+            part.headers.get(name, name),
+            "warning",
+            np.array(again, np.int64),
+            file=file,
+        )
     raw_key = batch.columns.get(contract.key)
     values: dict[str, pa.Array] = {}
     first: Codes = np.zeros(len(lines), np.uint8)
@@ -342,6 +367,7 @@ def _describe(
     prepared.checks = [run.as_dict() for run in tally.checks]
     prepared.quality = tally.grades.quality
     prepared.repairs, prepared.repaired = tally.grades.repairs, tally.grades.repaired
+    prepared.repair_key = intake.key
     if prepared.rows_in != prepared.rows_kept + sum(prepared.dropped.values()):
         raise AssertionError("rows do not reconcile")
 
@@ -379,6 +405,7 @@ def _findings_alone(prepared: Prepared) -> Prepared:
     told = {
         name: getattr(prepared, name)
         for name in ("findings", "rows_in", "rows_kept", "dropped", "tables", "columns_unknown",
-                     "fields_dropped", "checks", "quality", "repairs", "layout", "encoding")
+                     "fields_dropped", "checks", "quality", "repairs", "repaired",
+                     "repair_key", "layout", "encoding")
     }  # fmt: skip
     return Prepared(**told)

@@ -12,6 +12,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -19,9 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from engine.domain.errors import SubmissionError
+from engine.domain.errors import ContractError, SubmissionError
 from engine.intake.contract import Contract, Layout
-from engine.intake.csv_head import decoded, delimiter_of, head_of, text_lines, unclosed
+from engine.intake.csv_head import (
+    SEPARATOR,
+    decoded,
+    delimiter_of,
+    records_above,
+    text_lines,
+    unclosed,
+)
 from engine.intake.lines import Block, blocks, encoding_of
 from engine.intake.parts import (
     MAX_CELL,
@@ -36,6 +44,8 @@ from engine.intake.parts import (
 )
 
 BATCH_ROWS = 16_384
+ABOVE = 10
+"""Records that may stand above the header, such as a title and the day of the report."""
 csv.field_size_limit(MAX_CELL)
 
 
@@ -50,10 +60,8 @@ def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None)
     layouts = contract.layouts_of("csv")
     encoding = encoding_of(stream)
     chunks = decoded(stream, encoding)
-    header_line, body, lines = head_of(chunks)
-    delimiter = delimiter_of(header_line)
-    names = _header(header_line, delimiter, contract)
-    columns = match_header(names, contract, layouts, table)
+    head = _find_header(chunks, contract, layouts, table)
+    columns = head.columns
     return Part(
         name=plain_name(name.rsplit("/", 1)[-1]),
         table=columns.table,
@@ -63,12 +71,54 @@ def open_csv(stream: BinaryIO, name: str, contract: Contract, table: str | None)
         headers=columns.headers,
         present=tuple(columns.at),
         unknown=columns.unknown,
-        batches=_batches(
-            itertools.chain([body] if body else [], chunks),
-            _Shape(delimiter, len(names), columns),
-            1 + lines,
-        ),
+        batches=_batches(head.rest, _Shape(head.delimiter, head.width, columns), head.first),
+        above=head.above,
     )
+
+
+@dataclass
+class _Header:
+    """The header of a file: what it names, what stands above it, and where the rows begin."""
+
+    columns: Columns
+    delimiter: str
+    width: int
+    above: list[int]
+    rest: Iterator[bytes]
+    first: int
+
+
+def _find_header(
+    chunks: Iterator[bytes], contract: Contract, layouts: Sequence[Layout], table: str | None
+) -> _Header:
+    """Return the first record that names the columns of a layout; titles may stand above it.
+
+    Raises:
+        SubmissionError, ContractError: Of the record that is most like a header, when none is one.
+    """
+    stated: str | None = None
+    above: list[int] = []
+    line, widest, refused = 1, -1, None
+    for text, rest, after in records_above(chunks, ABOVE):
+        said = SEPARATOR.fullmatch(text)
+        if said:
+            stated = said.group(1)
+            above.append(line)
+            line = after
+            continue
+        delimiter = stated or delimiter_of(text)
+        names: list[str] = []
+        try:
+            names = _header(text, delimiter, contract)
+            columns = match_header(names, contract, layouts, table)
+        except ContractError as error:
+            if len(names) > widest:
+                widest, refused = len(names), error
+            above.append(line)
+            line = after
+            continue
+        return _Header(columns, delimiter, len(names), above, rest, after)
+    raise refused or wrong_layout(contract, "the header row is missing")
 
 
 class _Shape:

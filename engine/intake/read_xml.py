@@ -84,6 +84,7 @@ def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
         unknown=tuple(plain_name(one) for one in people.unknown),
         batches=chained(),
         notes=notes,
+        met=people.met,
     )
 
 
@@ -229,6 +230,8 @@ class _People:
                 self._elements.setdefault(alias, []).append(name)
         self._known: dict[str, tuple[str, tuple[str, ...], str]] = {}
         self.unknown: dict[str, None] = {}
+        self.met: set[str] = set()
+        self._twice: dict[str, list[int]] = {}
         self._held: dict[str, list[tuple[int, dict[str, str]]]] = {}
         self._count = 0
         self._ended = False
@@ -258,6 +261,7 @@ class _People:
         name = local_name(tag)
         found = (self._row_of.get(name, ""), tuple(self._elements.get(name, ())), name)
         self._known[tag] = found
+        self.met.update(found[1])
         return found
 
     def _handlers(self) -> tuple[Any, Any, Any]:  # noqa: C901  # one call less for every element
@@ -293,7 +297,11 @@ class _People:
                     own = scopes[-1]
                     for one in fields:
                         # Of several values the first counts; a table of its own keeps them all.
-                        own.setdefault(one, value)
+                        first = own.get(one)
+                        if not first:
+                            own[one] = value
+                        elif value and value != first:
+                            self._again(one)
                 elif not leaf[0] and len(self.unknown) < MAX_COLUMNS:
                     self.unknown.setdefault(leaf[2])
                 leaf = nothing
@@ -317,6 +325,9 @@ class _People:
         self._tags.append(tag)
         if table or self._only:
             self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
+
+    def _again(self, name: str) -> None:
+        self._twice.setdefault(name, []).append(self._parser.CurrentLineNumber)
 
     def _endless(self) -> None:
         raise SubmissionError(
@@ -343,12 +354,11 @@ class _People:
 
     def _made(self) -> Iterator[Batch]:
         held, self._held, self._count = self._held, {}, 0
-        met = {name for _, fields, _ in self._known.values() for name in fields}
         for table, rows in held.items():
             names = self._fields[table]
             empty = [""] * len(rows)
             columns = {
-                name: [row.get(name, "") for _, row in rows] if name in met else empty
+                name: [row.get(name, "") for _, row in rows] if name in self.met else empty
                 for name in names
             }
             # The key comes first and is hardly ever empty; only then is every cell looked at.
@@ -363,4 +373,5 @@ class _People:
                 mask = pa.array(filled)
                 made = {name: one.filter(mask) for name, one in made.items()}
                 lines = lines[np.array(filled)]
-            yield Batch(table, lines, made, blank=len(rows) - len(lines))
+            twice, self._twice = self._twice, {}
+            yield Batch(table, lines, made, blank=len(rows) - len(lines), twice=twice)

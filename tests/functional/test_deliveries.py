@@ -586,6 +586,51 @@ def test_a_watched_folder_takes_a_file_once_it_is_still(home: Home, tmp_path: Pa
     assert [one.get("duplicate") for one in other.look() if "duplicate" in one] == [True]
 
 
+@pytest.mark.parametrize("mode", ["delta", "full", "window"])
+def test_a_trial_says_of_new_and_missing_rows_what_the_delivery_then_says(
+    tmp_path: Path, mode: str
+) -> None:
+    home = visits_home(tmp_path / "home", mode=mode)
+    send(home, tmp_path, "visits-1", [visit(f"P{n}", f"V{n}") for n in range(30)])
+    rows = [visit("P99", "V99"), *(visit(f"P{n}", f"V{n}", state="D") for n in range(20))]
+    tried = send(home, tmp_path, "visits-2", rows, options=Options(dry_run=True))
+    assert len(deliveries(home, OPERATOR)) == 1
+    sent = send(home, tmp_path, "visits-2", rows)
+    assert tried["paused_because"] == sent["paused_because"] != []
+    assert (tried["state"], sent["state"]) == ("dry run", "paused")
+    home.close()
+
+
+def test_the_folder_of_a_watched_file_says_how_it_is_meant(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="window")
+    folder = tmp_path / "drop"
+    watcher = Watcher(home, folder, "council", OPERATOR)
+
+    def put(meant: str, *rows: Any) -> dict[str, Any]:
+        place = folder / "council.visits" / meant
+        place.mkdir(parents=True)
+        write_csv(place / "visits.csv", COLUMNS, rows)
+        watcher.look()
+        (answer,) = watcher.look()
+        return answer
+
+    first = put("history", visit("P1", "V1"))
+    assert (first["state"], first["history"], first["mode"]) == ("accepted", True, "delta")
+    month = put("window-2026-10-01-2026-10-31", visit("P2", "V2"), visit("P3", "V3"))
+    assert (month["mode"], month["mends"]) == ("window", None)
+    outside = put("window-2026-11-01-2026-11-30", visit("P2", "V4"))
+    assert outside["code"] == "FG-SUB-29"
+    assert put("window-2026-10-31-2026-10-01", visit("P2", "V5"))["code"] == "FG-SUB-30"
+    better = put("replaces-2", visit("P2", "V2", "ASB"), visit("P3", "V3"))
+    assert better["replaces"] == month["delivery"]
+    mended = put("mends-3", visit("P4", "V6"))
+    assert (mended["mends"], mended["mode"]) == (3, "delta")
+    unknown = put("Quokka", visit("P4", "V7"))
+    assert unknown["code"] == "FG-SUB-31"
+    assert "Quokka" not in json.dumps(unknown)
+    home.close()
+
+
 def test_a_set_of_files_is_one_delivery_in_any_order_and_packing(tmp_path: Path) -> None:
     import zipfile
 

@@ -7,12 +7,13 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlmodel import Session, select
 from typer.testing import CliRunner
 
 from engine.cli.main import app as cli
@@ -22,11 +23,12 @@ from engine.flows.disclose import PARTS as SHOWN_PARTS
 from engine.flows.home import Home
 from engine.flows.setup import add_account
 from engine.intake.spool import Spool
+from engine.store.tables import Delivery
 from engine.web.app import create_app
 from gateways.load import Reader
 from policies.schemas import PARTS, SOURCE
-from tests.builders.deliveries import send, visit, visits_home
-from tests.builders.partnership import OPERATOR, Clock, person_row, persons_file
+from tests.builders.deliveries import COLUMNS, send, visit, visits_home
+from tests.builders.partnership import OPERATOR, Clock, person_row, persons_file, write_csv
 
 CANARY = "Quokkafield"
 
@@ -51,6 +53,37 @@ def _file(tmp_path: Path, *rows: list[str]) -> bytes:
 
 def _upload(page: TestClient, data: bytes, form: dict[str, str], name: str = "p.csv") -> Any:
     return page.post("/deliveries/new", data=form, files={"file": (name, data)})
+
+
+def test_a_window_is_stated_by_the_page_and_by_a_call(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", mode="window")
+    made = add_client(home, "council", "Case system", date(2026, 12, 1), OPERATOR)
+    add_account(home, "two", "two", "council", "data_submitter", "safeguard_child", by="x",
+                training=None)  # fmt: skip
+    rows = [visit("P1", "V1"), visit("P2", "V2")]
+    data = write_csv(tmp_path / "v.csv", COLUMNS, rows).read_bytes()
+    window = {"window_from": "2026-10-01", "window_to": "2026-10-31"}
+    with TestClient(create_app(home), base_url="http://127.0.0.1") as page:
+        csrf = _sign_in(page, "two")
+        form = {"csrf": csrf, "source": "council.visits"}
+        outside = {"window_from": "2026-11-01", "window_to": "2026-11-30"}
+        assert "FG-SUB-29" in _upload(page, data, {**form, **outside}).text
+        assert "FG-SUB-30" in _upload(page, data, {**form, "window_from": "2026-10-01"}).text
+        taken = _upload(page, data, {**form, **window})
+        assert taken.status_code == 200
+        with Session(home.casework) as session:
+            (sent,) = session.exec(select(Delivery)).all()
+        days = [(date(2026, 10, day) - date(1970, 1, 1)).days for day in (1, 31)]
+        assert [sent.window_first, sent.window_last] == days
+        head = _token(page, made)
+        more = write_csv(tmp_path / "w.csv", COLUMNS, [*rows, visit("P3", "V3")]).read_bytes()
+        answer = page.post(
+            "/api/deliveries", params={"source": "council.visits", "dry_run": True, **window},
+            content=more, headers=head,
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["mode"] == "window"
+    home.close()
 
 
 def test_a_file_refused_for_its_rows_leads_to_every_row_found(

@@ -141,7 +141,7 @@ HAZARDS: list[tuple[str, str, Callable[[], bytes], str]] = [
      lambda: _zip(("a.zip", _zip(("a.csv", CSV)))), "FG-SUB-15"),
     ("an-archive-in-an-archive-by-another-name", "council.persons",
      lambda: _zip(("a.csv", _zip(("a.csv", CSV)))), "FG-SUB-02"),
-    ("an-archive-of-nothing", "council.persons", lambda: _zip((".hidden", b"x")), "FG-SUB-01"),
+    ("an-archive-of-nothing", "council.persons", lambda: _zip((".DS_Store", b"x")), "FG-SUB-01"),
     ("a-document-type-in-an-archive", "council.cin_census",
      lambda: _zip(("a.xml", b"<!DOCTYPE m><Message/>")), "FG-SUB-05"),
     ("a-formula-in-a-workbook", "council.annex_a",

@@ -23,7 +23,7 @@ from engine.flows.deliveries import (
     trend,
 )
 from engine.flows.home import Home
-from engine.flows.incoming import Options
+from engine.flows.incoming import Options, window_of
 from engine.flows.lights import source_lights
 from engine.flows.sign_in import SignedIn, check_form
 from engine.flows.submit import submit
@@ -36,6 +36,7 @@ router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api")
 Reader = Annotated[SignedIn, Depends(gate("deliveries"))]
 Numbered = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+Day = Annotated[str, Query(max_length=10)]
 Sender = Annotated[SignedIn, Depends(gate("submit"))]
 
 
@@ -144,6 +145,7 @@ def _take(
         history=fields.get("history") == "yes",
         replaces=_number(fields.get("replaces", "")),
         mends=_number(fields.get("mends", "")),
+        window=window_of(fields.get("window_from", ""), fields.get("window_to", "")),
         dry_run=fields.get("try") == "yes",
     )
     return submit(home, files, agency=actor.agency, source=source, actor=actor, options=options)
@@ -248,11 +250,19 @@ async def api_submit(
     history: bool = False,
     replaces: Numbered = None,
     mends: Numbered = None,
+    window_from: Day = "",
+    window_to: Day = "",
 ) -> dict[str, Any]:
     """Take the body as the file, or as a zip of the files that belong together."""
     home = get_home(request)
     async with body_spool(home, request) as files:
-        options = Options(history=history, replaces=replaces, mends=mends, dry_run=dry_run)
+        options = Options(
+            history=history,
+            replaces=replaces,
+            mends=mends,
+            window=window_of(window_from, window_to),
+            dry_run=dry_run,
+        )
         return await run_in_threadpool(
             submit, home, files, agency=sender.agency, source=source, actor=sender, options=options
         )
