@@ -8,7 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from bench import encode, exposure, intake, intake_wide, linkage, merkle, policy, pseudonyms, rfg
+from bench import (
+    encode,
+    exposure,
+    intake,
+    intake_census,
+    intake_wide,
+    linkage,
+    memory,
+    merkle,
+    policy,
+    pseudonyms,
+    rfg,
+)
 from bench.measure import Claim, Measured, heading, measure, table
 
 GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
@@ -20,22 +32,27 @@ GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
     "linkage": linkage.claims,
     "intake": intake.claims,
     "intake_wide": intake_wide.claims,
+    "intake_census": intake_census.claims,
     "policy": policy.claims,
 }
+MEMORY = "memory"
 
 
 def main(names: Sequence[str]) -> int:
     """Measure the named groups, or all of them."""
-    unknown = sorted(set(names) - set(GROUPS))
+    unknown = sorted(set(names) - {*GROUPS, MEMORY})
     if unknown:
-        print(f"unknown group {unknown[0]}; there are {', '.join(GROUPS)}", file=sys.stderr)
+        known = ", ".join([*GROUPS, MEMORY])
+        print(f"unknown group {unknown[0]}; there are {known}", file=sys.stderr)
         return 2
     lines = heading()
     rows: list[Measured] = []
-    for name in names or GROUPS:
+    for name in [one for one in names if one != MEMORY] if names else GROUPS:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         rows.extend(measure(claim) for claim in GROUPS[name]())
     print("\n".join([*lines, "", *table(rows)]))
+    if not names or MEMORY in names:
+        print("\n".join(["", *memory.lines()]))
     return 0 if all(row.agreed for row in rows) else 1
 
 

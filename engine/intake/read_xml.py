@@ -9,12 +9,14 @@ and time do not grow with what is not needed.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.domain.errors import SubmissionError
 from engine.intake.contract import Contract, Layout
@@ -34,7 +36,9 @@ MAX_DEPTH = 64
 """Rows that may stand inside each other."""
 MAX_INSIDE = 32 << 20
 """Bytes that may stand between the ends of two persons; more is no extract."""
-Row = tuple[str, int, list[dict[str, str]]]
+Row = tuple[str, int, tuple[dict[str, str], ...]]
+_Meaning = tuple[str, tuple[str, ...], str]
+"""The table that an element makes a row of, the fields that it fills, and its plain name."""
 
 
 def open_xml(stream: BinaryIO, name: str, contract: Contract) -> Part:
@@ -128,6 +132,7 @@ def _parser(start: Any, end: Any, data: Any) -> Any:
     """Return a parser without document types, and so without entities of the file's own."""
     made = expat.ParserCreate()
     made.buffer_text = True
+    made.ordered_attributes = True
     made.StartDoctypeDeclHandler = _no_doctype
     made.StartElementHandler = start
     made.EndElementHandler = end
@@ -211,6 +216,13 @@ class _Head:
         self._leaf = ""
 
 
+_Rows = tuple[list[int], list[dict[str, str]]]
+
+
+def _two_lists() -> _Rows:
+    return [], []
+
+
 class _People:
     """Turns persons into rows of the contract's tables as their elements end."""
 
@@ -228,11 +240,12 @@ class _People:
         for name, spec in layout.fields.items():
             for alias in spec.columns:
                 self._elements.setdefault(alias, []).append(name)
-        self._known: dict[str, tuple[str, tuple[str, ...], str]] = {}
+        self._known: dict[str, _Meaning] = {}
+        self._short: dict[str, str] = {}
         self.unknown: dict[str, None] = {}
         self.met: set[str] = set()
         self._twice: dict[str, list[int]] = {}
-        self._held: dict[str, list[tuple[int, dict[str, str]]]] = {}
+        self._held: defaultdict[str, _Rows] = defaultdict(_two_lists)
         self._count = 0
         self._ended = False
         # The open person: values by open row element, and the rows begun.
@@ -256,55 +269,60 @@ class _People:
         _feed(self._parser, b"", last=True)
         yield from self._made()
 
-    def _meaning(self, tag: str) -> tuple[str, tuple[str, ...], str]:
-        """Return the table that an element makes a row of, the fields it fills, and its plain name."""
+    def _meaning(self, tag: str) -> _Meaning:
+        """Return what an element is; one that fills one field, and no more, takes the short way."""
         name = local_name(tag)
-        found = (self._row_of.get(name, ""), tuple(self._elements.get(name, ())), name)
-        self._known[tag] = found
-        self.met.update(found[1])
+        fields = tuple(self._elements.get(name, ()))
+        row = self._row_of.get(name, "")
+        self.met.update(fields)
+        found = (row, fields, name)
+        if len(fields) == 1 and not row and name != self._parent:
+            self._short[tag] = fields[0]
+        else:
+            self._known[tag] = found
         return found
 
     def _handlers(self) -> tuple[Any, Any, Any]:  # noqa: C901  # one call less for every element
         """Return what is called as an element begins, as it ends, and for text.
 
-        They run for every element of a file, so that what they need is at hand as local names, and text
-        is collected without a call of ours.
+        They run for every element of a file, so that what they need is at hand as local names, text is
+        collected without a call of ours, and most elements take the short way.
         """
-        scopes, tags, text, known = self._scopes, self._tags, [""], self._known
-        nothing = ("", (), "")
-        leaf: tuple[str, tuple[str, ...], str] = nothing
+        scopes, tags, text = self._scopes, self._tags, [""]
+        known, filled, clear, whole = self._known.get, self._short.get, text.clear, "".join
+        field: str | None = None
+        leaf: _Meaning | None = None
 
         def start(tag: str, _: object) -> None:
-            nonlocal leaf
-            text.clear()
-            leaf = known.get(tag) or self._meaning(tag)
-            if scopes:
-                if leaf[0]:
-                    self._row_begins(tag, leaf[0])
-            elif leaf[2] == self._parent:
-                self._row_begins(tag, leaf[0])
+            nonlocal field, leaf
+            clear()
+            field = filled(tag)
+            if field is None:
+                leaf = known(tag) or self._meaning(tag)
+                row, _fields, name = leaf
+                if row if scopes else name == self._parent:
+                    self._row_begins(tag, row)
 
         def end(tag: str) -> None:
-            nonlocal leaf
+            nonlocal field, leaf
+            if field is not None:
+                if scopes:
+                    own, value = scopes[-1], whole(text).strip()
+                    if field in own or len(value) > MAX_CELL:
+                        self._take(own, field, value)
+                    else:
+                        own[field] = value
+                field = leaf = None
+                return
             if not scopes:
                 return
-            if leaf is not nothing:
-                fields = leaf[1]
-                if fields:
-                    value = "".join(text).strip()
-                    if len(value) > MAX_CELL:
-                        self._endless()
-                    own = scopes[-1]
-                    for one in fields:
-                        # Of several values the first counts; a table of its own keeps them all.
-                        first = own.get(one)
-                        if not first:
-                            own[one] = value
-                        elif value and value != first:
-                            self._again(one)
-                elif not leaf[0] and len(self.unknown) < MAX_COLUMNS:
-                    self.unknown.setdefault(leaf[2])
-                leaf = nothing
+            if leaf is not None:
+                row, fields, name = leaf
+                for one in fields:
+                    self._take(scopes[-1], one, whole(text).strip())
+                if not fields and not row and len(self.unknown) < MAX_COLUMNS:
+                    self.unknown.setdefault(name)
+                leaf = None
             if tag == tags[-1]:
                 tags.pop()
                 scopes.pop()
@@ -312,6 +330,20 @@ class _People:
                     self._person_ended()
 
         return start, end, text.append
+
+    def _take(self, own: dict[str, str], name: str, value: str) -> None:
+        """Take a value; of several the first counts, and a table of its own keeps them all."""
+        if len(value) > MAX_CELL:
+            raise SubmissionError(
+                "FG-SUB-02",
+                f"the value at line {self._parser.CurrentLineNumber} is endless",
+                "Send it again.",
+            )
+        first = own.get(name)
+        if not first:
+            own[name] = value
+        elif value and value != first:
+            self._twice.setdefault(name, []).append(self._parser.CurrentLineNumber)
 
     def _row_begins(self, tag: str, table: str) -> None:
         scopes = self._scopes
@@ -324,54 +356,50 @@ class _People:
         scopes.append({})
         self._tags.append(tag)
         if table or self._only:
-            self._begun.append((table, self._parser.CurrentLineNumber, scopes.copy()))
-
-    def _again(self, name: str) -> None:
-        self._twice.setdefault(name, []).append(self._parser.CurrentLineNumber)
-
-    def _endless(self) -> None:
-        raise SubmissionError(
-            "FG-SUB-02",
-            f"the value at line {self._parser.CurrentLineNumber} is endless",
-            "Send it again.",
-        )
+            self._begun.append((table, self._parser.CurrentLineNumber, tuple(scopes)))
 
     def _person_ended(self) -> None:
         """Make the rows of a person, now that every value that surrounds them is known."""
         self._ended = True
-        held = self._held
-        rows = [one for one in self._begun if one[0]]
-        if not rows and self._only:
+        held, begun = self._held, self._begun
+        if self._only and not any(table for table, _, _ in begun):
             # A person without any row of the only table is a row all the same: nobody is lost.
-            rows = [(self._only, *self._begun[0][1:])]
-        for table, line, chain in rows:
+            begun = [(self._only, *begun[0][1:])]
+        for table, line, chain in begun:
+            if not table:
+                continue
             row = chain[0] if len(chain) == 1 else {**chain[0], **chain[1]}
             for scope in chain[2:]:
                 row.update(scope)
-            held.setdefault(table, []).append((line, row))
-        self._count += len(rows)
+            lines, rows = held[table]
+            lines.append(line)
+            rows.append(row)
+            self._count += 1
         self._begun.clear()
 
     def _made(self) -> Iterator[Batch]:
-        held, self._held, self._count = self._held, {}, 0
-        for table, rows in held.items():
-            names = self._fields[table]
-            empty = [""] * len(rows)
-            columns = {
-                name: [row.get(name, "") for _, row in rows] if name in self.met else empty
-                for name in names
-            }
-            # The key comes first and is hardly ever empty; only then is every cell looked at.
-            filled = (
-                [True]
-                if names and all(columns[names[0]])
-                else [any(cells) for cells in zip(*columns.values(), strict=True)]
-            )
-            lines = np.array([line for line, _ in rows], np.int64)
-            made = {name: pa.array(cells, pa.string()) for name, cells in columns.items()}
-            if not all(filled):
-                mask = pa.array(filled)
-                made = {name: one.filter(mask) for name, one in made.items()}
-                lines = lines[np.array(filled)]
+        held, self._held, self._count = self._held, defaultdict(_two_lists), 0
+        for table, (at, rows) in held.items():
+            names = [name for name in self._fields[table] if name in self.met]
+            absent = [name for name in self._fields[table] if name not in self.met]
+            lines = np.array(at, np.int64)
+            # One pass over the rows in Arrow, however many columns they have.
+            cells = pa.array(rows, pa.struct([(one, pa.string()) for one in names]))
+            made = {name: pc.fill_null(cells.field(place), "") for place, name in enumerate(names)}
+            made |= {name: pa.array([""] * len(rows), pa.string()) for name in absent}
+            made = {name: made[name] for name in self._fields[table]}
+            lines, made = _filled(lines, made)
             twice, self._twice = self._twice, {}
             yield Batch(table, lines, made, blank=len(rows) - len(lines), twice=twice)
+
+
+def _filled(lines: np.ndarray, made: dict[str, pa.Array]) -> tuple[np.ndarray, dict[str, pa.Array]]:
+    """Return the rows in which any cell is filled."""
+    filled: np.ndarray = np.zeros(len(lines), dtype=bool)
+    for column in made.values():
+        # The key comes first and is hardly ever empty; only then is every column looked at.
+        filled |= pc.not_equal(column, "").to_numpy(zero_copy_only=False)
+        if filled.all():
+            return lines, made
+    mask = pa.array(filled)
+    return lines[filled], {name: one.filter(mask) for name, one in made.items()}
