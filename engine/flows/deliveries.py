@@ -140,6 +140,13 @@ def finding_rows(receipt: dict[str, Any]) -> list[list[str]]:
             ]
             for row, key in zip(group["rows"], keys, strict=True)
         ]  # fmt: skip
+        more = group["count"] - len(group["rows"])
+        if more > 0:
+            rows.append(
+                [group["severity"], group["code"], group.get("check", ""), group.get("table", ""),
+                 group.get("file", ""), group["column"], "", "", f"and {more} more rows of this cause",
+                 group["next_step"]]
+            )  # fmt: skip
     return rows
 
 

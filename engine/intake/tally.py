@@ -24,6 +24,7 @@ class Tally:
     grades: Grades = field(default_factory=lambda: Grades(b""))
     checks: list[CheckRun] = field(default_factory=list)
     born: dict[str, str] = field(default_factory=dict, repr=False)
+    days: dict[str, str] = field(default_factory=dict, repr=False)
 
     def count(self, table: str, rows_in: int, kept: int) -> None:
         """Add rows of a table."""

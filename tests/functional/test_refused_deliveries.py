@@ -86,6 +86,18 @@ def test_the_trend_counts_it_and_the_same_bytes_may_come_again(home: Home, tmp_p
     home.close()
 
 
+def test_a_cause_with_more_rows_than_are_kept_says_how_many_more(
+    home: Home, tmp_path: Path
+) -> None:
+    rows = [person_row(PersonID=f"LB{n}", RecordedOn="") for n in range(1030)]
+    number = _refused(home, persons_file(tmp_path / "a.csv", *rows))
+    table = finding_rows(receipt_of(home, SENDER, number, "council", with_keys=True))[1:]
+    assert len(table) == 1001
+    assert (table[-1][6], table[-1][7]) == ("", "")
+    assert table[-1][8] == "and 30 more rows of this cause"
+    assert (table[-2][6], table[-2][7]) == ("1001", "LB999")
+
+
 def test_a_trial_of_it_keeps_not_even_its_findings(home: Home, tmp_path: Path) -> None:
     file = persons_file(tmp_path / "a.csv", *GOOD, *BAD)
     with pytest.raises(RowsRefused) as caught:
