@@ -7,9 +7,7 @@ place. What would move protected or offence facts to another person waits for a 
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func
@@ -22,14 +20,14 @@ from engine.flows.accounts import actor_of, open_account
 from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
+from engine.flows.open_pairs import all_decisions, no_pair, open_pairs, waiting_pair
 from engine.flows.reason import keep_reason
 from engine.flows.second import TWO_PEOPLE, needs_second
 from engine.flows.sides import sides_of
 from engine.linkage.explain import REASONS, sentence
-from engine.linkage.index import ReviewPair, members_of, review_pairs
 from engine.linkage.memory import CANNOT, MUST, forget_decision, pairs_of, write_decision
 from engine.store.session import reading
-from engine.store.tables import Account, LinkDecision, LinkRun, ReviewItem, SubjectState
+from engine.store.tables import Account, LinkDecision, ReviewItem, SubjectState
 
 ROUTE, QUALITY = "pairs", "link_quality"
 ANSWERS = {
@@ -41,20 +39,6 @@ _KINDS = {"one": MUST, "two": CANNOT}
 SHORTEST_REASON = 10
 MET = frozenset({"justify"})
 """The queue is the reason: a run put the pair there, and the trail names it."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A pair of the queue: the heaviest of all pairs between two persons."""
-
-    token: str
-    left: bytes = field(repr=False)
-    right: bytes = field(repr=False)
-    people: tuple[str, str]
-    reason: str
-    weight: float
-    levels: Mapping[str, int]
-    others: int = 0
 
 
 def queue(home: Home, user: str, *, auth: str) -> dict[str, Any]:
@@ -144,18 +128,30 @@ def answer_second(home: Home, user: str, number: int, *, agree: bool, auth: str)
     """Answer as the second reviewer of a decision that would move protected or offence facts.
 
     Raises:
-        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs, ``FG-LNK-10`` the same person.
+        PolicyRefused: ``FG-LNK-06`` the role reviews no pairs, ``FG-LNK-10`` the same person,
+            ``FG-REV-03`` nothing of one of the records may be shown to the role.
         LinkageError: ``FG-LNK-07`` no such decision waits.
 
-    Audited as ``alteration``.
+    Audited as ``alteration`` with the subjects.
     """
     account, actor = reviewer(home, user, auth)
-    with Flow(home, "pair_second", "alteration", actor, {"purpose": account.purpose}) as flow:
+    with Session(reading(home.casework)) as session:
+        waits = session.exec(select(LinkDecision).where(LinkDecision.number == number)).first()
+        about = sorted({one for pair in pairs_of(home.linkage, waits.id) for one in pair}
+                       if waits is not None else ())  # fmt: skip
+    audit, ids = home.domain("audit"), home.domain("linkage").open(about)
+    details: dict[str, Any] = {
+        "purpose": account.purpose,
+        "subjects": {"count": len(ids), "names": [audit.text(one) for one in audit.seal(ids)][:32]},
+    }
+    with Flow(home, "pair_second", "alteration", actor, details) as flow:
+        # Nobody decides about records of which they may see nothing, first or second.
+        sides_of(home, account, ids)
 
         def publish(session: Session) -> LinkDecision:
             found = session.exec(select(LinkDecision).where(LinkDecision.number == number)).first()
             if found is None or found.state != "waiting":
-                raise _no_pair()
+                raise no_pair()
             if found.decided_by == account.user:
                 raise PolicyRefused(
                     "FG-LNK-10",
@@ -169,7 +165,7 @@ def answer_second(home: Home, user: str, number: int, *, agree: bool, auth: str)
 
         made = flow.commit(publish)
         word = "agreed" if agree else "rejected"
-        entry = flow.finish({"decision": word, "rules": [f"pair {made.pair}"]})
+        entry = flow.finish({**details, "decision": word, "rules": [f"pair {made.pair}"]})
         return {**_told(made), "audit_entry": entry.seq}
 
 
@@ -218,82 +214,6 @@ def _must_be_said(answer: str, reason: str) -> None:
             "a decision needs an answer and a reason",
             f"Answer {', '.join(ANSWERS)}, and say why in at least {SHORTEST_REASON} characters.",
         )
-
-
-def _no_pair() -> LinkageError:
-    return LinkageError(
-        "FG-LNK-07",
-        "no such pair or decision waits",
-        "Look at the queue again: fieldgate pairs list.",
-    )
-
-
-def waiting_pair(home: Home, token: str) -> Pair:
-    """Return a pair of the queue.
-
-    Raises:
-        LinkageError: ``FG-LNK-07`` no such pair waits.
-    """
-    for one in open_pairs(home):
-        if hmac.compare_digest(one.token.encode(), token.encode()):
-            return one
-    raise _no_pair()
-
-
-def pair_token(home: Home, left: bytes, right: bytes) -> str:
-    """Return the reference of a pair of records: keyed, the same in every run."""
-    key = home.keyring("psn").derive("review-pair", 32)
-    return hmac.digest(key, min(left, right) + max(left, right), "sha256").hex()[:32]
-
-
-def open_pairs(home: Home) -> list[Pair]:
-    """Return what the newest run left to people and nobody has answered, one pair per two persons."""
-    runs = home.link_runs()
-    if not runs:
-        return []
-    asked = review_pairs(home.linkage, runs[-1])
-    records = sorted({record for one in asked for record in (one.left, one.right)})
-    member = members_of(home.linkage, runs, records)
-    held: dict[tuple[bytes, bytes], list[ReviewPair]] = {}
-    for one in asked:
-        low, high = sorted((member.get(one.left, b""), member.get(one.right, b"")))
-        if low and low != high:
-            held.setdefault((low, high), []).append(one)
-    if not held:
-        return []
-    ids = sorted({one for pair in held for one in pair})
-    casework = home.domain("casework")
-    names = dict(zip(ids, map(casework.text, casework.seal(ids)), strict=True))
-    with Session(reading(home.casework)) as session:
-        run = session.get(LinkRun, runs[-1])
-    answered = {
-        one.pair
-        for one in all_decisions(home)
-        if one.state == "final"
-        # Who could not tell is asked again when a later run has seen more.
-        and (one.answer != "unsure" or run is None
-             or as_utc(one.decided_at) >= as_utc(run.published_at))
-    }  # fmt: skip
-    found = []
-    for pairs in held.values():
-        left = [one for one in pairs if pair_token(home, one.left, one.right) not in answered]
-        if len(left) < len(pairs):
-            continue  # Somebody has answered for these two; the next run knows it.
-        best = pairs[0]
-        found.append(
-            Pair(
-                pair_token(home, best.left, best.right), best.left, best.right,
-                (names[member[best.left]], names[member[best.right]]),
-                best.reason, best.weight, best.levels, len(pairs) - 1,
-            )
-        )  # fmt: skip
-    return found
-
-
-def all_decisions(home: Home) -> list[LinkDecision]:
-    """Return every decision, the oldest first."""
-    with Session(reading(home.casework), expire_on_commit=False) as session:
-        return list(session.exec(select(LinkDecision).order_by(col(LinkDecision.number))).all())
 
 
 def history(home: Home, token: str) -> list[dict[str, Any]]:

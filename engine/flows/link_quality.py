@@ -8,9 +8,10 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import as_utc
-from engine.flows.clerical import QUALITY, all_decisions, open_pairs, reviewer
+from engine.flows.clerical import QUALITY, reviewer
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.open_pairs import all_decisions, open_pairs
 from engine.store.session import reading
 from engine.store.tables import LinkRun
 

@@ -13,16 +13,12 @@ import numpy as np
 
 from audit.event import commitment
 from engine.domain.errors import LinkageError, PolicyRefused
-from engine.flows.clerical import (
-    SHORTEST_REASON,
-    pair_token,
-    record_single,
-    reviewer,
-)
+from engine.flows.clerical import SHORTEST_REASON, record_single, reviewer
 from engine.flows.decision import NOTHING
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.link import encoded_records, kept_apart
+from engine.flows.open_pairs import pair_token
 from engine.flows.pair_view import show
 from engine.flows.part import find_person
 from engine.flows.reason import keep_reason

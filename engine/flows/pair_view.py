@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.flows.clerical import (
-    history,
-    reviewer,
-    waiting_pair,
-)
+from engine.flows.clerical import history, reviewer
 from engine.flows.decision import NOTHING
 from engine.flows.disclose import LEVEL_WORDS, PARTS, identity_value
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.open_pairs import waiting_pair
 from engine.flows.part import dependents, find_person
 from engine.flows.second import TWO_PEOPLE, needs_second, records_of_person
 from engine.flows.sides import Side, sides_of

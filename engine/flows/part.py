@@ -15,15 +15,10 @@ from sqlmodel import Session, col, select
 from audit.event import commitment
 from engine.domain.errors import LinkageError, PolicyRefused, VaultError
 from engine.domain.ids import as_utc
-from engine.flows.clerical import (
-    SHORTEST_REASON,
-    pair_token,
-    record_decision,
-    replace_single,
-    reviewer,
-)
+from engine.flows.clerical import SHORTEST_REASON, record_decision, replace_single, reviewer
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.open_pairs import pair_token
 from engine.flows.reason import keep_reason
 from engine.flows.second import TWO_PEOPLE, needs_second
 from engine.flows.sides import sides_of

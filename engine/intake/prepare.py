@@ -233,17 +233,22 @@ def _minimise(kept: Kept, intake: Intake, tally: Tally) -> None:
     contract, sending = intake.contract, intake.contract.sending
     # What names a row, ends it or joins two is used up here; it is no content.
     kept.note(contract, sending.row_key.get(kept.table, ()))
-    born = _born(kept, intake, tally)
-    for name in list(kept.columns):
-        answer = intake.admission.fields.get(name)
+    answers = {name: intake.admission.fields.get(name) for name in kept.columns}
+    aged = {name for name, one in answers.items() if one is not None and one.row_bases}
+    born = _born(kept, intake, tally, asked=bool(aged))
+    for name, answer in answers.items():
         if answer is None or not answer.admitted:
             del kept.columns[name]
-        elif answer.row_bases:
+        elif name in aged:
+            assert born is not None
             kept.columns[name] = _open_cells(kept.columns[name], name, born, intake, tally)
 
 
-def _born(kept: Kept, intake: Intake, tally: Tally) -> pa.Array:
-    """Return each row's birth date: its own, or what another table of the delivery says."""
+def _born(kept: Kept, intake: Intake, tally: Tally, *, asked: bool) -> pa.Array | None:
+    """Return each row's birth date: its own, or what another table of the delivery says.
+
+    What a row says itself is noted for the other tables; unless `asked`, nothing is looked up.
+    """
     own = next(
         (kept.columns[name] for name, spec in intake.contract.fields.items()
          if spec.part == "birth_date" and name in kept.columns),
@@ -251,6 +256,8 @@ def _born(kept: Kept, intake: Intake, tally: Tally) -> pa.Array:
     )  # fmt: skip
     if len(intake.contract.tables) == 1:
         return own if own is not None else pa.nulls(len(kept.lines), pa.string())
+    if own is None and not asked:
+        return None
     known, keys = tally.born, kept.keys.to_pylist()
     if own is None:
         return pa.array(list(map(known.get, keys)), pa.string())

@@ -37,7 +37,7 @@ from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.cluster import Memory
 from engine.linkage.decide import decide
 from engine.linkage.encode import COLUMNS, Encoder
-from engine.linkage.index import current_membership
+from engine.linkage.index import current_membership, review_pairs
 from engine.linkage.linker import SplinkLinker, keyed_frequencies
 from engine.linkage.memory import final_decisions
 from engine.linkage.quality import COMMON, Frozen, quality
@@ -47,6 +47,7 @@ from tests.builders.partnership import (
     OPERATOR,
     REASON,
     TODAY,
+    Clock,
     Partnership,
     make_home,
     person_row,
@@ -492,3 +493,54 @@ def test_a_household_is_told_by_number_and_never_by_name(partnership: Partnershi
             assert one["family_indicators"] == []
     # At the level of this role a link has no dates.
     assert {name for one in members for name in one} == {"handle", "now", "confidence"}
+
+
+def test_two_people_are_not_asked_about_again_by_their_other_records_until_one_more_comes(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    home = make_home(tmp_path / "home", clock=clock)
+    rows = [
+        person_row(PersonID="LA1", NHSNumber="9990000018"),
+        person_row(PersonID="LB1", NHSNumber="9990000018", Postcode="TL1 0AB"),
+        person_row(PersonID="LA2", NHSNumber="", BirthDate="2012-03-05"),
+    ]
+    file = persons_file(tmp_path / "a.csv", *rows)
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert waits["other_pairs"] == 1
+    decide_pair(home, MATCHER, waits["pair"], "two", WHY, **DEMO)
+    link(home, OPERATOR)
+    # The pair of the other record is still there for the run, and nobody is asked again.
+    assert len(review_pairs(home.linkage, home.link_runs()[-1])) == 1
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    clock.advance(minutes=5)
+    more = persons_file(
+        tmp_path / "b.csv", person_row(PersonID="LC1", NHSNumber="9990000018", Postcode="TL1 0AC")
+    )
+    submit(home, more, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    assert len(queue(home, MATCHER, **DEMO)["pairs"]) == 1
+    home.close()
+
+
+def test_the_second_reviewer_must_be_allowed_to_see_both_and_the_trail_names_whom_it_was_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = _two(tmp_path, ProtectedAddress="Y")
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    made = decide_pair(home, MATCHER, waits["pair"], "one", WHY, **DEMO)
+
+    def nothing(*_: object) -> None:
+        raise PolicyRefused("FG-REV-03", "nothing may be shown", "Leave it.")
+
+    with monkeypatch.context() as closed:
+        closed.setattr("engine.flows.clerical.sides_of", nothing)
+        with pytest.raises(PolicyRefused, match="FG-REV-03"):
+            answer_second(home, SECOND, made["number"], agree=True, **DEMO)
+    assert answer_second(home, SECOND, made["number"], agree=True, **DEMO)["state"] == "final"
+    outcome = parse(next(iter(read_events(home.path / "audit")))[1])
+    assert (outcome["flow"], outcome["subjects"]["count"]) == ("pair_second", 2)
+    assert len(set(outcome["subjects"]["names"])) == 2
+    home.close()

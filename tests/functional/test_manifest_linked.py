@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from engine.flows.clerical import open_pairs
 from engine.flows.home import Home
 from engine.flows.link import link
+from engine.flows.open_pairs import open_pairs
 from engine.flows.submit import submit
 from engine.identity import vault_write
 from engine.identity.vault_tables import record_key
