@@ -38,7 +38,7 @@ from engine.linkage.index import (
     person_ages,
     stage_run,
 )
-from engine.linkage.linker import Linker, SplinkLinker, keyed_frequencies
+from engine.linkage.linker import Linker, SplinkLinker, keyed_frequencies, scored_with
 from engine.linkage.memory import CANNOT, MUST, final_decisions
 from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.session import reading
@@ -105,6 +105,11 @@ def link(
         )  # fmt: skip
         summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash
+        summary["made_with"] = {
+            "key_version": home.keyring("link").current,
+            "encoder": ENCODER_VERSION,
+            "normaliser": VERSION,
+        }
         summary["quality"] = _quality(home, found, model, linked)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
@@ -214,7 +219,7 @@ def _decided(
     """Decide over all records; the pairs of what did not change are those of the run before."""
     home = flow.home
     ring = home.keyring("link")
-    made_by = f"{model.hash}|{ring.current}|{ENCODER_VERSION}"
+    made_by = f"{model.hash}|{ring.current}|{ENCODER_VERSION}|{scored_with(model)}"
     folder = _pairs_folder(home)
     linked = decide(
         found.words,

@@ -12,8 +12,8 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import LinkageError
 from engine.domain.ids import as_utc
 from engine.flows.home import Home
-from engine.linkage.index import ReviewPair, first_runs, members_of, review_pairs
-from engine.linkage.memory import CANNOT, MUST, PairDecision, final_decisions
+from engine.linkage.index import ReviewPair, members_of, review_pairs
+from engine.linkage.memory import CANNOT, MUST, PairDecision, final_decisions, first_runs
 from engine.store.session import reading
 from engine.store.tables import LinkDecision, LinkRun
 

@@ -93,7 +93,7 @@ def _rows(edges: Edges, rows: Words) -> Edges:
 
 def save(folder: Path, run: str, scored: Scored) -> None:
     """Write what a run scored; it is read once the run is published."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     edges = scored.edges
     table = pa.table({"left": edges.left, "right": edges.right, "weight": edges.weight,
                       **{name: edges.gammas[name] for name in COMPARISONS}})  # fmt: skip
@@ -103,6 +103,8 @@ def save(folder: Path, run: str, scored: Scored) -> None:
     nodes = pa.table({"record": pa.array(list(scored.records), pa.binary(32)),
                       "digest": scored.digests})  # fmt: skip
     pq.write_table(nodes, folder / f"{run}.records")
+    for name in ("pairs", "records"):
+        (folder / f"{run}.{name}").chmod(0o600)
 
 
 def load(folder: Path, run: str, made_by: str) -> Scored | None:

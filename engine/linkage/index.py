@@ -221,23 +221,6 @@ def past_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, lis
     return found
 
 
-def first_runs(
-    engine: Engine, published: Sequence[str], records: Sequence[bytes]
-) -> dict[bytes, str]:
-    """Return the published run in which each of some records was first linked."""
-    order = {run: number for number, run in enumerate(published)}
-    found: dict[bytes, str] = {}
-    with engine.connect() as connection:
-        for start in range(0, len(records), 500):
-            some = membership.c.record.in_(list(records[start : start + 500]))
-            asked = select(membership.c.record, membership.c.from_run).where(some)
-            for row in connection.execute(asked):
-                record, run = bytes(row.record), str(row.from_run)
-                if run in order and (record not in found or order[run] < order[found[record]]):
-                    found[record] = run
-    return found
-
-
 def person_ages(engine: Engine, published: Sequence[str]) -> dict[bytes, int]:
     """Return the place in time of the run that made each person."""
     order = {run: number for number, run in enumerate(published)}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,6 +78,16 @@ def arrow_table(words: Words) -> pa.Table:
         else:
             columns[name] = pa.array(column, mask=column == 0)
     return pa.table(columns)
+
+
+def scored_with(model: Model) -> str:
+    """Return what pairs hang on beside the model's numbers: rules, levels, and who works them out.
+
+    Pairs of an earlier run are taken over only under the same one.
+    """
+    rules = json.dumps(settings(model.probabilities, model.prior), sort_keys=True, default=str)
+    versions = "|".join(f"{name} {version(name)}" for name in ("splink", "duckdb"))
+    return hashlib.sha256(f"{versions}|{rules}".encode()).hexdigest()[:16]
 
 
 class SplinkLinker:

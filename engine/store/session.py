@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ def make_engine(path: Path, url: str | None = None) -> Engine:
     """Return an engine for one lane's database.
 
     Args:
-        path: SQLite file used when no URL is given; WAL, ``synchronous=FULL``, and every transaction
-            begins ``IMMEDIATE`` so that what a flow re-reads cannot change before it commits.
+        path: SQLite file used when no URL is given, for its owner to read alone; WAL,
+            ``synchronous=FULL``, and every transaction begins ``IMMEDIATE`` so that what a flow re-reads
+            cannot change before it commits.
         url: PostgreSQL URL for a deployment that has outgrown the file; serialisable.
 
     Bound parameters never appear in an exception (style_ui.md 4.5).
@@ -27,6 +29,10 @@ def make_engine(path: Path, url: str | None = None) -> Engine:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
+        # Its owner's alone; the files that SQLite writes beside it take the same rights.
+        with suppress(OSError):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")

@@ -210,3 +210,27 @@ def test_linkage_needs_no_vault_key_and_the_vault_no_linkage_key(tmp_path: Path)
     with pytest.raises(ConfigError, match="FG-KEY-01"):
         vault.keyring("link")
     vault.close()
+
+
+def test_what_linkage_keeps_is_for_its_owner_alone(home: Home, tmp_path: Path) -> None:
+    file = persons_file(tmp_path / "a.csv", person_row(), person_row(PersonID="LA2"))
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    summary = link(home, OPERATOR)
+    assert summary["made_with"]["key_version"] == home.keyring("link").current
+    kept = [path for path in (home.path / "linkage").rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} >= {".db", ".pairs", ".records"}
+    for path in [*kept, home.path / "vault" / "vault.db"]:
+        if path.exists():
+            assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+def test_pairs_scored_by_other_rules_are_not_taken_over(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [person_row(PersonID=f"LA{n}", BirthDate=f"2012-03-0{n}") for n in range(1, 5)]
+    submit(home, persons_file(tmp_path / "a.csv", *rows), agency="council",
+           source="council.persons", actor=OPERATOR)  # fmt: skip
+    assert link(home, OPERATOR)["records_compared"] == 4
+    assert link(home, OPERATOR)["records_compared"] == 0
+    monkeypatch.setattr("engine.flows.link.scored_with", lambda _: "another Splink")
+    assert link(home, OPERATOR)["records_compared"] == 4
