@@ -105,11 +105,7 @@ def link(
         )  # fmt: skip
         summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash
-        summary["made_with"] = {
-            "key_version": home.keyring("link").current,
-            "encoder": ENCODER_VERSION,
-            "normaliser": VERSION,
-        }
+        summary["made_with"] = _made_with(home)
         summary["quality"] = _quality(home, found, model, linked)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
@@ -186,6 +182,11 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
         [found.birth_months[row] for row in kept],
         found.words[kept],
     )
+
+
+def _made_with(home: Home) -> dict[str, Any]:
+    key = home.keyring("link").current
+    return {"key_version": key, "encoder": ENCODER_VERSION, "normaliser": VERSION}
 
 
 def _quality(home: Home, found: EncodedRecords, model: Model, linked: Linked) -> dict[str, Any]:
