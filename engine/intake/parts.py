@@ -76,6 +76,13 @@ def text_of(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
+def shared_texts(column: pa.Array, known: dict[str, str]) -> list[str | None]:
+    """Return a column as texts of which each value stands in memory once, however many have it."""
+    encoded = column.dictionary_encode()
+    values = [text and known.setdefault(text, text) for text in encoded.dictionary.to_pylist()]
+    return [None if place is None else values[place] for place in encoded.indices.to_pylist()]
+
+
 def local_name(tag: str) -> str:
     """Return an XML tag without its prefix."""
     return tag.rpartition(":")[2]

@@ -27,7 +27,7 @@ from engine.intake.findings import CHECK_CODE, ROWS_KEPT
 from engine.intake.gather import Gathered, gathered
 from engine.intake.grade import Grades
 from engine.intake.kept import Kept
-from engine.intake.parts import Batch, Part, text_of
+from engine.intake.parts import Batch, Part, shared_texts, text_of
 from engine.intake.read import Opened
 from engine.intake.tally import Tally
 from engine.intake.terms import Intake
@@ -261,20 +261,13 @@ def _born(kept: Kept, intake: Intake, tally: Tally, *, asked: bool) -> pa.Array 
     known, keys = tally.born, kept.keys.to_pylist()
     if own is None:
         return pa.array(list(map(known.get, keys)), pa.string())
-    dates = _shared(own, tally.days)
+    dates = shared_texts(own, tally.days)
     if own.null_count:
         known.update((key, day) for key, day in zip(keys, dates, strict=True) if key and day)
         return pa.array([day or known.get(key) for key, day in zip(keys, dates, strict=True)],
                         pa.string())  # fmt: skip
     known.update((key, day or "") for key, day in zip(keys, dates, strict=True))
     return own
-
-
-def _shared(column: pa.Array, known: dict[str, str]) -> list[str | None]:
-    """Return a column as texts of which each value stands in memory once, however many have it."""
-    encoded = column.dictionary_encode()
-    values = [text and known.setdefault(text, text) for text in encoded.dictionary.to_pylist()]
-    return [None if place is None else values[place] for place in encoded.indices.to_pylist()]
 
 
 def _open_cells(
