@@ -14,8 +14,6 @@ from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, oper
 from engine.cli.output import emit, table, told
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from engine.domain.ids import Actor
     from engine.flows.home import Home
 
@@ -52,7 +50,7 @@ def submit(
 ) -> None:
     """Accept a delivery and print its receipt."""
     with told(as_json):
-        from engine.flows.incoming import Options
+        from engine.flows.incoming import Options, window_of
         from engine.flows.submit import submit as run
 
         opened = open_home(home)
@@ -65,7 +63,7 @@ def submit(
                 actor=operator(opened),
                 options=Options(
                     history=history,
-                    window=_window(first, last),
+                    window=window_of(first or "", last or ""),
                     replaces=replaces,
                     mends=mends,
                     dry_run=dry_run,
@@ -74,12 +72,6 @@ def submit(
             )
         opened.close()
         emit(receipt, as_json, lambda: receipt_words(receipt))
-
-
-def _window(first: str | None, last: str | None) -> tuple[date, date] | None:
-    from engine.flows.incoming import window_of
-
-    return window_of(first or "", last or "")
 
 
 @contextmanager

@@ -37,8 +37,6 @@ ANSWERS = {
 }
 _KINDS = {"one": MUST, "two": CANNOT}
 SHORTEST_REASON = 10
-MET = frozenset({"justify"})
-"""The queue is the reason: a run put the pair there, and the trail names it."""
 
 
 def queue(home: Home, user: str, *, auth: str) -> dict[str, Any]:

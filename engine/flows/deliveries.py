@@ -212,7 +212,6 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
                 # What it corrects went on counting while it waited, and was perhaps taken back since.
                 for one in corrected(session, before):
                     withdraw_row(session, one, flow)
-                session.flush()
                 apply_delivery(session, flow, found)
             else:
                 withdraw_row(session, found.id, flow)
@@ -253,19 +252,19 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
                     "FG-SUB-23", "there is no such delivery", "See fieldgate deliveries list."
                 )
             receipt, intent, source = dict(found.receipt), found.id, found.source
-            numbers = {one.id: one.number for one in session.exec(select(Delivery)).all()}
+            again = session.get(Delivery, receipt.get("replaces") or "")
+            corrected_number = again.number if again is not None else None
             if found.state not in ("accepted", "paused"):
                 raise _not_waiting()
         if not dry_run:
             flow.commit(lambda session: withdraw_row(session, intent, flow))
             lanes.discard(home, intent)
         flow.finish({**details, "source": source, "rows": receipt["rows"]["kept"]})
-        again = receipt.get("replaces")
         return {
             "number": number,
             "source": source,
             "withdrawn": not dry_run,
-            "corrected": numbers.get(again) if again else None,
+            "corrected": corrected_number,
             "records": receipt["records"],
             "events": receipt["events"],
             "states": receipt["states"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -264,8 +264,7 @@ class Home:
                 .where(col(Delivery.state) == "accepted")
                 .order_by(col(Delivery.number))
             ).all()
-        full = {one.source: one.number for one in found if one.mode == "full"}
-        return [one for one in found if one.number >= full.get(one.source, 0)]
+        return since_last_full(found)
 
     def live(self) -> Live:
         """Return which rows of the published deliveries hold (see `engine.warehouse.live`)."""
@@ -396,6 +395,12 @@ def _read_descriptor(descriptor: int) -> str:
         with os.fdopen(os.dup(descriptor), encoding="utf-8") as stream:
             _DESCRIPTORS[descriptor] = stream.read()
     return _DESCRIPTORS[descriptor]
+
+
+def since_last_full(found: Sequence[Any]) -> list[Any]:
+    """Return the accepted deliveries that a later full extract of their source has not replaced."""
+    full = {one.source: one.number for one in found if one.mode == "full"}
+    return [one for one in found if one.number >= full.get(one.source, 0)]
 
 
 def sent_of(one: Any) -> Sent:

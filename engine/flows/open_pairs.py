@@ -12,8 +12,8 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import LinkageError
 from engine.domain.ids import as_utc
 from engine.flows.home import Home
-from engine.linkage.index import ReviewPair, members_of, review_pairs
-from engine.linkage.memory import CANNOT, MUST, PairDecision, final_decisions, first_runs
+from engine.linkage.index import ReviewPair, first_runs, members_of, review_pairs
+from engine.linkage.memory import CANNOT, MUST, PairDecision, final_decisions
 from engine.store.session import reading
 from engine.store.tables import LinkDecision, LinkRun
 
@@ -69,13 +69,14 @@ def open_pairs(home: Home) -> list[Pair]:
     if not runs:
         return []
     asked = review_pairs(home.linkage, runs[-1])
+    answers = all_decisions(home)
     told = final_decisions(home.linkage, home.final_decisions())
     records = sorted(
         {side for one in asked for side in (one.left, one.right)}
         | {side for one in told for side in (one.left, one.right)}
     )
     member = members_of(home.linkage, runs, records)
-    apart = _said_apart(home, runs, told, member, records)
+    apart = _said_apart(home, runs, answers, told, member, records)
     held: dict[tuple[bytes, bytes], list[ReviewPair]] = {}
     for one in asked:
         low, high = sorted((member.get(one.left, b""), member.get(one.right, b"")))
@@ -90,7 +91,7 @@ def open_pairs(home: Home) -> list[Pair]:
         run = session.get(LinkRun, runs[-1])
     answered = {
         one.pair
-        for one in all_decisions(home)
+        for one in answers
         if one.state == "final"
         # Who could not tell is asked again when a later run has seen more.
         and (one.answer != "unsure" or run is None
@@ -115,12 +116,13 @@ def open_pairs(home: Home) -> list[Pair]:
 def _said_apart(
     home: Home,
     runs: Sequence[str],
+    answers: Sequence[LinkDecision],
     told: Sequence[PairDecision],
     member: Mapping[bytes, bytes],
     records: Sequence[bytes],
 ) -> Callable[[ReviewPair, tuple[bytes, bytes]], bool]:
     """Return what says whether a pair is of two persons of whom somebody said that they are two."""
-    decided = {one.id: as_utc(one.decided_at) for one in all_decisions(home)}
+    decided = {one.id: as_utc(one.decided_at) for one in answers}
     with Session(reading(home.casework)) as session:
         published = {
             one.id: as_utc(one.published_at) for one in session.exec(select(LinkRun)).all()

@@ -19,9 +19,6 @@ from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.explain import REASONS, sentence, waterfall
 from policies.model import Level
 
-MET = frozenset({"justify"})
-"""The queue is the reason: a run put the pair there, and the trail names it."""
-
 
 def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]:
     """Return both records of a pair, side by side, at the level of the reviewer's role.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlmodel import Session, func, select
+
 from audit.merkle import leaf_hash, root_of
 from engine.domain.ids import day_number
 from engine.domain.records import Prepared
@@ -11,6 +13,12 @@ from engine.flows.home import Home
 from engine.flows.incoming import Options
 from engine.flows.intent import Flow
 from engine.intake.contract import Contract
+from engine.store.tables import Delivery
+
+
+def next_number(session: Session) -> int:
+    """Return the number that the next delivery of the home gets."""
+    return (session.exec(select(func.max(Delivery.number))).one() or 0) + 1
 
 
 def make_receipt(

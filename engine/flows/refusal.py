@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlmodel import Session, func, select
+from sqlmodel import Session
 
 from engine.domain.errors import RowsRefused
 from engine.domain.records import Prepared
 from engine.flows import stage as lanes
 from engine.flows.incoming import Options
 from engine.flows.intent import Flow
-from engine.flows.receipt import make_receipt
+from engine.flows.receipt import make_receipt, next_number
 from engine.intake.contract import Contract
 from engine.store.tables import Delivery, DeliveryDetail
 
@@ -57,7 +57,7 @@ def keep_refusal(
     )
 
     def publish(session: Session) -> None:
-        delivery.number = (session.exec(select(func.max(Delivery.number))).one() or 0) + 1
+        delivery.number = next_number(session)
         session.add_all([delivery, detail])
 
     flow.commit(publish)

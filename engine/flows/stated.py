@@ -15,7 +15,7 @@ from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from engine.domain.records import Prepared
-from engine.flows.home import Home, sent_of
+from engine.flows.home import Home, sent_of, since_last_full
 from engine.flows.intent import Flow
 from engine.store.tables import Delivery, RecordFlag, StatedFlag
 from engine.warehouse.live import Live, live_of
@@ -66,12 +66,12 @@ def take_back(session: Session, flow: Flow, delivery: Delivery) -> None:
     pairs = {(one.record, one.flag) for one in mine}
     for one in mine:
         session.delete(one)
-    session.flush()
     _settle(session, flow, delivery, pairs)
 
 
 def _settle(session: Session, flow: Flow, changed: Delivery, touched: set[Pair]) -> None:
     """Work out again what a source says of its records, as far as a delivery can have changed it."""
+    session.flush()
     # A delivery that names no rows and takes no extract's place speaks of its own records alone.
     narrow = changed.plain and changed.mode != "full"
     words = _words(session, changed.source, sorted({one for one, _ in touched}) if narrow else None)
@@ -132,8 +132,7 @@ def _live(session: Session, home: Home, source: str) -> tuple[Live, frozenset[st
     """Return which rows of a source hold, as this transaction sees its deliveries."""
     query = select(Delivery).where(Delivery.source == source, Delivery.state == "accepted")
     found = session.exec(query.order_by(col(Delivery.number))).all()
-    last = max((one.number for one in found if one.mode == "full"), default=0)
-    sent = [sent_of(one) for one in found if one.number >= last]
+    sent = [sent_of(one) for one in since_last_full(found)]
     spoken = {one.delivery: home.warehouse.spoken(one.delivery) for one in sent}
     merges = {one.delivery: home.warehouse.merges(one.delivery) for one in sent}
     return live_of(sent, spoken, merges), frozenset(spoken)

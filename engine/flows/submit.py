@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any, BinaryIO
 
-from sqlalchemy import func
 from sqlmodel import Session, select
 
 from engine.domain.errors import (
@@ -30,7 +29,7 @@ from engine.flows.incoming import (
 )
 from engine.flows.intent import Flow
 from engine.flows.pause import pauses_of
-from engine.flows.receipt import make_receipt, outcome_of
+from engine.flows.receipt import make_receipt, next_number, outcome_of
 from engine.flows.refusal import keep_refusal
 from engine.flows.stated import apply_delivery, stated_flags, take_back
 from engine.identity import vault_write
@@ -355,13 +354,11 @@ def _publish(
         taken = corrected(session, replaced) or ([replaced] if replaced is not None else [])
         for one in taken:
             withdraw_row(session, one, flow)
-    last = session.exec(select(func.max(Delivery.number))).one() or 0
-    delivery.number = last + 1
+    delivery.number = next_number(session)
     session.add(delivery)
     session.add(detail)
     session.add_all(flags)
     if delivery.state == "accepted":
-        session.flush()
         apply_delivery(session, flow, delivery)
     return taken
 
@@ -385,7 +382,6 @@ def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
     detail = session.get(DeliveryDetail, delivery)
     if detail is not None:
         session.delete(detail)
-    session.flush()
     take_back(session, flow, found)
     return found
 

@@ -381,13 +381,14 @@ class _People:
         held, self._held, self._count = self._held, defaultdict(_two_lists), 0
         for table, (at, rows) in held.items():
             names = [name for name in self._fields[table] if name in self.met]
-            absent = [name for name in self._fields[table] if name not in self.met]
             lines = np.array(at, np.int64)
             # One pass over the rows in Arrow, however many columns they have.
             cells = pa.array(rows, pa.struct([(one, pa.string()) for one in names]))
-            made = {name: pc.fill_null(cells.field(place), "") for place, name in enumerate(names)}
-            made |= {name: pa.array([""] * len(rows), pa.string()) for name in absent}
-            made = {name: made[name] for name in self._fields[table]}
+            absent = pa.array([""] * len(rows), pa.string())
+            made = {
+                name: pc.fill_null(cells.field(name), "") if name in self.met else absent
+                for name in self._fields[table]
+            }
             lines, made = _filled(lines, made)
             twice, self._twice = self._twice, {}
             yield Batch(table, lines, made, blank=len(rows) - len(lines), twice=twice)

@@ -221,6 +221,21 @@ def past_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, lis
     return found
 
 
+def first_runs(
+    engine: Engine, published: Sequence[str], records: Sequence[bytes]
+) -> dict[bytes, str]:
+    """Return the published run in which each of some records was first linked."""
+    found: dict[bytes, str] = {}
+    with engine.connect() as connection:
+        for start in range(0, len(records), 500):
+            some = membership.c.record.in_(list(records[start : start + 500]))
+            rows = connection.execute(select(membership).where(some))
+            known = [row for row in rows if row.from_run in published]
+            known.sort(key=lambda row: published.index(row.from_run), reverse=True)
+            found.update((bytes(row.record), row.from_run) for row in known)
+    return found
+
+
 def person_ages(engine: Engine, published: Sequence[str]) -> dict[bytes, int]:
     """Return the place in time of the run that made each person."""
     order = {run: number for number, run in enumerate(published)}

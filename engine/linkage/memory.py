@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, select
 
-from engine.linkage.index_tables import membership, pair_decision
+from engine.linkage.index_tables import pair_decision
 
 MUST, CANNOT = "must", "cannot"
 
@@ -72,20 +72,3 @@ def pairs_of(engine: Engine, decision: str) -> list[tuple[bytes, bytes]]:
     asked = select(pair_decision).where(pair_decision.c.decision == decision)
     with engine.connect() as connection:
         return [(bytes(row.left), bytes(row.right)) for row in connection.execute(asked)]
-
-
-def first_runs(
-    engine: Engine, published: Sequence[str], records: Sequence[bytes]
-) -> dict[bytes, str]:
-    """Return the published run in which each of some records was first linked."""
-    order = {run: number for number, run in enumerate(published)}
-    found: dict[bytes, str] = {}
-    with engine.connect() as connection:
-        for start in range(0, len(records), 500):
-            some = membership.c.record.in_(list(records[start : start + 500]))
-            asked = select(membership.c.record, membership.c.from_run).where(some)
-            for row in connection.execute(asked):
-                record, run = bytes(row.record), str(row.from_run)
-                if run in order and (record not in found or order[run] < order[found[record]]):
-                    found[record] = run
-    return found
