@@ -37,51 +37,106 @@ _REFERRAL = ("CINreferralDate", "PrimaryNeedCode", "ReferralNFA", "CINclosureDat
 
 
 def write_census(path: Path, children: int) -> None:
-    """Write an invented Children in Need census with two referrals a child, some of it wrong."""
+    """Write an invented Children in Need census with two referrals a child, some of it wrong.
+
+    A child has what the published sample files of the census hold, in their order and layout: what a
+    contract does not read is most of a real file, and each way has to pass over it.
+    """
     chance = random.Random(5)
-
-    def day(first: int, last: int) -> str:
-        return f"{chance.randrange(first, last)}-0{chance.randrange(1, 9)}-1{chance.randrange(9)}"
-
-    def upn(number: int) -> str:
-        digits = f"8{number:011}"
-        total = sum(int(digit) * place for place, digit in enumerate(digits, 2))
-        return _LETTERS[total % 23] + digits
-
-    def tag(name: str, text: str) -> str:
-        return f"<{name}>{text}</{name}>"
-
-    def bad(wrong: str, good: str) -> str:
-        return wrong if chance.random() < 0.005 else good
-
     with path.open("w", encoding="utf-8") as stream:
-        stream.write(
-            "<Message><Header><ReferenceDate>2026-03-31</ReferenceDate></Header><Children>\n"
-        )
+        stream.write(_HEADER)
         for number in range(children):
-            stream.write(
-                "<Child><ChildIdentifiers>"
-                + tag("LAchildID", f"C{number}")
-                + tag("UPN", bad(upn(number // 7), bad("A1", upn(number))))
-                + tag("PersonBirthDate", bad("2031-05-01", bad("soon", day(2008, 2024))))
-                + tag("Sex", bad("Q", chance.choice("MF")))
-                + "</ChildIdentifiers><ChildCharacteristics>"
-                + tag("Ethnicity", bad("ZZZZ", "WBRI"))
-                + "</ChildCharacteristics>\n"
-            )
-            for _ in range(2):
-                closed = tag("CINclosureDate", day(2024, 2027)) if chance.random() < 0.5 else ""
-                stream.write(
-                    "<CINdetails>"
-                    + tag("CINreferralDate", bad("2031-01-01", bad("soon", day(2023, 2026))))
-                    + tag("ReferralSource", "1A")
-                    + tag("PrimaryNeedCode", "N4")
-                    + tag("ReferralNFA", chance.choice(("0", "1", "false")))
-                    + closed
-                    + "</CINdetails>\n"
-                )
-            stream.write("</Child>\n")
-        stream.write("</Children></Message>\n")
+            stream.write(_child(chance, number))
+        stream.write("  </Children>\n</Message>\n")
+
+
+_HEADER = """<Message>
+  <Header>
+    <CollectionDetails>
+      <Collection>CIN</Collection>
+      <ReferenceDate>2026-03-31</ReferenceDate>
+    </CollectionDetails>
+  </Header>
+  <Children>
+"""
+
+
+def _child(chance: random.Random, number: int) -> str:
+    return "".join(
+        [
+            "    <Child>\n      <ChildIdentifiers>\n",
+            _tag(8, "LAchildID", f"C{number}"),
+            _tag(8, "UPN", _bad(chance, _upn(number // 7), _bad(chance, "A1", _upn(number)))),
+            _tag(
+                8,
+                "PersonBirthDate",
+                _bad(chance, "2031-05-01", _bad(chance, "soon", _day(chance, 2008, 2024))),
+            ),
+            _tag(8, "Sex", _bad(chance, "Q", chance.choice("MF"))),
+            "      </ChildIdentifiers>\n      <ChildCharacteristics>\n",
+            _tag(8, "Ethnicity", _bad(chance, "ZZZZ", "WBRI")),
+            "      </ChildCharacteristics>\n",
+            *(_details(chance) for _ in range(2)),
+            "    </Child>\n",
+        ]
+    )
+
+
+def _details(chance: random.Random) -> str:
+    """Return a referral: as the published samples hold it, half of them closed, a third with more."""
+    closed = chance.random() < 0.5
+    made = [
+        "      <CINdetails>\n",
+        _tag(
+            8,
+            "CINreferralDate",
+            _bad(chance, "2031-01-01", _bad(chance, "soon", _day(chance, 2023, 2026))),
+        ),
+        _tag(8, "ReferralSource", "1A"),
+        _tag(8, "PrimaryNeedCode", "N4"),
+    ]
+    if closed:
+        made += [
+            _tag(8, "CINclosureDate", _day(chance, 2024, 2027)),
+            _tag(8, "ReasonForClosure", "RC1"),
+        ]
+    if chance.random() < 1 / 3:
+        made += [
+            "        <Assessments>\n",
+            _tag(10, "AssessmentInternalReviewDate", _day(chance, 2026, 2027)),
+            _tag(10, "AssessmentAuthorisationDate", _day(chance, 2026, 2027)),
+            "          <FactorsIdentifiedAtAssessment>\n",
+            _tag(12, "AssessmentFactors", "2A"),
+            _tag(12, "AssessmentFactors", "2B"),
+            "          </FactorsIdentifiedAtAssessment>\n        </Assessments>\n",
+            "        <Section47>\n",
+            _tag(10, "S47ActualStartDate", _day(chance, 2026, 2027)),
+            _tag(10, "ICPCnotRequired", "false"),
+            "        </Section47>\n",
+        ]
+    made += [
+        _tag(8, "ReferralNFA", chance.choice(("0", "1", "false"))),
+        "      </CINdetails>\n",
+    ]
+    return "".join(made)
+
+
+def _tag(indent: int, name: str, text: str) -> str:
+    return f"{' ' * indent}<{name}>{text}</{name}>\n"
+
+
+def _bad(chance: random.Random, wrong: str, good: str) -> str:
+    return wrong if chance.random() < 0.005 else good
+
+
+def _day(chance: random.Random, first: int, last: int) -> str:
+    return f"{chance.randrange(first, last)}-0{chance.randrange(1, 9)}-1{chance.randrange(9)}"
+
+
+def _upn(number: int) -> str:
+    digits = f"8{number:011}"
+    total = sum(int(digit) * place for place, digit in enumerate(digits, 2))
+    return _LETTERS[total % 23] + digits
 
 
 class _Straight:

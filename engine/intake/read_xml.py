@@ -37,6 +37,8 @@ MAX_DEPTH = 64
 MAX_INSIDE = 32 << 20
 """Bytes that may stand between the ends of two persons; more is no extract."""
 Row = tuple[str, int, tuple[dict[str, str], ...]]
+_NOTHING = ""
+"""What an element fills that no contract names."""
 _Meaning = tuple[str, tuple[str, ...], str]
 """The table that an element makes a row of, the fields that it fills, and its plain name."""
 
@@ -289,7 +291,8 @@ class _People:
         collected without a call of ours, and most elements take the short way.
         """
         scopes, tags, text = self._scopes, self._tags, [""]
-        known, filled, clear, whole = self._known.get, self._short.get, text.clear, "".join
+        known, short, clear, whole = self._known.get, self._short, text.clear, "".join
+        filled = short.get
         field: str | None = None
         leaf: _Meaning | None = None
 
@@ -306,12 +309,11 @@ class _People:
         def end(tag: str) -> None:
             nonlocal field, leaf
             if field is not None:
-                if scopes:
-                    own, value = scopes[-1], whole(text).strip()
-                    if field in own or len(value) > MAX_CELL:
-                        self._take(own, field, value)
-                    else:
-                        own[field] = value
+                if field and scopes:
+                    value = whole(text).strip()
+                    first = scopes[-1].setdefault(field, value)
+                    if first is not value or len(value) > MAX_CELL:
+                        self._take(scopes[-1], field, value)
                 field = leaf = None
                 return
             if not scopes:
@@ -320,8 +322,12 @@ class _People:
                 row, fields, name = leaf
                 for one in fields:
                     self._take(scopes[-1], one, whole(text).strip())
-                if not fields and not row and len(self.unknown) < MAX_COLUMNS:
-                    self.unknown.setdefault(name)
+                if not fields and not row:
+                    if len(self.unknown) < MAX_COLUMNS:
+                        self.unknown.setdefault(name)
+                    # Noted once; from now on it is passed by.
+                    if tag != tags[-1]:
+                        short[tag] = _NOTHING
                 leaf = None
             if tag == tags[-1]:
                 tags.pop()
