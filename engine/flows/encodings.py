@@ -26,7 +26,7 @@ UNKNOWN_MONTH = -(10**6)
 
 @dataclass(frozen=True)
 class Encoded:
-    """Encodings of some records, under the present key.
+    """Encodings of some records, under one version of the key.
 
     Attributes:
         months: Birth month of each record, months since January 1970.
@@ -40,8 +40,24 @@ class Encoded:
     bird: int = field(repr=False)
 
 
+def encoder_of(home: Home, version: int | None = None) -> Encoder:
+    """Return the encoder under a version of the linkage key, the one in use when None.
+
+    Raises:
+        ConfigError: ``FG-KEY-04`` the keyring has no such version.
+    """
+    ring = home.keyring("link")
+    number = ring.current if version is None else version
+    return Encoder(ring.derive("encode", 32, number), number)
+
+
 def encode(
-    home: Home, contract: Contract, identities: Mapping[str, Sequence[str | None]], count: int
+    home: Home,
+    contract: Contract,
+    identities: Mapping[str, Sequence[str | None]],
+    count: int,
+    *,
+    version: int | None = None,
 ) -> Encoded:
     """Normalise and encode the identities of some records of a source.
 
@@ -50,6 +66,7 @@ def encode(
         contract: The contract of their source.
         identities: Identity part to one clear value per record.
         count: Number of records.
+        version: Version of the linkage key; the one in use when None.
 
     Raises:
         LinkageError: ``FG-LNK-12`` this machine does not give the golden vectors.
@@ -64,10 +81,9 @@ def encode(
         accept_test_range=home.is_demo,
         local_scheme="" if derived_key else contract.scheme,
     )
-    ring = home.keyring("link")
-    encoder = Encoder(ring.derive("encode", 32), ring.current)
+    encoder = encoder_of(home, version)
     return Encoded(
-        ring.current,
+        encoder.key_version,
         clean.version,
         [_month(value) for value in clean.birth_date],
         encoder.encode(clean, today),

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
-from engine.flows.encodings import canary
+from engine.flows.encodings import canary, encoder_of
 from engine.flows.equality import groups_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
@@ -24,7 +24,7 @@ from engine.linkage.artefacts import Model, load_model, shipped
 from engine.linkage.cluster import Memory
 from engine.linkage.decide import Linked, decide
 from engine.linkage.edge_store import Scored
-from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Encoder
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION
 from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
 from engine.linkage.forget import forget_unneeded, needed_again
 from engine.linkage.hold import Known
@@ -151,8 +151,7 @@ def _check_canaries(home: Home, order: dict[str, int]) -> None:
             f"{len(lost)} encodings were deleted by policy and are needed again",
             "Make them again from the vault: fieldgate keys reencode.",
         )
-    ring = home.keyring("link")
-    bird = canary(Encoder(ring.derive("encode", 32), ring.current))
+    bird = canary(encoder_of(home))
     strange = foreign_deliveries(home.linkage, order, bird)
     if strange:
         raise LinkageError(
@@ -190,8 +189,7 @@ def _made_with(home: Home) -> dict[str, Any]:
 
 
 def _quality(home: Home, found: EncodedRecords, model: Model, linked: Linked) -> dict[str, Any]:
-    ring = home.keyring("link")
-    encoder = Encoder(ring.derive("encode", 32), ring.current)
+    encoder = encoder_of(home)
     shares = {
         name: Frozen(
             *keyed_frequencies(encoder, model, name, found.words[:, COLUMNS.index(name)]),
@@ -219,13 +217,13 @@ def _decided(
 ) -> Linked:
     """Decide over all records; the pairs of what did not change are those of the run before."""
     home = flow.home
-    ring = home.keyring("link")
-    made_by = f"{model.hash}|{ring.current}|{ENCODER_VERSION}|{scored_with(model)}"
+    encoder = encoder_of(home)
+    made_by = f"{model.hash}|{encoder.key_version}|{ENCODER_VERSION}|{scored_with(model)}"
     folder = _pairs_folder(home)
     linked = decide(
         found.words,
         found.agencies,
-        linker or SplinkLinker(Encoder(ring.derive("encode", 32), ring.current), model),
+        linker or SplinkLinker(encoder, model),
         model,
         memory,
         hidden=_flagged(stated, found, "protected", "victim_safety"),

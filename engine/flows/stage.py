@@ -20,7 +20,7 @@ from engine.flows.intent import Flow
 from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
-from engine.linkage.encodings import forget_delivery, write_encodings
+from engine.linkage.encodings import COMING, PRESENT, forget_delivery, write_encodings
 from engine.warehouse import equality, live
 from engine.warehouse.files import event_table, merge_table, spoken_table, state_table
 
@@ -84,20 +84,25 @@ def settle(home: Home, delivery: str, earlier: Sequence[str]) -> None:
 
 
 def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:
-    home = flow.home
-    made = encode(home, contract, prepared.identities, len(records))
-    write_encodings(
-        home.linkage,
-        flow.intent,
-        contract.agency,
-        contract.source,
-        made.key_version,
-        made.norm_version,
-        home.domain("linkage").seal(records),
-        made.months,
-        made.words,
-        made.bird,
-    )
+    home, names = flow.home, flow.home.domain("linkage").seal(records)
+    # While a new key is prepared, what comes is encoded under both, so that neither lacks anything.
+    for shelf, version in ((PRESENT, None), (COMING, home.keyring("link").coming)):
+        if shelf is COMING and version is None:
+            continue
+        made = encode(home, contract, prepared.identities, len(records), version=version)
+        write_encodings(
+            home.linkage,
+            flow.intent,
+            contract.agency,
+            contract.source,
+            made.key_version,
+            made.norm_version,
+            names,
+            made.months,
+            made.words,
+            made.bird,
+            shelf=shelf,
+        )
 
 
 def token_maker(home: Home) -> Callable[..., int]:

@@ -47,15 +47,23 @@ class Keyring:
     Attributes:
         purpose: One of `PURPOSES`.
         keys: Version to 32 secret bytes.
+        present: Version that is in use while a newer one is being prepared; None without one.
     """
 
     purpose: str
     keys: dict[int, bytes] = field(repr=False)
+    present: int | None = None
 
     @property
     def current(self) -> int:
         """Version that new data is made with."""
-        return max(self.keys)
+        return max(self.keys) if self.present is None else self.present
+
+    @property
+    def coming(self) -> int | None:
+        """Version that is being prepared and will take the place of the present one, if any."""
+        newest = max(self.keys)
+        return newest if newest > self.current else None
 
     def derive(self, label: str, length: int, version: int | None = None) -> bytes:
         """Return a sub-key by HKDF-SHA256; the full label is bound into it (RFC 5869).
@@ -100,16 +108,31 @@ def create_keyring(
 
 
 def add_key(
-    path: Path, purpose: str, passphrase: Callable[[], bytes], randomness: Randomness
+    path: Path,
+    purpose: str,
+    passphrase: Callable[[], bytes],
+    randomness: Randomness,
+    *,
+    coming: bool = False,
 ) -> int:
     """Add a fresh key to a keyring and return its version; what the old ones sealed still opens.
+
+    Args:
+        path: The keyring file.
+        purpose: What it is for.
+        passphrase: Its passphrase.
+        randomness: Source of the key.
+        coming: The version in use stays in use until `use_newest`.
 
     Raises:
         ConfigError: See `open_keyring`; the file stays as it is.
     """
     words = passphrase()
-    version = open_keyring(path, purpose, lambda: words).current + 1
+    ring = open_keyring(path, purpose, lambda: words)
+    version = max(ring.keys) + 1
     document = json.loads(path.read_text(encoding="ascii"))
+    if coming:
+        document["present"] = ring.current
     kdf = document["kdf"]
     cost = Cost(kdf["memory"], kdf["passes"], kdf["lanes"])
     secret = _derive(words, base64.b64decode(kdf["salt"]), cost)
@@ -118,6 +141,24 @@ def add_key(
     document["keys"][str(version)] = {"nonce": _text(nonce), "sealed": _text(sealed)}
     _write(path, document)
     return version
+
+
+def use_newest(path: Path) -> None:
+    """Make the newest key of a keyring the one in use; harmless when it is."""
+    document = json.loads(path.read_text(encoding="ascii"))
+    if document.pop("present", None) is not None:
+        _write(path, document)
+
+
+def drop_older(path: Path, version: int) -> list[int]:
+    """Destroy the keys before a version and return which those were; what they made opens no more."""
+    document = json.loads(path.read_text(encoding="ascii"))
+    old = sorted(int(one) for one in document["keys"] if int(one) < version)
+    for one in old:
+        del document["keys"][str(one)]
+    if old:
+        _write(path, document)
+    return old
 
 
 def _write(path: Path, document: object) -> None:
@@ -171,13 +212,16 @@ def open_keyring(path: Path, purpose: str, passphrase: Callable[[], bytes]) -> K
             )
             for version, item in document["keys"].items()
         }
+        present = document.get("present")
+        if present is not None and (type(present) is not int or present not in keys):
+            raise ValueError
     except (InvalidTag, KeyError, TypeError, ValueError):
         raise ConfigError(
             "FG-KEY-03",
             f"the {purpose} keyring does not open: wrong passphrase, or an altered file",
             "Give the passphrase this home was made with.",
         ) from None
-    return Keyring(purpose, keys)
+    return Keyring(purpose, keys, present)
 
 
 def _derive(passphrase: bytes, salt: bytes, cost: Cost) -> bytes:

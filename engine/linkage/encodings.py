@@ -7,12 +7,36 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
-from sqlalchemy import Connection, Engine, and_, delete, not_, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    select,
+    text,
+    update,
+)
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import EPOCH
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Words
-from engine.linkage.index_tables import canary, encoding
+from engine.linkage.index_tables import canary, coming_canary, coming_encoding, encoding
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where encodings under one key stand: those in use, or those of the key that comes next."""
+
+    encoding: Table = field(repr=False)
+    canary: Table = field(repr=False)
+
+
+PRESENT = Shelf(encoding, canary)
+COMING = Shelf(coming_encoding, coming_canary)
 
 
 @dataclass(frozen=True)
@@ -37,10 +61,13 @@ def write_encodings(
     birth_months: Sequence[int],
     words: Words,
     bird: int = 0,
+    *,
+    shelf: Shelf = PRESENT,
 ) -> None:
     """Write the encodings of a delivery; they count only once the delivery is published.
 
     `bird` is the number that invented people came to under the same key; see `foreign_deliveries`.
+    What stands of the same records under the same key already is replaced.
     """
     rows = [
         {
@@ -58,13 +85,32 @@ def write_encodings(
     ]
     if rows:
         with engine.begin() as connection:
-            connection.execute(encoding.insert(), rows)
-            _set_canary(connection, delivery, bird)
+            if shelf is COMING:
+                drop_encodings(connection, [(record, delivery) for record in records], (shelf,))
+            connection.execute(shelf.encoding.insert(), rows)
+            _set_canary(connection, delivery, bird, shelf)
 
 
-def _set_canary(connection: Connection, delivery: str, bird: int) -> None:
-    connection.execute(delete(canary).where(canary.c.delivery == delivery))
-    connection.execute(canary.insert(), [{"delivery": delivery, "value": bird}])
+def drop_encodings(
+    connection: Connection,
+    keys: Iterable[tuple[bytes, str]],
+    shelves: Sequence[Shelf] = (PRESENT, COMING),
+) -> None:
+    """Delete encodings, by record and delivery, under every key; harmless when there are none."""
+    by_delivery: dict[str, list[bytes]] = {}
+    for record, delivery in keys:
+        by_delivery.setdefault(delivery, []).append(record)
+    for name, records in by_delivery.items():
+        for start in range(0, len(records), 500):
+            for table in (shelf.encoding for shelf in shelves):
+                some = table.c.record.in_(records[start : start + 500])
+                connection.execute(delete(table).where(table.c.delivery == name, some))
+
+
+def _set_canary(connection: Connection, delivery: str, bird: int, shelf: Shelf = PRESENT) -> None:
+    table = shelf.canary
+    connection.execute(delete(table).where(table.c.delivery == delivery))
+    connection.execute(table.insert(), [{"delivery": delivery, "value": bird}])
 
 
 def foreign_deliveries(engine: Engine, order: Mapping[str, int], bird: int) -> list[str]:
@@ -83,8 +129,8 @@ def foreign_deliveries(engine: Engine, order: Mapping[str, int], bird: int) -> l
 def forget_delivery(engine: Engine, delivery: str) -> None:
     """Take back the encodings of a delivery; harmless when there are none."""
     with engine.begin() as connection:
-        connection.execute(delete(encoding).where(encoding.c.delivery == delivery))
-        connection.execute(delete(canary).where(canary.c.delivery == delivery))
+        for table in (one for shelf in (PRESENT, COMING) for one in (shelf.encoding, shelf.canary)):
+            connection.execute(delete(table).where(table.c.delivery == delivery))
 
 
 def read_encodings(
@@ -182,6 +228,83 @@ def outdated(
         for row in connection.execute(asked.order_by(encoding.c.delivery, encoding.c.record)):
             found.setdefault((row.delivery, row.source), []).append(bytes(row.record))
     return found
+
+
+def not_yet_coming(
+    engine: Engine, key_version: int, norm_version: str, bird: int
+) -> dict[tuple[str, str], list[bytes]]:
+    """Return the records that the coming key has not encoded yet, by delivery and source.
+
+    Args:
+        engine: The linkage store.
+        key_version: Version of the coming key.
+        norm_version: Version of the normaliser.
+        bird: What the invented people come to under the coming key; a delivery that does not give it
+            was encoded under another one.
+    """
+    table, birds = COMING.encoding, COMING.canary
+    same = and_(
+        table.c.record == encoding.c.record,
+        table.c.delivery == encoding.c.delivery,
+        table.c.key_version == key_version,
+        table.c.norm_version == norm_version,
+        table.c.encoder_version == ENCODER_VERSION,
+    )
+    known = and_(birds.c.delivery == encoding.c.delivery, birds.c.value == bird)
+    asked = (
+        select(encoding.c.delivery, encoding.c.source, encoding.c.record)
+        .outerjoin(table, same)
+        .outerjoin(birds, known)
+        .where(table.c.record.is_(None) | birds.c.delivery.is_(None))
+        .order_by(encoding.c.delivery, encoding.c.record)
+    )
+    found: dict[tuple[str, str], list[bytes]] = {}
+    with engine.connect() as connection:
+        for row in connection.execute(asked):
+            found.setdefault((row.delivery, row.source), []).append(bytes(row.record))
+    return found
+
+
+def promote_coming(engine: Engine) -> tuple[int, int]:
+    """Put what the coming key encoded in the place of what is in use, all or none.
+
+    Returns:
+        How many are in use now, and how many the coming key has not encoded: with any of those
+        nothing is changed. A delivery may have come since the caller last looked.
+    """
+    table, birds = COMING.encoding, COMING.canary
+    same = and_(encoding.c.record == table.c.record, encoding.c.delivery == table.c.delivery)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE encoding, coming_encoding IN EXCLUSIVE MODE"))
+        # What was deleted under the key in use meanwhile is not brought back by the other one. The
+        # first statement writes, so that nobody else does until the end.
+        connection.execute(
+            delete(table).where(not_(select(encoding.c.record).where(same).exists()))
+        )
+        behind = not_(select(table.c.record).where(same).exists())
+        left = connection.execute(
+            select(func.count()).select_from(encoding).where(behind)
+        ).scalar_one()
+        count = connection.execute(select(func.count()).select_from(table)).scalar_one()
+        if left:
+            return 0, int(left)
+        for old, new in ((encoding, table), (canary, birds)):
+            connection.execute(delete(old))
+            connection.execute(insert(old).from_select(list(old.c.keys()), select(new)))
+            connection.execute(delete(new))
+    return int(count), 0
+
+
+def counts_by_key(engine: Engine) -> dict[int, int]:
+    """Return how many encodings stand under each version of the key."""
+    found: dict[int, int] = {}
+    with engine.connect() as connection:
+        for table in (PRESENT.encoding, COMING.encoding):
+            asked = select(table.c.key_version, func.count()).group_by(table.c.key_version)
+            for version, count in connection.execute(asked):
+                found[version] = found.get(version, 0) + count
+    return dict(sorted(found.items()))
 
 
 def replace_encodings(

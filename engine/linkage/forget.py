@@ -15,6 +15,7 @@ from datetime import date
 from sqlalchemy import Connection, Engine, Table, delete, select
 
 from engine.domain.ids import EPOCH
+from engine.linkage.encodings import drop_encodings
 from engine.linkage.index_tables import encoding, forgetting
 
 Key = tuple[bytes, str]
@@ -58,7 +59,7 @@ def forget_unneeded(
         }
         due = {key for key in unneeded if now - marked.get(key, now) >= days}
         _drop(connection, forgetting, [key for key in marked if key not in unneeded or key in due])
-        _drop(connection, encoding, list(due))
+        drop_encodings(connection, due)
         fresh = [key for key in unneeded if key not in marked and key not in due]
         for keys, since, done in ((fresh, now, 0), (due, now, 1)):
             if keys:

@@ -41,6 +41,10 @@ canary = Table(
 )
 """What invented people came to when a delivery was encoded: another key gives another number."""
 
+coming_encoding = encoding.to_metadata(metadata, name="coming_encoding")
+coming_canary = canary.to_metadata(metadata, name="coming_canary")
+"""The same records under the key that will be in use next, while both are carried."""
+
 forgetting = Table(
     "forgetting",
     metadata,

@@ -18,12 +18,13 @@ from engine.flows.decision import Ask
 from engine.flows.deliveries import withdraw
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.rekey import reencode
+from engine.flows.rekey import begin, promote, reencode, retire, rotate, shown
 from engine.flows.reveal import reveal
 from engine.flows.submit import submit
 from engine.identity.keys import DEMO, add_key, create_keyring
+from engine.linkage.encodings import promote_coming
 from engine.linkage.index import current_membership
-from engine.linkage.index_tables import canary, encoding
+from engine.linkage.index_tables import canary, coming_canary, coming_encoding, encoding
 from engine.settings import Settings
 from tests.builders.partnership import (
     OPERATOR,
@@ -59,10 +60,10 @@ def test_a_new_key_changes_every_word_and_no_person(tmp_path: Path) -> None:
     home = _home(tmp_path)
     first = link(home, OPERATOR)
     people, before = current_membership(home.linkage, home.link_runs()), _rows(home)
-    told = reencode(home, OPERATOR, rotate=True, dry_run=True)
+    told = rotate(home, OPERATOR, dry_run=True)
     assert (told["records"], told["made"], told["key_version"]) == (3, 0, 2)
     assert _rows(home) == before
-    made = reencode(home, OPERATOR, rotate=True)
+    made = rotate(home, OPERATOR)
     assert (made["records"], made["made"], made["key_version"]) == (3, 3, 2)
     after = _rows(home)
     assert [row.key_version for row in after] == [2, 2, 2]
@@ -166,6 +167,121 @@ def test_encodings_that_nothing_needs_are_deleted_and_made_again_when_they_are(
     home.close()
 
 
+def _keys(home: Home) -> dict[str, Any]:
+    return json.loads((home.path / "keys" / "link.json").read_text(encoding="ascii"))
+
+
+def test_two_keys_are_carried_until_everything_stands_under_both(tmp_path: Path) -> None:
+    """linkage.md 4: during the overlap both are carried, and linking goes on within one version."""
+    home = _home(tmp_path)
+    send = {"agency": "council", "source": "council.persons", "actor": OPERATOR}
+    first = link(home, OPERATOR)
+    people, before = current_membership(home.linkage, home.link_runs()), _rows(home)
+    assert begin(home, OPERATOR, dry_run=True)["coming"] == 2
+    assert len(_keys(home)["keys"]) == 1
+    begun = begin(home, OPERATOR)
+    assert (begun["key_version"], begun["coming"], begun["to_make"]) == (1, 2, 3)
+    with pytest.raises(ConfigError, match="FG-KEY-09"):
+        begin(home, OPERATOR)
+    # Linking goes on, under the key in use, and takes over the pairs of the run before.
+    assert link(home, OPERATOR)["records_compared"] == 0
+    assert _rows(home) == before
+    # A delivery that comes now is encoded under both.
+    more = persons_file(tmp_path / "b.csv", person_row(PersonID="LA9"))
+    came = submit(home, more, **send)
+    assert shown(home) == {
+        "in_use": 1, "coming": 2, "versions": [1, 2], "encodings": {"1": 4, "2": 1},
+        "not_yet_under_the_coming_key": 3,
+    }  # fmt: skip
+    for refused in (promote, retire):
+        with pytest.raises(ConfigError, match="FG-KEY-(09|10)"):
+            refused(home, OPERATOR)
+    assert reencode(home, OPERATOR, dry_run=True)["records"] == 3
+    assert reencode(home, OPERATOR)["made"] == 3
+    assert reencode(home, OPERATOR)["made"] == 0
+    assert link(home, OPERATOR)["persons"] == first["persons"]
+    held = current_membership(home.linkage, home.link_runs())
+    # What is withdrawn meanwhile goes under both keys.
+    withdraw(home, came["number"], OPERATOR)
+    assert shown(home)["encodings"] == {"1": 3, "2": 3}
+    assert promote(home, OPERATOR, dry_run=True)["encodings"] == 3
+    assert promote(home, OPERATOR)["encodings"] == 3
+    assert [row.key_version for row in _rows(home)] == [2, 2, 2]
+    assert shown(home)["encodings"] == {"2": 3}
+    again = link(home, OPERATOR)
+    assert again["made_with"]["key_version"] == 2
+    now = current_membership(home.linkage, home.link_runs())
+    assert {one: now[one] for one in people} == people
+    assert {one: held[one] for one in now} == now
+    # The old key opens nothing any more, and goes by a step of its own.
+    assert sorted(_keys(home)["keys"]) == ["1", "2"]
+    assert retire(home, OPERATOR, dry_run=True)["retired"] == [1]
+    assert retire(home, OPERATOR)["retired"] == [1]
+    assert sorted(_keys(home)["keys"]) == ["2"]
+    assert link(home, OPERATOR)["persons"] == again["persons"]
+    with pytest.raises(ConfigError, match="FG-KEY-10"):
+        promote(home, OPERATOR)
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    acts = {event["flow"] for event in events if event["kind"] == "key_op"}
+    assert acts >= {"key_begin", "reencode", "key_promote", "key_retire"}
+    home.close()
+
+
+@pytest.mark.parametrize("arrow", ["key_promote.promote", "key_promote.promoted"])
+def test_a_promotion_that_was_cut_is_gone_on_with(tmp_path: Path, arrow: str) -> None:
+    home = _home(tmp_path)
+    link(home, OPERATOR)
+    people = current_membership(home.linkage, home.link_runs())
+    begin(home, OPERATOR)
+    reencode(home, OPERATOR)
+    home.close()
+
+    def cut(name: str) -> None:
+        if name == arrow:
+            raise RuntimeError
+
+    broken = Home(tmp_path / "home", Settings(passphrase=None), Clock(), seeded(5), cut)
+    with pytest.raises(RuntimeError):
+        promote(broken, OPERATOR)
+    broken.close()
+    whole = Home(tmp_path / "home", Settings(passphrase=None), Clock(), seeded(6))
+    assert promote(whole, OPERATOR)["encodings"] == 3
+    link(whole, OPERATOR)
+    assert current_membership(whole.linkage, whole.link_runs()) == people
+    assert shown(whole)["encodings"] == {"2": 3}
+    whole.close()
+
+
+def test_a_coming_encoding_made_by_another_encoder_or_key_does_not_count(tmp_path: Path) -> None:
+    home = _home(tmp_path)
+    begin(home, OPERATOR)
+    reencode(home, OPERATOR)
+    with home.linkage.begin() as connection:
+        connection.execute(update(coming_encoding).values(encoder_version="e0"))
+    with pytest.raises(ConfigError, match="3 encodings"):
+        promote(home, OPERATOR)
+    assert reencode(home, OPERATOR)["made"] == 3
+    with home.linkage.begin() as connection:
+        connection.execute(update(coming_canary).values(value=7))
+    with pytest.raises(ConfigError, match="FG-KEY-10"):
+        promote(home, OPERATOR)
+    assert reencode(home, OPERATOR)["made"] == 3
+    assert promote(home, OPERATOR)["encodings"] == 3
+    home.close()
+
+
+def test_an_encoding_that_comes_while_the_key_is_changed_stops_the_change(tmp_path: Path) -> None:
+    home = _home(tmp_path)
+    begin(home, OPERATOR)
+    reencode(home, OPERATOR)
+    with home.linkage.begin() as connection:
+        row = dict(connection.execute(select(encoding)).mappings().first() or {})
+        connection.execute(encoding.insert(), [{**row, "record": b"new" * 8}])
+    assert promote_coming(home.linkage) == (0, 1)
+    assert {row.key_version for row in _rows(home)} == {1}
+    home.close()
+
+
 def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
     home = _home(tmp_path)
     home.close()
@@ -176,6 +292,13 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["made"] == 3
     assert (home.path / "keys" / "link.json").stat().st_mode & 0o077 == 0
     assert json.loads(CliRunner().invoke(app, ["keys", "reencode", *where]).stdout)["records"] == 0
+    assert json.loads(CliRunner().invoke(app, ["keys", "retire", *where]).stdout)["retired"] == [1]
+    begun = CliRunner().invoke(app, ["keys", "rotate", "--overlap", "--home", str(home.path)])
+    assert "Key 3 is prepared beside key 2" in begun.output
+    told = CliRunner().invoke(app, ["keys", "show", "--home", str(home.path)]).output
+    assert "Being prepared: key 3; 3 encodings are still to be made" in told
+    assert json.loads(CliRunner().invoke(app, ["keys", "reencode", *where]).stdout)["made"] == 3
+    assert json.loads(CliRunner().invoke(app, ["keys", "promote", *where]).stdout)["encodings"] == 3
 
 
 def test_linkage_needs_no_vault_key_and_the_vault_no_linkage_key(tmp_path: Path) -> None:
