@@ -104,7 +104,12 @@ def history_command(
 
 @pairs.command("quality")
 def quality_command(
-    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+    delivery: Annotated[
+        int | None, typer.Option(help="Number of a delivery: how well its records were linked.")
+    ] = None,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print how well the newest run linked, and for whom; groups of ten records and more only."""
     with told(as_json):
@@ -112,7 +117,7 @@ def quality_command(
 
         opened = open_home(home)
         user, auth = user_of(opened, as_user)
-        result = link_quality(opened, user, auth=auth)
+        result = link_quality(opened, user, auth=auth, delivery=delivery)
         opened.close()
         emit(result, as_json, lambda: _quality_words(result))
 
@@ -218,8 +223,11 @@ def _quality_words(result: dict[str, Any]) -> str:
             one["records"], f"{one['matched']:.1%}", f"{one['not_enough']:.1%}")))
         for one in result["rates"]
     ]  # fmt: skip
+    of = result["delivery"]
     text = table(
-        f"Run {result['run']}: {result['records']} records, {result['persons']} persons",
+        f"Run {result['run']}: {result['records']} records, {result['persons']} persons"
+        if of is None
+        else f"Delivery {of['number']}, {of['source']}, as run {result['run']} linked it",
         ("group", "value", "records", "with another agency", "not enough"),
         rows,
     )

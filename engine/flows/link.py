@@ -14,9 +14,9 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.encodings import canary, encoder_of
-from engine.flows.equality import groups_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
+from engine.flows.link_measure import measured
 from engine.flows.states import joined_names
 from engine.identity.normalise import VERSION
 from engine.linkage import edge_store
@@ -38,9 +38,8 @@ from engine.linkage.index import (
     person_ages,
     stage_run,
 )
-from engine.linkage.linker import Linker, SplinkLinker, keyed_frequencies, scored_with
+from engine.linkage.linker import Linker, SplinkLinker, scored_with
 from engine.linkage.memory import CANNOT, MUST, final_decisions
-from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.session import reading
 from engine.store.tables import LinkRun, RecordFlag, ReviewItem, ScoreRun, SubjectState
 from engine.telemetry import span
@@ -106,7 +105,7 @@ def link(
         summary = _summary(found, identified, linked, assignment, memory)
         summary["model"] = model.hash
         summary["made_with"] = _made_with(home)
-        summary["quality"] = _quality(home, found, model, linked)
+        summary |= measured(home, found, model, linked, runs)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
@@ -173,32 +172,12 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
     if not dead:
         return found
     names = home.domain("record").seal(home.domain("linkage").open(found.records))
-    kept = [row for row, name in enumerate(names) if name not in dead]
-    return EncodedRecords(
-        [found.records[row] for row in kept],
-        [found.agencies[row] for row in kept],
-        [found.sources[row] for row in kept],
-        [found.birth_months[row] for row in kept],
-        found.words[kept],
-    )
+    return found.some([row for row, name in enumerate(names) if name not in dead])
 
 
 def _made_with(home: Home) -> dict[str, Any]:
     key = home.keyring("link").current
     return {"key_version": key, "encoder": ENCODER_VERSION, "normaliser": VERSION}
-
-
-def _quality(home: Home, found: EncodedRecords, model: Model, linked: Linked) -> dict[str, Any]:
-    encoder = encoder_of(home)
-    shares = {
-        name: Frozen(
-            *keyed_frequencies(encoder, model, name, found.words[:, COLUMNS.index(name)]),
-            sum(share for share in model.frequencies[name].values() if share >= COMMON),
-        )
-        for name in ("given", "surname")
-    }
-    stated = {"ethnic group": groups_of(home, home.domain("linkage").open(found.records))}
-    return quality(found.words, found.agencies, linked, shares, model.rare, stated)
 
 
 def _pairs_folder(home: Home) -> Path:

@@ -13,34 +13,60 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.open_pairs import all_decisions, open_pairs
 from engine.store.session import reading
-from engine.store.tables import LinkRun
+from engine.store.tables import Delivery, LinkRun
 
 
-def link_quality(home: Home, user: str, *, auth: str) -> dict[str, Any]:
+def link_quality(
+    home: Home, user: str, *, auth: str, delivery: int | None = None
+) -> dict[str, Any]:
     """Return how well the newest run linked, for whom, and what waits; groups of ten and more only.
+
+    Args:
+        home: The home.
+        user: Who asks.
+        auth: How the user signed in.
+        delivery: Number of a delivery: what the first run that had it said of its records.
 
     Raises:
         PolicyRefused: ``FG-LNK-06`` the role may not see it.
-        LinkageError: ``FG-LNK-07`` nothing was linked yet.
+        LinkageError: ``FG-LNK-07`` nothing was linked yet, or no run had that delivery.
 
     Audited as ``consultation``.
     """
     account, actor = reviewer(home, user, auth, QUALITY)
     with Flow(home, "link_quality", "consultation", actor, {"purpose": account.purpose}) as flow:
         with Session(reading(home.casework)) as session:
-            newest = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).first()
-            if newest is None or "quality" not in newest.summary:
-                raise LinkageError(
-                    "FG-LNK-07", "nothing was linked yet", "Link first: fieldgate link."
-                )
-            answer = {
-                "run": newest.number,
-                "linked_at": as_utc(newest.published_at).isoformat(timespec="seconds"),
-                **{name: newest.summary[name] for name in
-                   ("records", "persons", "not_enough_to_identify", "blocks_capped",
-                    "addresses_set_aside")},
-                **newest.summary["quality"],
-            }  # fmt: skip
+            runs = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).all()
+            known = {
+                one.number: {"number": one.number, "agency": one.agency, "source": one.source}
+                for one in session.exec(select(Delivery))
+            }
+        runs = [one for one in runs if "quality" in one.summary]
+        of = {
+            int(number): run for run in runs for number in run.summary.get("delivery_quality", ())
+        }
+        if not runs or (delivery is not None and delivery not in of):
+            raise LinkageError(
+                "FG-LNK-07",
+                "nothing was linked yet" if not runs else "no run has linked that delivery",
+                "Link first: fieldgate link.",
+            )
+        run = runs[0] if delivery is None else of[delivery]
+        told = (
+            run.summary["quality"]
+            if delivery is None
+            else {"waiting": {}, **run.summary["delivery_quality"][str(delivery)]}
+        )
+        answer = {
+            "run": run.number,
+            "linked_at": as_utc(run.published_at).isoformat(timespec="seconds"),
+            **{name: run.summary[name] for name in
+               ("records", "persons", "not_enough_to_identify", "blocks_capped",
+                "addresses_set_aside")},
+            **told,
+            "delivery": None if delivery is None else known[delivery],
+            "deliveries": [known[one] for one in sorted(of, reverse=True) if one in known],
+        }  # fmt: skip
         waiting = open_pairs(home)
         answer["backlog"] = {
             "pairs": len(waiting),

@@ -48,6 +48,19 @@ class EncodedRecords:
     sources: list[str]
     birth_months: list[int]
     words: Words = field(repr=False)
+    deliveries: list[str]
+    """Which delivery each encoding came with."""
+
+    def some(self, rows: Sequence[int]) -> EncodedRecords:
+        """Return some of the records."""
+        return EncodedRecords(
+            [self.records[row] for row in rows],
+            [self.agencies[row] for row in rows],
+            [self.sources[row] for row in rows],
+            [self.birth_months[row] for row in rows],
+            self.words[np.asarray(rows, np.int64)],
+            [self.deliveries[row] for row in rows],
+        )
 
 
 def write_encodings(
@@ -154,7 +167,7 @@ def read_encodings(
         LinkageError: ``FG-LNK-02`` when a row was made with another key, normaliser or encoder:
             zero links would otherwise look like a clean result (linkage.md 4.1, cases 31 and 32).
     """
-    newest: dict[bytes, tuple[int, str, str, int, bytes]] = {}
+    newest: dict[bytes, tuple[int, str, str, int, bytes, str]] = {}
     with engine.connect() as connection:
         for row in connection.execute(select(encoding)):
             place = order.get(row.delivery)
@@ -170,7 +183,7 @@ def read_encodings(
             record = bytes(row.record)
             if record not in newest or place > newest[record][0]:
                 newest[record] = (
-                    place, row.agency, row.source, row.birth_month, bytes(row.words)
+                    place, row.agency, row.source, row.birth_month, bytes(row.words), row.delivery
                 )  # fmt: skip
     records = sorted(newest)
     raw = b"".join(newest[record][4] for record in records)
@@ -183,6 +196,7 @@ def read_encodings(
         [newest[record][2] for record in records],
         months,
         words,
+        [newest[record][5] for record in records],
     )
 
 

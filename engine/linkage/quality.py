@@ -65,6 +65,31 @@ def quality(
         rare: Share taken for a name that the frozen table does not hold.
         stated: Name of a group to one label per record, from where such things are kept apart.
     """
+    everybody = np.ones(len(words), dtype=bool)
+    report = quality_of(everybody, words, agencies, linked, frequencies, rare, stated)
+    return {
+        **report,
+        "waiting": dict(sorted(Counter(one.reason for one in linked.questions).items())),
+    }
+
+
+def quality_of(
+    mine: Mask,
+    words: Words,
+    agencies: Sequence[str],
+    linked: Linked,
+    frequencies: Mapping[str, Frozen],
+    rare: float,
+    stated: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """Return the report of some of the records of a run; see `quality` for the other arguments.
+
+    A group is not told either when the rest of the run has fewer than ten of it: the report of the run
+    less this one would tell those.
+
+    Args:
+        mine: Which records.
+    """
     matched = _matched(linked.clusters.cluster, agencies)
     groups = {
         "agency": np.array(agencies, dtype=object),
@@ -81,11 +106,12 @@ def quality(
     }  # fmt: skip
     return {
         "rates": [
-            row for name, labels in groups.items() for row in _rates(name, labels, matched, linked)
+            row
+            for name, labels in groups.items()
+            for row in _rates(name, labels, matched, linked, mine)
         ],
-        "drift": [_drift(words, name, frequencies[name]) for name in ("given", "surname")],
-        "alerts": _alerts(words, frequencies),
-        "waiting": dict(sorted(Counter(one.reason for one in linked.questions).items())),
+        "drift": [_drift(words[mine], name, frequencies[name]) for name in ("given", "surname")],
+        "alerts": _alerts(words[mine], frequencies),
     }
 
 
@@ -100,23 +126,26 @@ def _matched(clusters: Words, agencies: Sequence[str]) -> Mask:
 
 
 def _rates(
-    name: str, labels: npt.NDArray[np.object_], matched: Mask, linked: Linked
+    name: str, labels: npt.NDArray[np.object_], matched: Mask, linked: Linked, mine: Mask
 ) -> list[dict[str, Any]]:
-    counts = {label: int((labels == label).sum()) for label in sorted(set(labels.tolist()))}
-    hidden = {label for label, count in counts.items() if count < SMALL}
+    counts = {label: int((labels[mine] == label).sum()) for label in sorted(set(labels[mine]))}
+    others = {label: int((labels[~mine] == label).sum()) for label in counts}
+    hidden = {
+        label for label, count in counts.items() if count < SMALL or 0 < others[label] < SMALL
+    }
     # One hidden group is the total less the others: the next smallest is hidden with it.
     if hidden and sum(counts[label] for label in hidden) < SMALL and len(counts) > len(hidden):
         hidden.add(min(counts.keys() - hidden, key=lambda label: (counts[label], label)))
     rows = []
     for label, count in counts.items():
-        mine, told = labels == label, label not in hidden
+        some, told = mine & (labels == label), label not in hidden
         rows.append(
             {
                 "group": name,
                 "value": label,
                 "records": count if told else None,
-                "matched": round(float(matched[mine].mean()), 4) if told else None,
-                "not_enough": round(float((~linked.usable[mine]).mean()), 4) if told else None,
+                "matched": round(float(matched[some].mean()), 4) if told else None,
+                "not_enough": round(float((~linked.usable[some]).mean()), 4) if told else None,
             }
         )
     return rows

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlmodel import Session, select
 
@@ -40,7 +41,7 @@ from engine.linkage.encode import COLUMNS, Encoder
 from engine.linkage.index import current_membership, review_pairs
 from engine.linkage.linker import SplinkLinker, keyed_frequencies
 from engine.linkage.memory import final_decisions
-from engine.linkage.quality import COMMON, Frozen, quality
+from engine.linkage.quality import COMMON, Frozen, quality, quality_of
 from engine.store.tables import RecordFlag, ReviewItem, ScoreRun, SubjectState
 from tests.builders.encoded import KEY, encoded, person
 from tests.builders.partnership import (
@@ -357,6 +358,53 @@ def test_match_rates_are_told_by_group_and_no_small_group_is(partnership: Partne
     assert told["backlog"]["pairs"] == len(queue(home, MATCHER, **DEMO)["pairs"])
     with pytest.raises(PolicyRefused, match="FG-LNK-06"):
         link_quality(home, "demo.social_worker", **DEMO)
+
+
+@pytest.mark.finding("LNK-34")
+def test_match_rates_are_told_for_each_delivery_and_none_follows_by_difference(
+    partnership: Partnership,
+) -> None:
+    home = partnership.home
+    all_of_it = link_quality(home, "demo.ig_lead", **DEMO)
+    total = {(one["group"], one["value"]): one["records"] for one in all_of_it["rates"]}
+    assert len(all_of_it["deliveries"]) >= 5
+    seen = 0
+    for delivery in all_of_it["deliveries"]:
+        told = link_quality(home, "demo.ig_lead", delivery=delivery["number"], **DEMO)
+        assert told["delivery"] == delivery
+        assert {one["value"] for one in told["rates"] if one["group"] == "agency"} == {
+            delivery["agency"]
+        }
+        for one in told["rates"]:
+            if one["records"] is None:
+                continue
+            seen += 1
+            of = total[one["group"], one["value"]]
+            assert one["records"] >= 10
+            assert of is None or of - one["records"] == 0 or of - one["records"] >= 10
+    assert seen > 20
+    with pytest.raises(LinkageError, match="FG-LNK-07"):
+        link_quality(home, "demo.ig_lead", delivery=9999, **DEMO)
+
+
+def test_a_group_of_a_delivery_is_hidden_when_the_rest_of_it_is_small() -> None:
+    rows = [person(f"Mock{n}a", f"Fake{n}e", f"2010-0{1 + n % 9}-{10 + n % 18}") for n in range(30)]
+    words = encoded(rows)
+    linked = decide(words, ["a"] * 30, SplinkLinker(Encoder(KEY, 1), MODEL), MODEL, Memory())
+    none = {name: Frozen(words[:0, 0], words[:0, 0] / 1.0, 0.0) for name in ("given", "surname")}
+    stated = {"kind": ["x"] * 15 + ["y"] * 15}
+
+    def told(count: int) -> dict[str, int | None]:
+        mine = np.arange(30) < count
+        report = quality_of(mine, words, ["a"] * 30, linked, none, MODEL.rare, stated)
+        return {one["value"]: one["records"] for one in report["rates"] if one["group"] == "kind"}
+
+    assert told(30) == {"x": 15, "y": 15}
+    assert told(15) == {"x": 15}
+    # Three of x would follow from the fifteen of the run less these twelve.
+    assert told(12) == {"x": None}
+    # Five of y are too few, and x is the total less those.
+    assert told(20) == {"x": None, "y": None}
 
 
 def test_a_placeholder_that_came_through_is_noticed_by_its_frequency() -> None:

@@ -54,10 +54,12 @@ def waiting(request: Request, user: Reviewer) -> dict[str, Any]:
 
 @api.get("/quality", summary="How well the newest run linked, and for whom")
 def quality(
-    request: Request, user: Annotated[SignedIn, Depends(gate("link_quality"))]
+    request: Request,
+    user: Annotated[SignedIn, Depends(gate("link_quality"))],
+    delivery: int | None = None,
 ) -> dict[str, Any]:
     """Return match rates by group, drift of name frequencies, and what waits."""
-    return link_quality(get_home(request), user.user, auth=user.auth)
+    return link_quality(get_home(request), user.user, auth=user.auth, delivery=delivery)
 
 
 @api.get("/decisions", summary="Every decision about pairs")
@@ -109,10 +111,12 @@ def page(request: Request, user: Reviewer) -> Response:
 
 @router.get("/link-quality")
 def quality_page(
-    request: Request, user: Annotated[SignedIn, Depends(gate("link_quality"))]
+    request: Request,
+    user: Annotated[SignedIn, Depends(gate("link_quality"))],
+    delivery: int | None = None,
 ) -> Response:
     """Show how well the newest run linked, and for whom."""
-    found = link_quality(get_home(request), user.user, auth=user.auth)
+    found = link_quality(get_home(request), user.user, auth=user.auth, delivery=delivery)
     return render(request, "link_quality.html", user, found=found)
 
 
