@@ -23,6 +23,7 @@ class Settings(BaseSettings):
         casework_url: Database URL of casework when it has outgrown the file in the home.
         vault_url: Database URL of the vault, likewise.
         linkage_url: Database URL of linkage, likewise.
+        linkage_model: Folder of a signed linkage model that takes the place of the shipped one.
         port: Port of ``serve`` on 127.0.0.1.
     """
 
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
     casework_url: SecretStr | None = None
     vault_url: SecretStr | None = None
     linkage_url: SecretStr | None = None
+    linkage_model: Path | None = None
     port: int = Field(default=8321, ge=1, le=65535)
 
 

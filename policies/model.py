@@ -256,6 +256,28 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True)
+class CommunalAddress:
+    """An address where many are registered, so that sharing it is no evidence (linkage.md 4.1, case 23).
+
+    Attributes:
+        kind: What stands there, for example ``hostel``.
+        uprn: Its property reference, or empty.
+        address: House and street, or empty: then the whole postcode is meant.
+        postcode: Its postcode, or empty.
+        source: Where the partnership has it from.
+        reviewed_on: When somebody last looked whether it is still so.
+    """
+
+    id: str
+    kind: str
+    uprn: str
+    address: str
+    postcode: str
+    source: str
+    reviewed_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class Governance:
     """Who must agree to a change of policy, and what was accepted in writing.
 
@@ -263,6 +285,7 @@ class Governance:
         dpia: Reference of the pack's impact assessment; expired means no activation (T-GM10).
         advice: Roles that advise on a change and never approve it.
         forget_after_days: Days for which an encoding is kept that linkage needs no more.
+        communal: Addresses that are nobody's home.
     """
 
     dpia: str
@@ -272,6 +295,7 @@ class Governance:
     advice: frozenset[str]
     waivers: tuple[Waiver, ...]
     forget_after_days: int
+    communal: tuple[CommunalAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gateways.strict_yaml import Document
 from policies.model import (
     Approval,
     Cap,
+    CommunalAddress,
     Field,
     Governance,
     Grant,
@@ -189,6 +190,20 @@ def approvals_of(document: Document, reader: Reader) -> Governance:
             for place, item in enumerate(raw.get("waivers", []))
         ),
         forget_after_days=int(raw["encodings"]["forget_after_days"]),
+        communal=tuple(
+            CommunalAddress(
+                item["id"],
+                item["kind"],
+                item.get("uprn", ""),
+                item.get("address", ""),
+                item.get("postcode", ""),
+                item["source"],
+                reader.date(
+                    document, ("communal_addresses", place, "reviewed_on"), item["reviewed_on"]
+                ),
+            )
+            for place, item in enumerate(raw.get("communal_addresses", []))
+        ),
     )
 
 

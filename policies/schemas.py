@@ -320,6 +320,16 @@ PRODUCT = _closed(
 
 ROUTES = _closed(["routes"], {"routes": {"type": "object", "additionalProperties": _WORDS}})
 
+COMMUNAL = {
+    **_closed(
+        ["id", "kind", "source", "reviewed_on"],
+        dict.fromkeys(
+            ("id", "kind", "uprn", "address", "postcode", "source", "reviewed_on"), _WORD
+        ),
+    ),
+    "anyOf": [{"required": ["uprn"]}, {"required": ["postcode"]}],
+}
+
 GOVERNANCE = _closed(
     ["dpia", "approvals", "advice", "encodings"],
     {
@@ -341,6 +351,8 @@ GOVERNANCE = _closed(
             ),
         },
         "advice": _WORDS,
+        # Addresses where many are registered and nobody's home is; what is secret does not stand here.
+        "communal_addresses": {"type": "array", "items": COMMUNAL},
         "waivers": {
             "type": "array",
             "items": _closed(

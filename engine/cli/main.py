@@ -16,6 +16,7 @@ from engine.cli import (
     harms,
     keys,
     law,
+    linkage,
     pairs,
     products,
     scoring,
@@ -37,6 +38,7 @@ app.add_typer(scoring.score, name="score")
 app.add_typer(products.products, name="products")
 app.add_typer(harms.harms, name="harms")
 app.add_typer(keys.keys, name="keys")
+app.add_typer(linkage.linkage, name="linkage")
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)

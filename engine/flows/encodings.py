@@ -19,6 +19,7 @@ from engine.flows.home import Home
 from engine.identity import normalise as normalise_
 from engine.identity.normalise import normalise
 from engine.intake.contract import Contract
+from engine.linkage.artefacts import Model, load_model, shipped
 from engine.linkage.encode import ENCODER_VERSION, Encoder, Words, mix
 
 UNKNOWN_MONTH = -(10**6)
@@ -49,6 +50,15 @@ def encoder_of(home: Home, version: int | None = None) -> Encoder:
     ring = home.keyring("link")
     number = ring.current if version is None else version
     return Encoder(ring.derive("encode", 32, number), number)
+
+
+def frozen_model(home: Home) -> Model:
+    """Return the model that this home links with: the shipped one, or that of its settings.
+
+    Raises:
+        LinkageError: ``FG-LNK-01`` it is not signed, or was altered.
+    """
+    return load_model(home.settings.linkage_model or shipped())
 
 
 def encode(

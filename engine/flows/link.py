@@ -13,14 +13,15 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
-from engine.flows.encodings import canary, encoder_of
+from engine.flows.communal import on_the_list
+from engine.flows.encodings import canary, encoder_of, frozen_model
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link_measure import measured
 from engine.flows.states import joined_names
 from engine.identity.normalise import VERSION
 from engine.linkage import edge_store
-from engine.linkage.artefacts import Model, load_model, shipped
+from engine.linkage.artefacts import Model
 from engine.linkage.cluster import Memory
 from engine.linkage.decide import Linked, decide
 from engine.linkage.edge_store import Scored
@@ -79,7 +80,7 @@ def link(
             raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
         flow.arrow("encodings")
         found = encoded_records(home, order)
-        model = load_model(shipped())
+        model = frozen_model(home)
         memory, stated = _memory(home, found), _stated_flags(home, found)
         flow.arrow("predict")
         before = current_membership(home.linkage, runs)
@@ -135,10 +136,12 @@ def encoded_records(home: Home, order: dict[str, int]) -> EncodedRecords:
 def kept_apart(home: Home, found: EncodedRecords) -> tuple[Mask, Mask]:
     """Return the records whose address must not speak, and those that nothing links to others."""
     stated = _stated_flags(home, found)
-    return (
-        _flagged(stated, found, "protected", "victim_safety"),
-        _flagged(stated, found, "adopted"),
-    )
+    hidden = _flagged(stated, found, "protected", "victim_safety")
+    member = current_membership(home.linkage, home.link_runs())
+    people = [member.get(record) for record in found.records]
+    whose = {people[row] for row in np.flatnonzero(hidden).tolist()} - {None}
+    hidden |= np.array([one in whose for one in people], dtype=bool)
+    return hidden | on_the_list(home, found.words), _flagged(stated, found, "adopted")
 
 
 def _check_canaries(home: Home, order: dict[str, int]) -> None:
@@ -206,6 +209,7 @@ def _decided(
         model,
         memory,
         hidden=_flagged(stated, found, "protected", "victim_safety"),
+        listed=on_the_list(home, found.words),
         apart=_flagged(stated, found, "adopted"),
         records=found.records,
         known=known,

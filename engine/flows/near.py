@@ -15,7 +15,7 @@ from audit.event import commitment
 from engine.domain.errors import LinkageError, PolicyRefused
 from engine.flows.clerical import SHORTEST_REASON, record_single, reviewer
 from engine.flows.decision import NOTHING
-from engine.flows.encodings import encoder_of
+from engine.flows.encodings import encoder_of, frozen_model
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.link import encoded_records, kept_apart
@@ -25,7 +25,6 @@ from engine.flows.part import find_person
 from engine.flows.reason import keep_reason
 from engine.flows.second import TWO_PEOPLE, needs_second
 from engine.flows.sides import Side, sides_of
-from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.decide import comparable
 from engine.linkage.explain import sentence
 from engine.linkage.index import members_of, records_of
@@ -218,7 +217,7 @@ def _scored(home: Home, own: bytes) -> list[tuple[bytes, float, str]]:
     records = [found.records[row] for row in rows.tolist()]
     if own not in records:
         return []
-    lookup = Lookup(encoder_of(home), load_model(shipped()), ready.blocked[rows])
+    lookup = Lookup(encoder_of(home), frozen_model(home), ready.blocked[rows])
     try:
         mine = records.index(own)
         edges = lookup.edges(mine)

@@ -8,6 +8,7 @@ from typing import Any
 from engine.flows.clerical import history, reviewer
 from engine.flows.decision import NOTHING
 from engine.flows.disclose import LEVEL_WORDS, PARTS, identity_value
+from engine.flows.encodings import frozen_model
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.open_pairs import waiting_pair
@@ -15,7 +16,6 @@ from engine.flows.part import dependents, find_person
 from engine.flows.second import TWO_PEOPLE, needs_second, records_of_person
 from engine.flows.sides import Side, sides_of
 from engine.identity.vault_read import open_identities
-from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.explain import REASONS, sentence, waterfall
 from policies.model import Level
 
@@ -44,7 +44,7 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
         sides = sides_of(home, account, ids)
         flow.arrow("vault")
         shown, fields = show(home, sides)
-        model = load_model(shipped())
+        model = frozen_model(home)
         answer = {
             "pair": token,
             "why": REASONS.get(pair.reason, pair.reason),

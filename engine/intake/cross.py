@@ -20,10 +20,12 @@ import pyarrow.compute as pc
 
 from engine.domain.ids import whole_years
 from engine.intake.contract import CheckRule
-from engine.intake.parts import text_of
+from engine.intake.parts import same_day, text_of
 
 Ints = npt.NDArray[np.int64]
 Columns = Mapping[str, pa.Array]
+FORM_DAY = "form_day"
+"""A rule of which the first date is not used where it finds a row."""
 _NOTHING: Ints = np.zeros(0, np.int64)
 
 
@@ -283,6 +285,12 @@ def _ordinal(text: str, *, late: bool) -> int:
     return date(year, month or 12, monthrange(year, month or 12)[1]).toordinal()
 
 
+def _form_day(check: CheckRule, today: date, columns: Columns) -> pa.Array:
+    """The first date is the second: a form filled it in, and nobody knows it (LNK-7)."""
+    first, second = check.fields[:2]
+    return same_day(columns[first], columns[second])
+
+
 _ROW_RULES: dict[str, Callable[[CheckRule, date, Columns], pa.Array]] = {
     "not_after": _not_after,
     "not_future": _not_future,
@@ -290,6 +298,7 @@ _ROW_RULES: dict[str, Callable[[CheckRule, date, Columns], pa.Array]] = {
     "between": _between,
     "age_between": _age_between,
     "needs_one_of": _needs_one_of,
+    FORM_DAY: _form_day,
 }
 _SPAN_RULES: dict[str, Callable[[CheckRule, date], Rule]] = {
     "unique": lambda check, today: _Repeated(check, today, keep_first=False),

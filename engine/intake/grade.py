@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.intake.columns import CODES
-from engine.intake.contract import FieldContract
-from engine.intake.parts import text_of
+from engine.intake.contract import Contract, FieldContract
+from engine.intake.cross import FORM_DAY
+from engine.intake.parts import same_day, text_of
 
 GRADED = frozenset({"nhs_number", "upn", "nino", "uprn", "postcode", "birth_date"})
 REPAIRS_KEPT = 1000
@@ -61,6 +63,32 @@ class Grades:
         counts["weak"] += int((weak & ~unusable).sum())
         counts["unusable"] += int(unusable.sum())
         counts["good"] += int((~missing & ~unusable & ~weak).sum())
+
+    def believed(
+        self, contract: Contract, table: str, columns: Mapping[str, pa.Array]
+    ) -> dict[str, pa.Array]:
+        """Return the columns without dates that a form filled in: they identify nobody (LNK-7).
+
+        Which those are a check of the contract says; the row stays, and its date counts as unusable.
+        """
+        kept = dict(columns)
+        for check in contract.checks:
+            if check.rule != FORM_DAY or check.table not in ("", table):
+                continue
+            first, second = check.fields[:2]
+            if first not in kept or second not in kept:
+                continue
+            filled_in = same_day(kept[first], kept[second])
+            texts = text_of(kept[first])
+            weak = pc.and_(filled_in, pc.fill_null(pc.ends_with(texts, "-01-01"), False))  # noqa: FBT003
+            kept[first] = pc.if_else(filled_in, pa.scalar(None, pa.string()), texts)
+            counts = self.quality.get(contract.fields[first].part or "")
+            if counts is not None:
+                total, vague = int(pc.sum(filled_in).as_py() or 0), int(pc.sum(weak).as_py() or 0)
+                counts["unusable"] += total
+                counts["weak"] -= vague
+                counts["good"] -= total - vague
+        return kept
 
     def note_repairs(
         self,

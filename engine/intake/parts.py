@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.domain.errors import ContractError
 from engine.intake.contract import Contract, FieldContract, Layout
@@ -69,6 +70,12 @@ class Part:
     notes: list[Mapping[str, str]] = field(default_factory=list)
     above: list[int] = field(default_factory=list)
     met: Set[str] | None = None
+
+
+def same_day(first: pa.Array, second: pa.Array) -> pa.Array:
+    """Return where two columns of dates name the same whole day."""
+    whole = pc.equal(pc.utf8_length(text_of(first)), 10)
+    return pc.fill_null(pc.and_(whole, pc.equal(text_of(first), text_of(second))), False)  # noqa: FBT003
 
 
 def text_of(column: pa.Array) -> pa.Array:

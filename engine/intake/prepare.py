@@ -190,7 +190,7 @@ def _checked(
         lines, rows = lines[good], rows[good]
     _derive(values, batch, intake.contract, good)
     checks.feed(batch.table, rows, values)
-    return Kept(batch.table, rows, lines, values)
+    return Kept(batch.table, rows, lines, tally.grades.believed(contract, batch.table, values))
 
 
 def _note(

@@ -5,7 +5,7 @@ Both are told from keyed words alone: how many people share one (linkage.md 4.1,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +109,34 @@ def communal(words: Words, people: int = COMMUNAL) -> Mask:
     homes, counts = np.unique(np.unique(who, axis=0)[:, 0], return_counts=True)
     found[known] = np.isin(home[known], homes[counts > people])
     return found
+
+
+@dataclass(frozen=True)
+class Places:
+    """Addresses that are known to be nobody's home, as keyed tokens; 0 is "not said".
+
+    Attributes:
+        uprn, house, street, postcode: One token each per address. One with a postcode and neither house
+            nor street is the whole postcode.
+    """
+
+    uprn: Words = field(repr=False)
+    house: Words = field(repr=False)
+    street: Words = field(repr=False)
+    postcode: Words = field(repr=False)
+
+
+def listed(words: Words, places: Places) -> Mask:
+    """Return which records name one of some addresses (LNK-23)."""
+    column = {name: words[:, _PLACE[name]] for name in ("uprn", "house", "street", "postcode")}
+    found = np.isin(column["uprn"], places.uprn[places.uprn != 0])
+    whole = (places.house == 0) & (places.street == 0)
+    found |= np.isin(column["postcode"], places.postcode[whole & (places.postcode != 0)])
+    housed = places.house != 0
+    for name, some in (("house", housed), ("street", ~housed & ~whole)):
+        keys = mix(getattr(places, name)[some], places.postcode[some])
+        found |= np.isin(mix(column[name], column["postcode"]), keys[keys != 0])
+    return np.asarray(found, dtype=bool)
 
 
 def without_shared_numbers(words: Words, people: int = COMMUNAL) -> tuple[Words, list[Capped]]:

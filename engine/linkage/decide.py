@@ -23,7 +23,7 @@ from engine.linkage.cluster import (
 )
 from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.edges import Edges
-from engine.linkage.encode import COLUMNS, Words
+from engine.linkage.encode import COLUMNS, Words, mix
 from engine.linkage.guard import may_link
 from engine.linkage.hold import ALERT, Known, held_pairs
 from engine.linkage.leader import without_leader
@@ -35,7 +35,9 @@ Mask = npt.NDArray[np.bool_]
 ASK_BITS = 3.0
 """Bits below the weight that links from which a pair that the guard holds back is a question."""
 GUARD, LEADER, BAND = "merge_guard", "no_clear_leader", "review_band"
-CONFUSED = "one_nhs_number"
+CONFUSED, NAMELESS = "one_nhs_number", "no_given_name"
+_ASKED = 3
+"""Persons that a record without a given name is held against; a house full of twins has no more."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,16 @@ class Comparable:
     homes_set_aside: int
 
 
-def comparable(words: Words, hidden: Mask | None, apart: Mask) -> Comparable:
+def comparable(
+    words: Words, hidden: Mask | None, apart: Mask, listed: Mask | None = None
+) -> Comparable:
     """Return records as a run compares them; see `decide` for the arguments."""
-    hidden = np.zeros(len(words), dtype=bool) if hidden is None else hidden
     # An adopted child's former number leads nowhere: the link is protected (LNK-15).
     numbers = aliases(words[~apart])
     words = with_present_numbers(words, numbers)
-    homeless = communal(words) | hidden
+    homeless = communal(words)
+    for more in (hidden, listed):
+        homeless = homeless if more is None else homeless | more
     plain, shared = without_shared_numbers(without_home(words, homeless))
     usable = (enough_to_identify(plain) != 0) & ~apart
     blocked, large = capped(plain)
@@ -125,12 +130,16 @@ def decide(
     memory: Memory,
     *,
     hidden: Mask | None = None,
+    listed: Mask | None = None,
     apart: Mask | None = None,
     records: Sequence[bytes] = (),
     earlier: Scored | None = None,
     known: Known | None = None,
 ) -> Linked:
     """Decide which records are one person, and which pairs are left to people.
+
+    A person with one record whose address is hidden has it hidden on all of them, whoever sent them: the
+    run is decided again without those (LNK-17: the flag wins over every source).
 
     Args:
         words: Encoded records.
@@ -139,6 +148,7 @@ def decide(
         model: The frozen model with its thresholds.
         memory: What people decided.
         hidden: Records whose address must not speak for or against anybody (LNK-17).
+        listed: Records that name an address which is nobody's home (LNK-23).
         apart: Records that nothing links to others, such as those of adopted children, for whom the
             link itself is protected (LNK-15, LNK-16).
         records: Record pseudonyms; needed with `earlier`.
@@ -146,7 +156,36 @@ def decide(
         known: Who the records were; a merge that touches an open place on a list waits for a person.
     """
     apart = np.zeros(len(words), dtype=bool) if apart is None else apart
-    ready = comparable(words, hidden, apart)
+    found = _decided(
+        agencies, linker, model, memory, comparable(words, hidden, apart, listed), apart,
+        records, earlier, known,
+    )  # fmt: skip
+    if hidden is None or not hidden.any():
+        return found
+    clusters = found.clusters.cluster
+    whole = np.isin(clusters, clusters[hidden])
+    if not (whole & ~hidden).any():
+        return found
+    first = Scored("", list(records), found.digests, found.edges) if records else None
+    again = _decided(
+        agencies, linker, model, memory, comparable(words, whole, apart, listed), apart,
+        records, first, known,
+    )  # fmt: skip
+    return replace(again, compared=max(found.compared, again.compared))
+
+
+def _decided(
+    agencies: Sequence[str],
+    linker: Linker,
+    model: Model,
+    memory: Memory,
+    ready: Comparable,
+    apart: Mask,
+    records: Sequence[bytes],
+    earlier: Scored | None,
+    known: Known | None,
+) -> Linked:
+    """Decide over records of which it is settled what speaks; see `decide`."""
     plain, usable = ready.plain, ready.usable
     edges, digests, compared = score(linker, ready.blocked, usable, records, earlier)
     auto, review = model.thresholds(agencies, edges)
@@ -174,7 +213,12 @@ def decide(
         len(edges.left),
         len(linking.left) - int(unclear.sum()),
         _questions(
-            edges, reasons, clusters, memory, _one_number_two_people(plain, clusters, apart)
+            edges,
+            reasons,
+            clusters,
+            memory,
+            [(pair, CONFUSED) for pair in _one_number_two_people(plain, clusters, apart)]
+            + [(pair, NAMELESS) for pair in _without_a_name(plain, clusters, usable, apart)],
         ),
         ready.capped,
         ready.homes_set_aside,
@@ -244,12 +288,36 @@ def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> lis
     ]
 
 
+def _without_a_name(
+    words: Words, clusters: Clusters, usable: Mask, apart: Mask
+) -> list[tuple[int, int]]:
+    """Return each record without a given name beside whom it may be: one birth date, surname and postcode.
+
+    "Baby" and "Twin 1" are no names, and such a record is compared with nobody, because twins share all
+    the rest: it links to neither, and a person looks (LNK-3).
+    """
+    place = {name: COLUMNS.index(name) for name in ("given", "dob", "surname", "postcode")}
+    key = mix(*(words[:, place[name]] for name in ("dob", "surname", "postcode")))
+    nameless = np.flatnonzero((words[:, place["given"]] == 0) & (key != 0) & ~usable & ~apart)
+    if not len(nameless):
+        return []
+    others = np.flatnonzero(usable & np.isin(key, key[nameless]) & ~apart)
+    found: dict[int, dict[int, int]] = {}
+    for row in others.tolist():
+        found.setdefault(int(key[row]), {}).setdefault(int(clusters.cluster[row]), row)
+    return [
+        (min(row, other), max(row, other))
+        for row in nameless.tolist()
+        for other in list(found.get(int(key[row]), {}).values())[:_ASKED]
+    ]
+
+
 def _questions(
     edges: Edges,
     reasons: dict[str, npt.NDArray[np.int64]],
     clusters: Clusters,
     memory: Memory,
-    confused: list[tuple[int, int]],
+    unscored: list[tuple[tuple[int, int], str]],
 ) -> list[Question]:
     """Return the pairs that are left to people; what is one person or was decided is no question.
 
@@ -274,8 +342,8 @@ def _questions(
     for reason, numbers in reasons.items():
         for number in numbers.tolist():
             asked.setdefault((int(edges.left[number]), int(edges.right[number])), (reason, number))
-    for pair in confused:
-        asked.setdefault(pair, (CONFUSED, -1))
+    for pair, reason in unscored:
+        asked.setdefault(pair, (reason, -1))
     of = clusters.cluster
     return [
         Question(

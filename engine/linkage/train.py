@@ -58,7 +58,12 @@ class Town:
 
 
 def train(
-    folder: Path, encoder: Encoder, towns: Sequence[Town], names: dict[str, list[str]]
+    folder: Path,
+    encoder: Encoder,
+    towns: Sequence[Town],
+    names: dict[str, list[str]],
+    *,
+    fewest: int = 1,
 ) -> dict[str, float]:
     """Count the probabilities, choose the weights, and write the artefacts (unsigned).
 
@@ -67,6 +72,8 @@ def train(
         encoder: The encoder that made the words.
         towns: Labelled records.
         names: ``given`` and ``surname``: the folded name of each true person.
+        fewest: People who must bear a name before the table holds it; of a real population a rare name
+            is somebody's.
 
     Returns:
         What was measured on the training data.
@@ -76,7 +83,7 @@ def train(
     for column, file in (("given", artefacts.GIVEN), ("surname", artefacts.SURNAME)):
         total = sum(counts[column].values())
         shares = sorted(
-            ((name, count / total) for name, count in counts[column].items()),
+            ((name, count / total) for name, count in counts[column].items() if count >= fewest),
             key=lambda item: (-item[1], item[0]),
         )
         artefacts.write_frequencies(folder / file, shares)

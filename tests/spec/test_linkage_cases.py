@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.identity.normalise import normalise
 from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.blocks import Mask, Places, listed
 from engine.linkage.cluster import NOTHING, Memory, enough_to_identify
-from engine.linkage.decide import Linked, decide
+from engine.linkage.decide import NAMELESS, Linked, decide
+from engine.linkage.edge_store import Scored
 from engine.linkage.encode import Encoder, Words
 from engine.linkage.linker import SplinkLinker
 from tests.builders.encoded import KEY, Row, encoded, person
+from tests.builders.partnership import TODAY
 
 MODEL = load_model(shipped())
 ELSEWHERE = {"address": "77 Harbour Way", "postcode": "TL9 9ZZ"}
@@ -184,6 +188,87 @@ def test_an_address_that_many_share_is_no_evidence_and_is_counted() -> None:
     found = _linked([*pair, *crowd])
     assert found.homes_set_aside == 22
     assert len(set(found.clusters.cluster.tolist())) == 22
+
+
+@pytest.mark.finding("LNK-3")
+def test_a_twin_without_a_name_is_a_question_about_both_and_links_to_neither() -> None:
+    twins = [person("Ada", "Fakename", "2010-03-04"), person("Bella", "Fakename", "2010-03-04")]
+    elsewhere = person("Cara", "Fakename", "2010-03-04", **ELSEWHERE)
+    for name in ("Baby", "Twin 1", None):
+        found = _linked([*twins, person(name, "Fakename", "2010-03-04"), elsewhere])
+        assert len(set(found.clusters.cluster.tolist())) == 4
+        assert [(one.left, one.right) for one in found.questions if one.reason == NAMELESS] == [
+            (0, 2),
+            (1, 2),
+        ]
+    rows = [*twins, person("Baby", "Fakename", "2010-03-04")]
+    # What a person says holds, and is asked about no more.
+    told = _linked(rows, memory=Memory(must=[(0, 2)], cannot=[(1, 2)]))
+    assert told.clusters.cluster[0] == told.clusters.cluster[2] != told.clusters.cluster[1]
+    assert NAMELESS not in {one.reason for one in told.questions}
+    # One who is kept apart is asked about nowhere.
+    apart = np.array([True, False, True])
+    assert NAMELESS not in {one.reason for one in _linked(rows, apart=apart).questions}
+
+
+@pytest.mark.finding("LNK-23")
+def test_an_address_on_the_partnership_s_list_is_no_evidence_for_two_either() -> None:
+    """A home for four is too small to be noticed as a crowd: somebody has to say what it is."""
+    flat = {"address": "Harbour House, Mill Lane", "postcode": "TL5 5HH"}
+    pair = [person("Ada", "Fakename", "2010-01-01", **flat)] * 2
+    assert len(set(_persons(pair))) == 1
+    words = encoded(pair)
+    encoder = Encoder(KEY, 1)
+
+    def places(**said: str) -> Mask:
+        clean = normalise({name: [value] for name, value in said.items()}, 1, TODAY,
+                          accept_test_range=True, local_scheme="")  # fmt: skip
+        return listed(words, Places(*(encoder.tokens(name, getattr(clean, name))
+                                      for name in ("uprn", "house", "street", "postcode"))))  # fmt: skip
+
+    for said in (flat, {"postcode": "tl5 5hh"}):
+        found = places(**said)
+        assert found.all()
+        told = _linked(pair, listed=found)
+        assert told.homes_set_aside == 2
+        assert len(set(told.clusters.cluster.tolist())) == 2
+    for other in ({**flat, "postcode": "TL5 5HJ"}, {**flat, "address": "Other House"},
+                  {"uprn": "12"}, {"address": "Harbour House, Mill Lane"}):  # fmt: skip
+        assert not places(**other).any()
+    numbered = encoded([person("Ada", "Fakename", "2010-01-01", address="5 Hostel Road",
+                               postcode="TL5 5HH", uprn="0012")])  # fmt: skip
+    words = numbered  # What `places` looks at from here.
+    assert places(address="5, Hostel Road", postcode="TL5 5HH").all()
+    assert not places(address="7 Hostel Road", postcode="TL5 5HH").any()
+    assert places(uprn="12").all()
+
+
+@pytest.mark.finding("LNK-17")
+def test_who_is_hidden_on_one_record_is_hidden_on_all_records_of_the_person() -> None:
+    """The flag wins over every source: another agency's record of the same person has the address too."""
+    home = {"address": "9 Harbour Way", "postcode": "TL9 9ZZ"}
+    one = {
+        **person("Ada", "Fakename", "2010-01-01"),
+        **BY_NUMBER,
+        "address": None,
+        "postcode": None,
+    }
+    other = {**person("Ada", "Fakename", "2010-01-01", **home), **BY_NUMBER}
+    third = person("Ada", "Fakename", "2010-01-01", **home)
+    rows = [one, other, third]
+    assert len(set(_linked(rows).clusters.cluster.tolist())) == 1
+    hidden = np.array([True, False, False])
+    found = _linked(rows, hidden=hidden)
+    assert found.homes_set_aside == 3
+    assert found.clusters.cluster[0] == found.clusters.cluster[1] != found.clusters.cluster[2]
+    # Whether pairs were taken over or scored again, the answer is the same.
+    names = [bytes([n]) * 32 for n in range(3)]
+    before = _linked(rows, records=names)
+    earlier = Scored("", names, before.digests, before.edges)
+    for more in ({"records": names}, {"records": names, "earlier": earlier}):
+        again = _linked(rows, hidden=hidden, **more)
+        assert again.clusters.cluster.tolist() == found.clusters.cluster.tolist()
+        assert again.questions == found.questions
 
 
 @pytest.mark.finding("LNK-17")

@@ -342,3 +342,17 @@ def test_a_prefix_that_was_never_issued_is_no_insurance_number(prefix: str) -> N
     spec = _field(type="nino")
     assert check_cell(f"{prefix} 12 34 56 A", spec, TODAY)[1] == "FG-ROW-19"
     assert check_cell("AB 12 34 56 C", spec, TODAY) == ("AB123456C", None)
+
+
+@pytest.mark.finding("LNK-7")
+def test_a_birth_date_that_a_form_filled_in_is_told_and_identifies_nobody(pack: Pack) -> None:
+    dates = [("2026-02-03", "2026-02-03"), ("2010-02-03", "2026-02-03"), ("2026-01-01", "2026-01-01"),
+             ("", "2026-02-03")]  # fmt: skip
+    rows = [f"E{n},{born},{referred},2026-03-01" for n, (born, referred) in enumerate(dates)]
+    data = "\n".join(["ClientRef,DateOfBirth,ReferredOn,RecordedOn", *rows]) + "\n"
+    found = _prepare(pack, "exploitation.acceptances", data.encode())
+    assert found.rows_kept == 4
+    assert found.identities["birth_date"] == [None, "2010-02-03", None, None]
+    (told,) = [one for one in found.findings if one.check == "exa.form_day"]
+    assert (told.count, told.rows, told.severity) == (2, (2, 4), "warning")
+    assert found.quality["birth_date"] == {"good": 1, "weak": 0, "unusable": 2, "missing": 1}
