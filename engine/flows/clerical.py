@@ -25,6 +25,7 @@ from engine.flows.reason import keep_reason
 from engine.flows.second import TWO_PEOPLE, needs_second
 from engine.flows.sides import sides_of
 from engine.linkage.explain import REASONS, sentence
+from engine.linkage.hold import SPLIT
 from engine.linkage.memory import CANNOT, MUST, forget_decision, pairs_of, write_decision
 from engine.store.session import reading
 from engine.store.tables import Account, LinkDecision, ReviewItem, SubjectState
@@ -109,7 +110,9 @@ def decide_pair(
         keep_reason(home, flow.intent, salt, reason)
         _must_be_said(answer, reason)
         sides_of(home, account, ids)
-        why = needs_second(home, pair.people) if answer == "one" else []
+        # What moves facts is to join two persons, or to part one that has stayed whole so far.
+        moving = "two" if pair.reason == SPLIT else "one"
+        why = needs_second(home, pair.people) if answer == moving else []
         second = [TWO_PEOPLE] if why else []
         if answer in _KINDS:
             write_decision(home.linkage, flow.intent, [(pair.left, pair.right)], _KINDS[answer])

@@ -117,7 +117,8 @@ def link(
         summary["encodings_deleted"] = forgotten.deleted
         summary["encodings_to_delete"] = forgotten.waiting
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
-        flow.finish({"counts": counts, "result_hash": model.hash})
+        made_with = [f"{name} {value}" for name, value in summary["made_with"].items()]
+        flow.finish({"counts": counts, "result_hash": model.hash, "rules": made_with})
         return {"run": flow.intent, **summary}
 
 

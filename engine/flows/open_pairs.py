@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import LinkageError
 from engine.domain.ids import as_utc
 from engine.flows.home import Home
+from engine.linkage.hold import SPLIT
 from engine.linkage.index import ReviewPair, first_runs, members_of, review_pairs
 from engine.linkage.memory import CANNOT, MUST, PairDecision, final_decisions
 from engine.store.session import reading
@@ -80,7 +81,8 @@ def open_pairs(home: Home) -> list[Pair]:
     held: dict[tuple[bytes, bytes], list[ReviewPair]] = {}
     for one in asked:
         low, high = sorted((member.get(one.left, b""), member.get(one.right, b"")))
-        if low and low != high and not apart(one, (low, high)):
+        one_person = low == high and one.reason != SPLIT
+        if low and not one_person and not apart(one, (low, high)):
             held.setdefault((low, high), []).append(one)
     if not held:
         return []

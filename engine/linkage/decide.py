@@ -25,7 +25,7 @@ from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Words, mix
 from engine.linkage.guard import may_link
-from engine.linkage.hold import ALERT, Known, held_pairs
+from engine.linkage.hold import ALERT, SPLIT, Known, held_pairs, rejoined
 from engine.linkage.leader import without_leader
 from engine.linkage.linker import Linker
 from engine.linkage.settings_v2 import gamma
@@ -202,6 +202,10 @@ def _decided(
     held = held_pairs(clusters.cluster, known, must) if known is not None else []
     if held:
         clusters = _holding(plain, certain, joining, memory, clusters, held)
+    kept: list[tuple[int, int]] = []
+    if known is not None:
+        whole, kept = rejoined(clusters.cluster, known, memory.cannot, apart)
+        clusters = Clusters(whole, clusters.refused)
     reasons = {
         GUARD: np.flatnonzero(~allowed & (edges.weight >= auto - ASK_BITS)),
         LEADER: links[unclear],
@@ -218,7 +222,8 @@ def _decided(
             clusters,
             memory,
             [(pair, CONFUSED) for pair in _one_number_two_people(plain, clusters, apart)]
-            + [(pair, NAMELESS) for pair in _without_a_name(plain, clusters, usable, apart)],
+            + [(pair, NAMELESS) for pair in _without_a_name(plain, clusters, usable, apart)]
+            + [(pair, SPLIT) for pair in kept],
         ),
         ready.capped,
         ready.homes_set_aside,
@@ -343,7 +348,10 @@ def _questions(
         for number in numbers.tolist():
             asked.setdefault((int(edges.left[number]), int(edges.right[number])), (reason, number))
     for pair, reason in unscored:
-        asked.setdefault(pair, (reason, -1))
+        if reason == SPLIT:
+            asked[pair] = (reason, asked.get(pair, ("", place.get(pair, -1)))[1])
+        else:
+            asked.setdefault(pair, (reason, -1))
     of = clusters.cluster
     return [
         Question(
@@ -355,5 +363,5 @@ def _questions(
             else {},
         )
         for pair, (reason, number) in sorted(asked.items())
-        if of[pair[0]] != of[pair[1]] and pair not in answered
+        if (of[pair[0]] != of[pair[1]] or reason == SPLIT) and pair not in answered
     ]

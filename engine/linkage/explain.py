@@ -60,6 +60,7 @@ _UNKNOWN = {
 REASONS = {
     "merge_guard": "A merge needs a name, a birth date and one thing more; one is missing or unsure.",
     "one_nhs_number": "Two people have one NHS number: one of them has another's, or they are one.",
+    "open_alert_split": "They are one person who is on a review list, and would now be two.",
     "no_given_name": "One of them has no given name, as of a baby or a twin; all else is the same.",
     "no_clear_leader": "One of them fits another person as well.",
     "open_alert": "One of them stands on a review list: nobody is joined to them without a person's word.",

@@ -1,8 +1,8 @@
-"""A merge that touches somebody on a review list waits for a person (linkage.md 4).
+"""A merge or a split that touches somebody on a review list waits for a person (linkage.md 4).
 
-Whoever looks at an alert must not find another person's facts in it from one day to the next. Two persons
-that a run would join stay two while one of them has an open place on a list, and the pair is a question;
-what a person has decided holds as always.
+Whoever looks at an alert must not find another person's facts in it, or miss what was there, from one day
+to the next. Two persons that a run would join stay two while one of them has an open place on a list, one
+that it would part stays one, and the pair is a question; what a person has decided holds as always.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from engine.linkage.encode import Words
 
-ALERT = "open_alert"
+Mask = npt.NDArray[np.bool_]
+
+ALERT, SPLIT = "open_alert", "open_alert_split"
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,33 @@ def held_pairs(
                 if frozenset((one, other)) not in decided:
                     found += [(min(a, b), max(a, b)) for a in persons[one] for b in persons[other]]
     return sorted(set(found))
+
+
+def rejoined(
+    clusters: Words, known: Known, cannot: Sequence[tuple[int, int]], apart: Mask
+) -> tuple[Words, list[tuple[int, int]]]:
+    """Return the clusters with alerted persons kept whole, and a pair of rows for each part kept.
+
+    Args:
+        clusters: What the run would make; no row of an alerted person is with another known person's.
+        known: Who the records were.
+        cannot: Pairs that a person decided are two; they part an alerted person too.
+        apart: Records that nothing links to others (LNK-15); they are not kept with anybody.
+    """
+    if not known.alerted:
+        return clusters, []
+    decided = {frozenset(pair) for pair in cannot}
+    made, kept = clusters, []
+    for person in sorted(known.alerted):
+        rows = np.flatnonzero((known.person == person) & ~apart)
+        parts = np.unique(clusters[rows]).tolist()
+        whole = np.flatnonzero(clusters == parts[0]).tolist() if len(parts) > 1 else []
+        for part in parts[1:]:
+            some = np.flatnonzero(clusters == part).tolist()
+            if any(frozenset((a, b)) in decided for a in whole for b in some):
+                continue
+            made = made.copy() if made is clusters else made
+            made[some] = parts[0]
+            kept.append((min(whole[0], some[0]), max(whole[0], some[0])))
+            whole += some
+    return made, kept

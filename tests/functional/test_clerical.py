@@ -171,6 +171,51 @@ def test_a_merge_that_touches_an_open_alert_waits_for_a_person(tmp_path: Path) -
     home.close()
 
 
+@pytest.mark.parametrize("word", ["two", "one", "the place is decided"])
+def test_a_split_that_touches_an_open_alert_waits_for_a_person(tmp_path: Path, word: str) -> None:
+    """linkage.md 4: nor does anything go out of a case without a word."""
+    home = make_home(tmp_path / "home")
+    send = {"agency": "council", "source": "council.persons", "actor": OPERATOR}
+    away = person_row(PersonID="LA3", Forename="Canaryname", Surname="Elsewhere", BirthDate="2009-07-08",
+                      Postcode="TL9 9ZZ", Address="7 Harbour Way", HouseholdRef="H9")  # fmt: skip
+    submit(
+        home,
+        persons_file(tmp_path / "a.csv", person_row(), person_row(PersonID="LA2"), away),
+        **send,
+    )
+    link(home, OPERATOR)
+    before = _people(home)
+    assert len(set(before)) == 2
+    score(home, TODAY, OPERATOR)
+    casework = home.domain("casework")
+    with Session(home.casework) as session:
+        run = session.exec(select(ScoreRun.id)).one()
+        for rank, person in enumerate(casework.seal(sorted(set(before))), 1):
+            session.add(ReviewItem(run=run, list="cse", person=casework.text(person), rank=rank,
+                                   score=1, blind=False))  # fmt: skip
+        session.commit()
+    other = person_row(PersonID="LA2", Forename="Canarina", BirthDate="2011-09-05")
+    submit(home, persons_file(tmp_path / "b.csv", other), options=Options(mends=1), **send)
+    link(home, OPERATOR)
+    assert _people(home) == before
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    assert "would now be two" in waits["why"]
+    assert open_pair(home, MATCHER, waits["pair"], **DEMO)["needs_second"] == []
+    if word == "the place is decided":
+        with Session(home.casework) as session:
+            for item in session.exec(select(ReviewItem)):
+                item.decided_by, item.decided_at = "demo.social_worker", home.clock()
+                item.outcome = "watch"
+                session.add(item)
+            session.commit()
+    else:
+        assert decide_pair(home, MATCHER, waits["pair"], word, WHY, **DEMO)["state"] == "final"
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == (2 if word == "one" else 3)
+    assert queue(home, MATCHER, **DEMO)["pairs"] == []
+    home.close()
+
+
 def test_an_alert_that_was_decided_holds_no_merge(tmp_path: Path) -> None:
     home = _two(tmp_path)
     score(home, TODAY, OPERATOR)
