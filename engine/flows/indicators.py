@@ -15,7 +15,7 @@ from engine.domain.ids import from_day_number
 from engine.domain.indicators import GROUPS, INDICATORS
 from engine.flows.decision import sources_of
 from engine.flows.home import Home
-from engine.flows.household import bonds_of, housemates, lives_with
+from engine.flows.household import FAMILY, as_handles, bonds_of, housemates
 from engine.flows.lists import in_full, level_of
 from engine.flows.states import counts, record_rows, subject_flags
 from engine.linkage.index import records_of
@@ -65,10 +65,11 @@ def indicators_of(home: Home, person_id: bytes) -> list[dict[str, Any]]:
 
 
 def household_of(home: Home, account: Account, person_id: bytes, flags: State) -> dict[str, Any]:
-    """Return who lives with a person by handle, and which indicators they have, as association.
+    """Return who lives with a person and is of their family by handle, and the indicators at home.
 
-    Both are None when nothing of links may be shown. Somebody at home whose indicators may not be shown adds
-    nothing, and that is not said.
+    Those of the people at home are marked as association; a family that is declared and lives elsewhere
+    adds none. All are None when nothing of links may be shown. Somebody at home whose indicators may not
+    be shown adds nothing, and that is not said.
 
     Args:
         home: The home.
@@ -81,10 +82,11 @@ def household_of(home: Home, account: Account, person_id: bytes, flags: State) -
     except PolicyRefused:
         level = Level.REFUSE
     if level < Level.TOKEN:
-        return {"household": None, "family_indicators": None}
+        return {"household": None, "family": None, "family_indicators": None}
     found = bonds_of(home, person_id)
     return {
-        "household": lives_with(home, found, level),
+        "household": as_handles(home, found, level),
+        "family": as_handles(home, bonds_of(home, person_id, FAMILY), level, FAMILY),
         "family_indicators": _by_association(home, account, housemates(home, person_id, found)),
     }
 

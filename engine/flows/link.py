@@ -15,6 +15,7 @@ from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.communal import on_the_list
 from engine.flows.encodings import canary, encoder_of, frozen_model
+from engine.flows.hidden import HIDING
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link_measure import measured
@@ -137,7 +138,7 @@ def encoded_records(home: Home, order: dict[str, int]) -> EncodedRecords:
 def kept_apart(home: Home, found: EncodedRecords) -> tuple[Mask, Mask]:
     """Return the records whose address must not speak, and those that nothing links to others."""
     stated = _stated_flags(home, found)
-    hidden = _flagged(stated, found, "protected", "victim_safety")
+    hidden = _flagged(stated, found, *HIDING)
     member = current_membership(home.linkage, home.link_runs())
     people = [member.get(record) for record in found.records]
     whose = {people[row] for row in np.flatnonzero(hidden).tolist()} - {None}
@@ -209,7 +210,7 @@ def _decided(
         linker or SplinkLinker(encoder, model),
         model,
         memory,
-        hidden=_flagged(stated, found, "protected", "victim_safety"),
+        hidden=_flagged(stated, found, *HIDING),
         listed=on_the_list(home, found.words),
         apart=_flagged(stated, found, "adopted"),
         records=found.records,

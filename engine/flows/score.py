@@ -20,6 +20,7 @@ import scoring.tables
 from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, as_utc, day_number
 from engine.flows.encodings import UNKNOWN_MONTH
+from engine.flows.hidden import hidden_records, without_their_homes
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lights import late_sources
@@ -209,16 +210,19 @@ def _before(home: Home, as_of: int) -> dict[str, Any] | None:
 
 
 def _holding(home: Home, order: dict[str, int], out: Path) -> dict[str, list[str]]:
-    """Return the files of events and states; where some rows no longer hold, copies without them."""
-    live, warehouse = home.live(), home.warehouse
+    """Return the files of events and states, or copies where rows no longer hold or a home is hidden."""
+    live, warehouse, hidden = home.live(), home.warehouse, hidden_records(home)
     paths: dict[str, list[str]] = {"events": [], "states": []}
     for delivery in order:
         for what, path in (
             ("events", warehouse.events(delivery)),
             ("states", warehouse.states(delivery)),
         ):
-            if not live.trivial and path.exists():
+            homes = what == "states" and bool(hidden)
+            if (homes or not live.trivial) and path.exists():
                 table = live.rows(delivery, pq.read_table(path))
+                if homes:
+                    table = without_their_homes(home, table, hidden)
                 path = out / f"{what}.{delivery}.parquet"  # noqa: PLW2901  # the copy stands for it
                 pq.write_table(table, path)
             paths[what].append(str(path))

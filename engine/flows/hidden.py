@@ -1,0 +1,87 @@
+"""Whose address is hidden: on one record of a person, and so on all of them (linkage.md 4.1, case 17)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlmodel import Session, col, select
+
+from engine.flows.home import Home
+from engine.flows.states import joined_names
+from engine.linkage.index import current_membership
+from engine.store.session import reading
+from engine.store.tables import RecordFlag, SubjectState
+
+BINDING = ("household", "family")
+"""Kinds of states that bind people: who is at one address, and whom an agency declares to be one family."""
+HIDING = ("protected", "victim_safety")
+"""Flags under which an address speaks for nobody and binds nobody to a household."""
+
+
+def hidden_records(home: Home) -> set[bytes]:
+    """Return the records, in the record domain, of everybody whose address is hidden.
+
+    What a flag says counts at once, before the next link has seen it.
+    """
+    with Session(reading(home.casework)) as session:
+        flagged = set(
+            session.exec(
+                select(RecordFlag.record).where(
+                    col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y"
+                )
+            ).all()
+        )
+    if not flagged:
+        return set()
+    joined = joined_names(home)
+    record, linkage = home.domain("record"), home.domain("linkage")
+    ids = [record.parse(one) for one in sorted(flagged | {joined.get(one, one) for one in flagged})]
+    member = current_membership(home.linkage, home.link_runs())
+    people = {member.get(one) for one in linkage.seal(ids)} - {None}
+    theirs = sorted(one for one, person in member.items() if person in people)
+    return set(record.seal(ids)) | set(record.seal(linkage.open(theirs)))
+
+
+def hidden_people(
+    home: Home, member: Mapping[bytes, bytes], flags: Mapping[tuple[str, str], str]
+) -> set[bytes]:
+    """Return those of a few people whose address is hidden.
+
+    Args:
+        home: The home.
+        member: Record, in the record domain, to its person.
+        flags: What was put on those records, from `engine.flows.states.record_rows`.
+    """
+    record, casework = home.domain("record"), home.domain("casework")
+    found = {
+        person
+        for name, person in member.items()
+        if any(flags.get((record.text(name), flag)) == "y" for flag in HIDING)
+    }
+    people = sorted(set(member.values()) - found)
+    with Session(reading(home.casework)) as session:
+        for person, sealed in zip(people, casework.seal(people), strict=True):
+            state = session.get(SubjectState, casework.text(sealed))
+            if state is not None and _hides(state.flags):
+                found.add(person)
+    return found
+
+
+def _hides(flags: Mapping[str, str]) -> bool:
+    return any(flags.get(flag) == "y" for flag in HIDING)
+
+
+def without_their_homes(home: Home, states: pa.Table, hidden: set[bytes]) -> pa.Table:
+    """Return states of which those that bind people of a household or family name no place of theirs.
+
+    The state stays, as somebody's own evidence; a place of 0 binds nobody.
+    """
+    kinds = pa.array([home.tables.kinds[name].id for name in BINDING], states["kind"].type)
+    theirs = pc.and_(
+        pc.is_in(states["kind"], value_set=kinds),
+        pc.is_in(states["record"], value_set=pa.array(sorted(hidden), states["record"].type)),
+    )
+    place = pc.if_else(theirs, pa.scalar(0, states["place"].type), states["place"])
+    return states.set_column(states.schema.get_field_index("place"), "place", place)

@@ -1,0 +1,108 @@
+"""Who lives with whom and who is of one family: a second graph, with dates and sources, and hidden homes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from engine.domain.ids import day_number
+from engine.flows.home import Home
+from engine.flows.household import FAMILY, HOUSEHOLD, bonds_of
+from engine.flows.link import link
+from engine.flows.person import look
+from engine.flows.score import score
+from engine.flows.submit import submit
+from engine.linkage.index import current_membership
+from tests.builders.partnership import (
+    OPERATOR,
+    PERSON_COLUMNS,
+    TODAY,
+    make_home,
+    person_row,
+    write_csv,
+)
+
+DEMO = {"auth": "demo"}
+FAMILIES = ("FamilyRef", "FamilyFrom", "FamilyTo")
+
+
+def _home(folder: Path, *rows: list[str]) -> Home:
+    home = make_home(folder / "home")
+    file = write_csv(folder / "a.csv", (*PERSON_COLUMNS, *FAMILIES), rows)
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    score(home, TODAY, OPERATOR)
+    return home
+
+
+def _row(number: int, *family: str, **cells: str) -> list[str]:
+    own = {
+        "PersonID": f"LA{number}", "Forename": f"Mock{chr(96 + number)}an", "HouseholdRef": "H1",
+        "HouseholdFrom": "2024-01-01", "BirthDate": f"2009-0{number}-11",
+    } | cells  # fmt: skip
+    return [*person_row(**own), *family]
+
+
+def _shown(home: Home) -> dict[str, dict[str, Any]]:
+    """Return by local order what a social worker is shown of each person."""
+    casework, member = home.domain("casework"), current_membership(home.linkage, home.link_runs())
+    people = sorted(set(member.values()))
+    return {
+        text: look(home, "demo.social_worker", text, **DEMO)
+        for text in map(casework.text, casework.seal(people))
+    }
+
+
+def _links(home: Home) -> int:
+    (run,) = (home.path / "warehouse").rglob("link.parquet")
+    return pq.read_table(run).num_rows
+
+
+def test_a_declared_family_has_dates_and_a_source_and_is_told_apart_from_a_household(
+    tmp_path: Path,
+) -> None:
+    family = ("F1", "2020-02-03", "")
+    home = _home(
+        tmp_path,
+        _row(1, *family),
+        _row(2, "F1", "2020-02-03", "2023-05-06"),
+        _row(3, *family, HouseholdRef="H2"),
+        _row(4, "", "", "", HouseholdRef="H3"),
+    )
+    member = current_membership(home.linkage, home.link_runs())
+    assert len(set(member.values())) == 4
+    families = {person: bonds_of(home, person, FAMILY) for person in member.values()}
+    assert sorted(len(one) for one in families.values()) == [0, 2, 2, 2]
+    spans = sorted({one.spans for bonds in families.values() for one in bonds})
+    start, end = day_number(TODAY.replace(2020, 2, 3)), day_number(TODAY.replace(2023, 5, 6))
+    assert (start, end) in {span for one in spans for span in one}
+    assert {one.confidence for bonds in families.values() for one in bonds} == {"one source"}
+    households = {person: bonds_of(home, person, HOUSEHOLD) for person in member.values()}
+    assert sorted(len(one) for one in households.values()) == [0, 0, 1, 1]
+    shown = _shown(home).values()
+    assert sorted(len(one["family"]) for one in shown) == [0, 2, 2, 2]
+    assert {each["handle"] for one in shown for each in one["family"]} == {
+        "Family member 1",
+        "Family member 2",
+    }
+    assert {each["now"] for one in shown for each in one["family"]} == {True, False}
+    home.close()
+
+
+@pytest.mark.finding("LNK-17")
+def test_who_is_hidden_is_bound_to_no_household_on_a_page_nor_in_a_score(tmp_path: Path) -> None:
+    rows = [_row(1, "F1", "2020-02-03", ""), _row(2, "F1", "2020-02-03", ""), _row(3, "", "", "")]
+    open_home = _home(tmp_path / "open", *rows)
+    assert sorted(len(one["household"]) for one in _shown(open_home).values()) == [2, 2, 2]
+    before = _links(open_home)
+    open_home.close()
+    rows[1][PERSON_COLUMNS.index("ProtectedAddress")] = "Y"
+    home = _home(tmp_path / "hidden", *rows)
+    shown = list(_shown(home).values())
+    assert sorted(len(one["household"]) for one in shown) == [0, 1, 1]
+    assert not any(one["family"] for one in shown)
+    assert 0 < _links(home) < before
+    home.close()
