@@ -118,8 +118,7 @@ def link(
         summary["encodings_deleted"] = forgotten.deleted
         summary["encodings_to_delete"] = forgotten.waiting
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
-        made_with = [f"{name} {value}" for name, value in summary["made_with"].items()]
-        flow.finish({"counts": counts, "result_hash": model.hash, "rules": made_with})
+        flow.finish({"counts": counts, "result_hash": model.hash, "rules": _rules(summary)})
         return {"run": flow.intent, **summary}
 
 
@@ -178,6 +177,10 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
         return found
     names = home.domain("record").seal(home.domain("linkage").open(found.records))
     return found.some([row for row, name in enumerate(names) if name not in dead])
+
+
+def _rules(summary: dict[str, Any]) -> list[str]:
+    return [f"{name} {value}" for name, value in summary["made_with"].items()]
 
 
 def _made_with(home: Home) -> dict[str, Any]:
