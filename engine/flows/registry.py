@@ -22,6 +22,7 @@ from engine.domain.ids import Actor, as_utc
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
+from engine.flows.product_tables import beyond
 from engine.flows.reason import keep_reason
 from engine.store.session import reading
 from engine.store.tables import Account, ProductStep, ScoreRun
@@ -65,7 +66,7 @@ def why_not_served(home: Home, run: ScoreRun) -> dict[str, str]:
             found[theme] = "no product of the policy covers it"
             continue
         step = steps.get(product.id)
-        lacks = missing_for_release(product, today)
+        lacks, more = missing_for_release(product, today), beyond(product, home.tables)
         if step is None:
             found[theme] = "not released"
         elif step.to != "live":
@@ -76,6 +77,8 @@ def why_not_served(home: Home, run: ScoreRun) -> dict[str, str]:
             found[theme] = "what made this run is not what was released"
         elif lacks:
             found[theme] = "its release has run out: " + ", ".join(lacks)
+        elif more:
+            found[theme] = "the tables make more than its product declares: " + ", ".join(more)
     return found
 
 
@@ -195,6 +198,15 @@ def answer(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dic
         return {**_step(made), "audit_entry": entry.seq}
 
 
+def _lacks(home: Home, product: Product) -> list[str]:
+    """Return what stands against a release: what is missing, and what the tables make besides."""
+    today = home.clock().date().isoformat()
+    more = [
+        f"tables that make no more than it declares ({one})" for one in beyond(product, home.tables)
+    ]
+    return missing_for_release(product, today) + more
+
+
 def keeper(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
     """Return who keeps the registry, or refuse and put the refusal into the trail.
 
@@ -244,6 +256,7 @@ def release_first(home: Home, asked_by: str, answered_by: str, actor: Actor) -> 
         if one.kind == "list"
         and one.theme in home.tables.themes
         and not missing_for_release(one, today)
+        and not beyond(one, home.tables)
     ]
     with Flow(
         home, "products_first", "config", actor, {"rules": [one.id for one in ready]}
@@ -279,32 +292,15 @@ def cannot(why: str) -> RunError:
 
 
 def _whole(home: Home, product: Product) -> None:
-    lacks = missing_for_release(product, home.clock().date().isoformat())
+    lacks = _lacks(home, product)
     if product.theme not in home.tables.themes:
         lacks.append(f"points for {product.theme}")
-    lacks += [f"{name} carries points and is not declared" for name in _undeclared(home, product)]
-    mine = {one.id for one in home.tables.lists if one.theme == product.theme}
-    lacks += [f"the list {name} of the tables" for name in sorted(mine - set(product.lists))]
-    used = {one.name for one in home.tables.links} - set(product.links)
-    lacks += [f"the link {name} of the tables" for name in sorted(used)]
     if lacks:
         raise RunError(
             "FG-REG-04",
             "the product cannot be released; it lacks: " + "; ".join(lacks),
             "Complete the product's file; it is part of the policy.",
         )
-
-
-def _undeclared(home: Home, product: Product) -> list[str]:
-    """Return the kinds that carry points for the theme and that the product does not name."""
-    if product.theme not in home.tables.themes:
-        return []
-    theme = home.tables.themes.index(product.theme)
-    return sorted(
-        name
-        for name, kind in home.tables.kinds.items()
-        if home.tables.gamma[theme, :, kind.id].any() and name not in product.evidence
-    )
 
 
 def _version_now(home: Home, product: Product) -> str:
@@ -377,7 +373,7 @@ def _told(home: Home, product: Product, steps: list[ProductStep]) -> dict[str, A
         "evidence": list(product.evidence),
         "state": now.to if now else "draft",
         "changed_since": bool(now and now.version != _version_now(home, product)),
-        "lacks": missing_for_release(product, home.clock().date().isoformat())
+        "lacks": _lacks(home, product)
         if product.kind == "list" else [],
         "figures": figures(counts) if counts else {},
         "synthetic": (product.release.get("evaluation") or {}).get("synthetic", ""),
