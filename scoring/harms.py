@@ -52,8 +52,11 @@ def report(tables: Tables) -> list[dict[str, Any]]:
 
 
 def _world(tables: Tables, events: list[Event], states: list[State] | None = None, *,
-           persons: int, as_of: int = DAY, bands: list[int] | None = None) -> World:  # fmt: skip
-    return world(events, states or [], persons=persons, as_of=as_of, bands=bands, tables=tables)
+           persons: int, as_of: int = DAY, bands: list[int] | None = None,
+           sure: list[int] | None = None) -> World:  # fmt: skip
+    return world(
+        events, states or [], persons=persons, as_of=as_of, bands=bands, tables=tables, sure=sure
+    )
 
 
 def _scores(made: World, track: str | None = None) -> dict[tuple[int, int, int], int]:
@@ -223,7 +226,7 @@ def _services(tables: Tables) -> tuple[bool, str]:
 
 
 def _match(tables: Tables) -> tuple[bool, str]:
-    """T10, T11: a wrong merge gives the union of the evidence, and parting leaves nothing of it behind."""
+    """T11: a wrong merge gives the union of the evidence, and parting leaves nothing of it behind."""
     events = [
         Event(0, 1, "cse_flag", "victim", DAY),
         Event(1, 2, "missing_episode", "missing", DAY),
@@ -240,6 +243,26 @@ def _match(tables: Tables) -> tuple[bool, str]:
         not residue and union,
         f"{len(residue)} scores keep something; a merge is a union: {union}",
     )
+
+
+def _unsure(tables: Tables) -> tuple[bool, str]:
+    """T10: an edge to somebody who may be two people passes on by how sure they are one."""
+    events = [
+        Event(0, 1, "cse_flag", "victim", DAY),
+        *(Event(pid, 2, "missing_episode", "missing", DAY) for pid in (0, 1)),
+    ]
+    passed = []
+    for part in (1000, 600, 0):
+        made = _world(tables, events, persons=2, sure=[1000, part])
+        passed.append(int(made.links.weight.sum()))
+        if (
+            made.evidence.points[0].sum()
+            != _world(tables, events, persons=2).evidence.points[0].sum()
+        ):
+            return False, "own evidence changed"
+    scaled = passed[1] <= passed[0] * 6 // 10 and passed[2] == 0 < passed[1]
+    merged, told = _match(tables)
+    return scaled and merged, f"at 1000, 600 and 0 thousandths an edge weighs {passed}; {told}"
 
 
 def _birthday(tables: Tables) -> tuple[bool, str]:
@@ -340,7 +363,12 @@ CHECKS = (
     Check("T7", "Children in homes", "A registered home links nobody", _homes),
     Check("T8", "One large event links a town", "It links nobody and is told", _big),
     Check("T9", "Poverty looks like risk", "Support and benefits carry no points", _services),
-    Check("T10", "A wrong match", "Only sure links merge; a merge can be undone", _match),
+    Check(
+        "T10",
+        "A wrong match",
+        "An edge counts by how sure the match is; a merge is a union",
+        _unsure,
+    ),
     Check("T11", "A wrong match stays", "Parting restores both scores", _match),
     Check("T12", "A birthday turns a victim", "Age is that of the day it happened", _birthday),
     Check("T13", "Strangers move a score", "Unrelated people change nothing", _strangers),

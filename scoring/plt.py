@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,20 @@ def link_table(
     persons: int,
     as_of: int,
     tables: Tables,
+    sure: Ints | None = None,
 ) -> Links:
-    """Build the link table from visible events and states."""
+    """Build the link table from visible events and states.
+
+    Args:
+        events: Visible events.
+        states: Visible states.
+        evidence: What each event contributes.
+        persons: Number of persons.
+        as_of: Day of the run.
+        tables: The versioned tables.
+        sure: Match probability of each person in thousandths; what passes along an edge is scaled by the
+            lower of its two (T10). Everybody is sure when None.
+    """
     rows: list[Columns] = []
     skipped: list[Columns] = []
     for kind in tables.links:
@@ -61,7 +73,11 @@ def link_table(
     table = _stack(rows, ("a", "b", "kind", "n", "last", "points"))
     order = np.lexsort([table["kind"], table["b"], table["a"]])
     table = {name: column[order] for name, column in table.items()}
-    return _combine(table, _stack(skipped, ("eid", "kind", "members")), events, evidence, tables)
+    made = _combine(table, _stack(skipped, ("eid", "kind", "members")), events, evidence, tables)
+    if sure is None or not len(made.a):
+        return made
+    part = np.minimum(sure[made.a], sure[made.b])[:, np.newaxis]
+    return replace(made, weight=made.weight * part // 1000)
 
 
 def _stack(parts: list[Columns], names: tuple[str, ...]) -> Columns:

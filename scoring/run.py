@@ -164,7 +164,8 @@ def _compute(
         # A silent source means "not scored", never zero and never low (T15).
         evidence.points[:, tables.themes.index(theme)] = 0
         evidence.row_points[:, tables.themes.index(theme)] = 0
-    links = link_table(events, inputs.states.columns, evidence, len(bands), as_of, tables)
+    sure = inputs.persons.column("link_p").to_numpy().astype(np.int64)
+    links = link_table(events, inputs.states.columns, evidence, len(bands), as_of, tables, sure)
     trend: dict[str, Columns] = {}
     if inputs.before is not None:
         then = own_evidence(inputs.before.columns, len(bands), as_of, tables)

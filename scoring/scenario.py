@@ -118,8 +118,12 @@ def world(
     bands: Iterable[int] | None = None,
     tables: Tables,
     admitted: Mapping[int, frozenset[int]] | None = None,
+    sure: Iterable[int] | None = None,
 ) -> World:
-    """Go the straight line from raw rows to scores, everybody under 18 unless `bands` says else."""
+    """Go the straight line from raw rows to scores, everybody under 18 unless `bands` says else.
+
+    `sure` is how sure the match of each person is, in thousandths.
+    """
     if admitted is None:
         admitted = {SOURCE: frozenset(kind.id for kind in tables.kinds.values())}
     seen = visible_events(
@@ -127,7 +131,8 @@ def world(
     ).columns
     held = visible_states(state_columns(states, tables), as_of, admitted).columns
     evidence = own_evidence(seen, persons, as_of, tables)
-    links = link_table(seen, held, evidence, persons, as_of, tables)
+    parts = None if sure is None else np.array(list(sure), np.int64)
+    links = link_table(seen, held, evidence, persons, as_of, tables, parts)
     ages = np.array([1] * persons if bands is None else list(bands), np.int64)
     around = exposure(links, evidence, ages, seen, tables)
     return World(seen, held, evidence, links, around, score_table(evidence, around, tables))

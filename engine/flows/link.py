@@ -42,6 +42,7 @@ from engine.linkage.index import (
 )
 from engine.linkage.linker import Linker, SplinkLinker, scored_with
 from engine.linkage.memory import CANNOT, MUST, final_decisions
+from engine.linkage.sure import SURE, forget_sure, write_sure
 from engine.store.session import reading
 from engine.store.tables import LinkRun, RecordFlag, ReviewItem, ScoreRun, SubjectState
 from engine.telemetry import span
@@ -104,8 +105,10 @@ def link(
             runs,
             linked.numbers,
         )  # fmt: skip
+        sure = _sure(assignment, linked)
+        write_sure(home.linkage, flow.intent, sure)
         summary = _summary(found, identified, linked, assignment, memory)
-        summary["model"] = model.hash
+        summary |= {"model": model.hash, "persons_not_quite_sure": len(sure)}
         summary["made_with"] = _made_with(home)
         summary |= measured(home, found, model, linked, runs)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
@@ -301,6 +304,12 @@ def _identified(assignment: Assignment, linked: Linked) -> dict[bytes, bool]:
     return found
 
 
+def _sure(assignment: Assignment, linked: Linked) -> dict[bytes, int]:
+    """Return the persons of whom the run is not quite sure, in thousandths."""
+    pairs = zip(assignment.people, linked.sure.tolist(), strict=True)
+    return {person: part for person, part in pairs if part < SURE}
+
+
 def _subject_states(
     home: Home,
     run: str,
@@ -387,4 +396,5 @@ def _publish(
 def discard(home: Home, intent: str) -> None:
     """Take back what an unfinished link staged."""
     discard_run(home.linkage, intent)
+    forget_sure(home.linkage, intent)
     edge_store.forget(_pairs_folder(home), intent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
@@ -179,7 +180,7 @@ def _list(
             .order_by(col(ReviewItem.rank))
         ).all()
         also = _also_on(home, session, run, rule, closed)
-        hidden_scores = _undecided_blind(session, run)
+        hidden_scores, matched = _undecided_blind(session, run), _not_quite_sure(home, run)
         entries = [
             {
                 "item": item.id,
@@ -190,6 +191,7 @@ def _list(
                 "trend": None if item.person in hidden_scores else trends.get(item.rank),
                 "outcome": item.outcome,
                 "also_on": also.get(item.person, []),
+                "match": matched.get(item.person, 1.0),
             }
             for item in items
             if item.person not in hidden and served
@@ -205,6 +207,17 @@ def _list(
         "served": served,
         "entries": entries,
     }
+
+
+def _not_quite_sure(home: Home, run: ScoreRun) -> dict[str, float]:
+    """Return how likely the records of a person are one person's, where that is not certain (T10)."""
+    people = home.warehouse.result(run.id, "person")
+    unsure = people.filter(pc.less(people.column("link_p"), 1000))
+    ids = home.domain("analysis").open(unsure.column("person").to_pylist())
+    casework = home.domain("casework")
+    names = map(casework.text, casework.seal(ids))
+    parts = unsure.column("link_p").to_pylist()
+    return {name: part / 1000 for name, part in zip(names, parts, strict=True)}
 
 
 def _also_on(

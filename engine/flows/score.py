@@ -29,6 +29,7 @@ from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
 from engine.linkage.encodings import read_encodings, records_of_source
 from engine.linkage.index import current_membership, resolve
+from engine.linkage.sure import SURE, read_sure
 from engine.store.session import reading
 from engine.store.tables import Delivery, LinkRun, ReviewItem, ScoreRun
 from engine.telemetry import span
@@ -235,7 +236,7 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
     records = sorted(member_of)
     ids = home.domain("linkage").open(records)
     record_names = home.domain("record").seal(ids)
-    people = sorted(set(member_of.values()))
+    people, sure = sorted(set(member_of.values())), read_sure(home.linkage, home.link_runs()[-1])
     names = dict(zip(people, home.domain("analysis").seal(people), strict=True))
     ring = home.keyring("link")
     found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
@@ -268,7 +269,7 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
             {
                 "person": pa.array([names[person] for person in people], pa.binary(32)),
                 "birth_month": pa.array(born, pa.int32()),
-                "link_p": pa.array([1000] * len(people), pa.int32()),
+                "link_p": pa.array([sure.get(person, SURE) for person in people], pa.int32()),
             }
         ),
         out / "persons.parquet",

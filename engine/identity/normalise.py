@@ -8,13 +8,15 @@ the vault and are not usable for linkage; nobody is dropped for them.
 from __future__ import annotations
 
 import csv
-import operator
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files
+
+import numpy as np
 
 from engine.domain.records import Normalised
 
@@ -55,6 +57,7 @@ _PLACEHOLDER_DATES = frozenset({"1970-01-01"})
 _OLDEST = 120
 """Years that somebody may be old: 1900-01-01, 1899-12-30 and their like are no birth dates (LNK-7)."""
 _SEPARATORS = re.compile(r"[\s\-–—/.,]+")
+_OTHER = re.compile(r"[^A-Z0-9 ]+")
 _POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)([0-9][A-Z]{2})")
 _LOOSE_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})\b")
 _HOUSE = re.compile(r"^([0-9]+[A-Z]?)\b")
@@ -66,8 +69,7 @@ _FLOOR = re.compile(
 )
 _UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 _UPN = re.compile(r"[A-Z][0-9]{12}")
-_NHS_WEIGHTS = tuple(range(10, 1, -1))
-_ZEROS = ord("0") * sum(_NHS_WEIGHTS)
+_NHS_WEIGHTS = np.arange(10, 1, -1)
 _SPACE = re.compile(r"\s")
 _APOSTROPHES = re.compile(r"['’‘`´]")
 _VOWELS = re.compile(r"[AEIOUY]")
@@ -83,6 +85,10 @@ _WHOLE = str.maketrans(
 
 def fold(text: str) -> str:
     """Return upper-case ASCII-like letters and digits: accents gone, apostrophes closed up."""
+    if text.isascii():
+        # Most names and addresses: no letter of theirs has an accent or another case than two.
+        kept = _SEPARATORS.sub(" ", text.upper().replace("'", "").replace("`", ""))
+        return _OTHER.sub("", kept).strip()
     plain = unicodedata.normalize("NFKD", text.translate(_WHOLE))
     kept = "".join(char for char in plain if not unicodedata.combining(char))
     kept = _APOSTROPHES.sub("", kept.casefold().upper())
@@ -163,16 +169,22 @@ def _nhs_numbers(
 
     Ten equal digits are a placeholder and no mistake.
     """
-    numbers: list[str | None] = []
-    failed = []
-    for cell in cells:
-        digits = _closed(cell) if cell else ""
-        shaped = _ten_digits(digits)
-        holds = shaped and _checks(digits)
-        issued = holds and (accept_test_range or not digits.startswith("999"))
-        numbers.append(digits if issued else None)
-        failed.append(shaped and not holds)
-    return numbers, failed
+    digits = [
+        # Most are ten digits as they stand; the sum is taken over all of them at once.
+        cell if len(cell) == 10 and cell.isdigit() else _closed(cell)
+        for cell in (cell or "" for cell in cells)
+    ]
+    shaped = np.fromiter(map(_ten_digits, digits), bool, len(digits))
+    holds = np.zeros(len(digits), dtype=bool)
+    joined = "".join(itertools.compress(digits, shaped)).encode()
+    figures = np.frombuffer(joined, np.uint8).reshape(-1, 10).astype(np.int64) - ord("0")
+    # The weights end after nine digits, and the tenth is what they have to come to.
+    holds[shaped] = (11 - figures[:, :9] @ _NHS_WEIGHTS % 11) % 11 == figures[:, 9]
+    numbers = [
+        one if good and (accept_test_range or not one.startswith("999")) else None
+        for one, good in zip(digits, holds.tolist(), strict=True)
+    ]
+    return numbers, (shaped & ~holds).tolist()
 
 
 def nhs_number(text: str | None, *, accept_test_range: bool) -> str | None:
@@ -191,12 +203,6 @@ def _closed(text: str) -> str:
 def _ten_digits(digits: str) -> bool:
     shaped = len(digits) == 10 and digits.isascii() and digits.isdigit()
     return shaped and digits != digits[0] * 10
-
-
-def _checks(digits: str) -> bool:
-    # The weights end after nine digits, and so does what is added up.
-    total: int = sum(map(operator.mul, digits.encode(), _NHS_WEIGHTS)) - _ZEROS
-    return (11 - total % 11) % 11 == int(digits[9])
 
 
 def upn(text: str | None) -> str | None:
@@ -299,7 +305,11 @@ def normalise(
 
     def each(part: str, derive: Callable[[str], str | None]) -> list[str | None]:
         cells = identities.get(part)
-        return [derive(cell) if cell else None for cell in cells] if cells else nothing
+        if not cells:
+            return nothing
+        # A value that many share, as a date or a postcode, is worked out once.
+        known = {cell: derive(cell) if cell else None for cell in set(cells)}
+        return [known[cell] for cell in cells]
 
     given = [given_parts(value) for value in column("given_name")]
     surname = [name_parts(value) for value in column("surname")]

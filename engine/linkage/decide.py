@@ -29,6 +29,7 @@ from engine.linkage.hold import ALERT, SPLIT, Known, held_pairs, rejoined
 from engine.linkage.leader import without_leader
 from engine.linkage.linker import Linker
 from engine.linkage.settings_v2 import gamma
+from engine.linkage.sure import sureness
 
 Mask = npt.NDArray[np.bool_]
 
@@ -70,6 +71,7 @@ class Linked:
         compared: Records that were compared anew; the pairs of all others were taken over.
         numbers: Former numbers that were read as present ones.
         edges, digests: What the next run may take over.
+        sure: Per record the match probability of its person, in thousandths.
     """
 
     clusters: Clusters
@@ -83,6 +85,7 @@ class Linked:
     numbers: Aliases
     edges: Edges = field(repr=False)
     digests: Digests = field(repr=False)
+    sure: npt.NDArray[np.int64] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,7 @@ def _decided(
         ready.numbers,
         edges,
         digests,
+        sureness(clusters.cluster, joining, [*certain, *must]),
     )
 
 

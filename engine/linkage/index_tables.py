@@ -93,6 +93,15 @@ number_alias = Table(
 )
 """Keyed tokens of numbers that became others, and the runs between which that was so."""
 
+person_sure = Table(
+    "person_sure",
+    metadata,
+    Column("run", String(40), primary_key=True),
+    Column("person_id", LargeBinary(16), primary_key=True),
+    Column("thousandths", Integer, nullable=False),
+)
+"""How sure a run is of a person, where it is not quite; see `engine.linkage.sure`."""
+
 pair_decision = Table(
     "pair_decision",
     metadata,

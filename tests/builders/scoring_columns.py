@@ -122,7 +122,8 @@ def write_job(
     names = pa.array([name32("p", number) for number in people], pa.binary(32))
     _write(folder / "membership.parquet", {"record": records, "person": names})
     born = pa.array([months[number] for number in people], pa.int32())
-    _write(folder / "persons.parquet", {"person": names, "birth_month": born})
+    sure = pa.array([1000] * len(names), pa.int32())
+    _write(folder / "persons.parquet", {"person": names, "birth_month": born, "link_p": sure})
     return {
         "run": "run-1",
         "as_of": as_of,

@@ -11,10 +11,10 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import PolicyRefused
 from engine.flows.decision import Ask
-from engine.flows.lists import decide, review_lists
+from engine.flows.lists import decide, latest_run, review_lists
 from engine.flows.reveal import reveal
 from engine.flows.score import score
-from engine.store.tables import ReviewItem, ScoreRun
+from engine.store.tables import LinkRun, ReviewItem, ScoreRun
 from engine.web.app import create_app
 from tests.builders.partnership import OPERATOR, REASON, TODAY, Partnership, make_partnership
 
@@ -136,3 +136,23 @@ def test_the_emerging_are_on_no_other_list_and_above_no_threshold(made: Partners
     assert not mine & others
     assert all(one["score"] <= 40 for one in entries if one["person"] in emerging and one["score"]
                and one["list"].endswith(".emerging"))  # fmt: skip
+
+
+@pytest.mark.finding("SCO-T10")
+def test_how_sure_a_match_is_goes_from_the_link_run_to_the_score_and_the_list(
+    partnership: Partnership,
+) -> None:
+    home = partnership.home
+    run = latest_run(home)
+    assert run is not None
+    with Session(home.casework) as session:
+        linked = session.get(LinkRun, run.link_run)
+        assert linked is not None
+        unsure = linked.summary["persons_not_quite_sure"]
+    parts = home.warehouse.result(run.id, "person").column("link_p").to_pylist()
+    assert sum(part < 1000 for part in parts) == unsure > 0
+    assert all(900 < part <= 1000 for part in parts)  # What is less is a question, and no link.
+    listed = [
+        one for each in review_lists(home, WORKER, **DEMO)["lists"] for one in each["entries"]
+    ]
+    assert all(0.9 < one["match"] <= 1 for one in listed)
