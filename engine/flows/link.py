@@ -105,11 +105,9 @@ def link(
             runs,
             linked.numbers,
         )  # fmt: skip
-        sure = _sure(assignment, linked)
-        write_sure(home.linkage, flow.intent, sure)
+        write_sure(home.linkage, flow.intent, _sure(assignment, linked))
         summary = _summary(found, identified, linked, assignment, memory)
-        summary |= {"model": model.hash, "persons_not_quite_sure": len(sure)}
-        summary["made_with"] = _made_with(home)
+        summary |= {"model": model.hash, "made_with": _made_with(home)}
         summary |= measured(home, found, model, linked, runs)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
@@ -280,6 +278,7 @@ def _summary(
         "persons": len(identified),
         "identified": sum(identified.values()),
         "not_enough_to_identify": len(identified) - sum(identified.values()),
+        "persons_not_quite_sure": len(_sure(assignment, linked)),
         "records_compared": linked.compared,
         "pairs_scored": linked.scored,
         "pairs_linked": linked.linking,
