@@ -179,15 +179,9 @@ def _facts(one: Held, tables: Tables, used: list[str], as_of: date) -> list[dict
         role = row.get("role", 0)
         fact = _fact(kind, row, level, one.source.title, roles.get(role, ""))
         # By which rule of which contract it came about: the first question when it is challenged.
-        fact["rule"] = _rule(one, row) if level >= Level.BANDED else ""
+        fact["rule"] = row.get("rule_id", "") if level >= Level.BANDED else ""
         facts.append(fact)
     return facts
-
-
-def _rule(one: Held, row: Mapping[str, Any]) -> str:
-    place = int(row.get("rule") or 0)
-    rules = one.contract.yields
-    return rules[place - 1].id if 0 < place <= len(rules) else ""
 
 
 def _last_day(row: Mapping[str, Any]) -> date | None:

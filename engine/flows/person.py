@@ -15,7 +15,7 @@ from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING
 from engine.flows.ego import around_of
 from engine.flows.home import Home
-from engine.flows.indicators import flags_of, household_of, indicators_of
+from engine.flows.indicators import flags_of, household_of, with_sources
 from engine.flows.intent import Flow
 from engine.flows.lists import in_full, latest_run, list_state, withdrawn
 from engine.flows.places import places_of
@@ -70,6 +70,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "as_of": run.as_of,
             "entries": entries,
             "note": NOTHING,
+            "indicators": with_sources(home, account, found, flags),
             **around_of(home, account, run, pid, flags, answer["not_served"]),
             **household_of(home, account, found, flags),
         }
@@ -120,7 +121,7 @@ def _entries(
 
 
 def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
-    """Scores with contributions that add up, and indicators, of one person."""
+    """Scores of one person with contributions that add up."""
     warehouse, tables = home.warehouse, home.tables
     sealed = home.domain("analysis").seal([person_id])[0]
     persons = warehouse.result(run.id, "person").column("person")
@@ -142,7 +143,6 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
         ],
         "history": trend.history(home, person_id),
         "not_served": closed,
-        "indicators": indicators_of(home, person_id),
         "not_scored": run.manifest["themes_not_scored"],
     }
 

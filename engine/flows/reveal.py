@@ -28,6 +28,7 @@ from engine.flows.disclose import Disclosure, Held, disclose, visible_content
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
 from engine.flows.reason import keep_reason
+from engine.flows.rules import name_rules
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
 from engine.store.session import reading
@@ -270,6 +271,7 @@ def _open(home: Home, decided: Decided) -> Disclosure:
         home.warehouse.rows_of(what, order, list(sealed.values()), home.live())
         for what in ("events", "states")
     )
+    name_rules(home, [*events, *states])
     held = [
         Held(
             source=pack.sources[decided.sources[record]],
