@@ -134,6 +134,7 @@ _YIELD = _closed(
                 "recorded": _WORD,
                 "role": _MAPPED,
                 "group": _WORD,
+                "review": _WHEN,
             },
         ),
         "state": _closed(

@@ -19,7 +19,7 @@ from scoring.lists import NOTHING_AROUND, Around, linked_by_events, review_list
 from scoring.modulate import exposure_and_degree
 from scoring.scenario import Event, State, World, world
 from scoring.tables import AGE_OVER_18, AGE_UNDER_18, TRACKS, ListRule, Tables
-from scoring.visible import ORIGIN_ENGINE, Columns
+from scoring.visible import ORIGIN_ENGINE, ORIGIN_REVIEW, Columns
 
 DAY = 20_000
 HOLDS, FAILS, CRASHED = "holds", "fails", "could not run"
@@ -124,8 +124,10 @@ def _feedback(tables: Tables) -> tuple[bool, str]:
             for pid in np.argsort(-value, kind="stable")[:places].tolist():
                 reviewed[pid] += 1
                 if echo:
+                    # What the engine writes itself, and what an agency found because a list sent it.
+                    origin = (ORIGIN_ENGINE, ORIGIN_REVIEW)[week % 2]
                     events.append(Event(pid, 10**6 + len(events), "cse_flag", "victim", today,
-                                        origin=ORIGIN_ENGINE))  # fmt: skip
+                                        origin=origin))  # fmt: skip
         shares.append(sum(sorted(reviewed, reverse=True)[:places]) / sum(reviewed))
     ratio = shares[1] / shares[0]
     return ratio < 1.2, f"share of the busiest {places} with findings fed back: {ratio:.2f} x"

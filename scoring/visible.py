@@ -18,7 +18,9 @@ from scoring.errors import ScoringFault
 Ints = npt.NDArray[np.int64]
 Columns = dict[str, Ints]
 
-ORIGIN_ENGINE = 1
+ORIGIN_ENGINE, ORIGIN_REVIEW = 1, 3
+ECHO_DAYS = 365
+"""Days from its recording in which what a review by a list found carries no points (T1)."""
 EVENT_COLUMNS = (
     "pid",
     "eid",
@@ -68,6 +70,8 @@ def visible_events(
         "restricted": columns["pid"] == -2,
         "no_person": columns["pid"] == -1,
         "from_engine": columns["origin"] == ORIGIN_ENGINE,
+        "found_in_review": (columns["origin"] == ORIGIN_REVIEW)
+        & (as_of - columns["recorded"] < ECHO_DAYS),
         "in_the_future": age_days < 0,
         "not_recorded_yet": columns["recorded"] > as_of,
         "not_admitted": ~_admitted(columns, admitted),

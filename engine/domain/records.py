@@ -12,7 +12,19 @@ import pyarrow as pa
 Ints = npt.NDArray[np.int64]
 
 EVENT_COLUMNS = (
-    *("record", "kind", "role", "day", "recorded", "age_band", "row", "key", "rule", "window"),
+    *(
+        "record",
+        "kind",
+        "role",
+        "day",
+        "recorded",
+        "age_band",
+        "review",
+        "row",
+        "key",
+        "rule",
+        "window",
+    ),
 )
 STATE_COLUMNS = (*("record", "kind", "start", "end", "recorded", "row", "key", "rule", "window"),)
 

@@ -18,6 +18,7 @@ from engine.intake.meaning import (
     age_bands,
     by_distinct,
     days_of,
+    found_in_review,
     holding,
     texts,
     words_of,
@@ -167,10 +168,11 @@ class Gathered:
     def _open(self, rule: Yield) -> bool:
         """Say whether every field that a yield reads may be kept.
 
-        A day of recording, an end or a group that the file does not have is not known; one that it has
-        and that is closed stops the yield.
+        A day of recording, an end, a group or a word about a review that the file does not have is not
+        known; one that it has and that is closed stops the yield.
         """
         optional = {rule.spec.get(name) for name in ("recorded", "to", "group")}
+        optional.add(rule.spec.get("review", {}).get("field"))
         missing = rule.fields - set(self.admission.admitted)
         return all(name in optional and name not in self.admission.fields for name in missing)
 
@@ -198,6 +200,7 @@ class Gathered:
             "day": day,
             "recorded": self._recorded(spec.get("recorded"), columns, day),
             "age_band": age_bands(born, day),
+            "review": found_in_review(rule, columns, count),
             "row": kept.lines,
             "rule": np.full(count, self._places[rule.id], np.int64),
         }

@@ -68,6 +68,19 @@ def words_of(
     return by_distinct(column, lambda text: numbers.get(mapping.get(text, ""), -1), -1)
 
 
+def found_in_review(rule: Yield, columns: Mapping[str, pa.Array], count: int) -> Ints:
+    """Return 1 where the source says that a row was found while somebody was looked at because of a list.
+
+    Such evidence is the list's own echo (T1); a source that says nothing of it is taken at its word.
+    """
+    review = rule.spec.get("review")
+    column = columns.get(review["field"]) if review else None
+    if review is None or column is None:
+        return np.zeros(count, np.int64)
+    mask = pc.is_in(text_of(column), value_set=pa.array(list(review["in"]), pa.string()))
+    return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
 def holding(rule: Yield, columns: Mapping[str, pa.Array], count: int) -> npt.NDArray[np.bool_]:
     """Return the rows for which the condition of a yield holds; what is not known does not."""
     when = rule.when

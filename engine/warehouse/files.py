@@ -58,8 +58,9 @@ SPOKEN_SCHEMA = pa.schema(
     [("record", pa.binary(32)), ("rk", pa.int64()), ("gone", pa.uint8()), ("day", pa.int32())]
 )
 MERGE_SCHEMA = pa.schema([("old", pa.binary(32)), ("new", pa.binary(32)), ("undone", pa.uint8())])
-ORIGIN_HISTORY = 2
-"""Origin of what a back-load tells: 0 is an agency's news, 1 is the engine's own."""
+ORIGIN_HISTORY, ORIGIN_REVIEW = 2, 3
+"""Origin of what a back-load tells, and of what a review by a list found: 0 is an agency's news, 1 is the
+engine's own."""
 Ints = npt.NDArray[np.int64]
 
 
@@ -177,8 +178,9 @@ def event_table(
     Args:
         records: Record pseudonyms, by index.
         ints: ``record`` (index), ``kind``, ``role``, ``day``, ``recorded``, ``age_band``, ``row``,
-            ``rule``, the place of the yield in the contract, and ``window``, the day by which a
-            later window replaces the row, or `live.NO_DAY`.
+            ``rule``, the place of the yield in the contract, ``review``, 1 where a review by a list
+            found it, and ``window``, the day by which a later window replaces the row, or
+            `live.NO_DAY`.
         eids: Keyed name of each event's group.
         rks: Keyed name of the row it came from; 0 where the contract names no rows.
         source: Number of the source.
@@ -193,7 +195,7 @@ def event_table(
             for name in ("kind", "role", "day", "recorded", "age_band", "row", "rule", "window")
         },
         "source": np.full(count, source),
-        "origin": np.full(count, ORIGIN_HISTORY if history else 0),
+        "origin": np.where(ints["review"] == 1, ORIGIN_REVIEW, ORIGIN_HISTORY if history else 0),
         # Grade 0 is "not graded", fact 1 is a statement of fact (DPA 2018 s.38).
         "grade": np.zeros(count, np.int64),
         "fact": np.ones(count, np.int64),

@@ -356,3 +356,22 @@ def test_a_birth_date_that_a_form_filled_in_is_told_and_identifies_nobody(pack: 
     (told,) = [one for one in found.findings if one.check == "exa.form_day"]
     assert (told.count, told.rows, told.severity) == (2, (2, 4), "warning")
     assert found.quality["birth_date"] == {"good": 1, "weak": 0, "unusable": 2, "missing": 1}
+
+
+@pytest.mark.finding("SCO-T1")
+def test_what_a_review_by_a_list_found_is_marked_and_the_rest_is_taken_at_its_word(
+    pack: Pack,
+) -> None:
+    header = "NominalRef,OccurrenceRef,Role,Flag,OccurredOn,RecordedOn,RaisedBy"
+    rows = [
+        f"N{n},O{n},VICTIM,CSE,01/10/2026,02/10/2026,{by}"
+        for n, by in enumerate(("Review list", "Report", "", "Review list"))
+    ]
+    found = _prepare(pack, "police.occurrences", ("\n".join([header, *rows]) + "\n").encode())
+    assert found.event_rows.ints["review"].tolist() == [1, 0, 0, 1]
+    # A system that does not send the column says nothing of it, and its rows are events all the same.
+    plain = "\n".join(line.rsplit(",", 1)[0] for line in [header, *rows]) + "\n"
+    assert (
+        _prepare(pack, "police.occurrences", plain.encode()).event_rows.ints["review"].tolist()
+        == [0] * 4
+    )

@@ -46,6 +46,8 @@ def reasons(found: Visible) -> dict[str, int]:
         (GOOD._replace(pid=-2), "restricted"),
         (GOOD._replace(pid=-1), "no_person"),
         (GOOD._replace(origin=1), "from_engine"),
+        (GOOD._replace(origin=3), "found_in_review"),
+        (GOOD._replace(origin=3, day=AS_OF - 500, recorded=AS_OF - 364), "found_in_review"),
         (GOOD._replace(day=AS_OF + 1, recorded=AS_OF), "in_the_future"),
         (GOOD._replace(recorded=AS_OF + 1), "not_recorded_yet"),
         (GOOD._replace(source=9), "not_admitted"),
@@ -67,6 +69,7 @@ def test_an_event_is_left_out_with_its_reason(row: Event, reason: str) -> None:
         GOOD._replace(day=AS_OF - 730),
         GOOD._replace(source=MISSING_UNIT),
         GOOD._replace(origin=2),
+        GOOD._replace(origin=3, day=AS_OF - 500, recorded=AS_OF - 365),
     ],
 )
 def test_an_event_at_the_border_is_kept(row: Event) -> None:
