@@ -286,6 +286,7 @@ class Governance:
         advice: Roles that advise on a change and never approve it.
         forget_after_days: Days for which an encoding is kept that linkage needs no more.
         communal: Addresses that are nobody's home.
+        linkage_model: Hash of the linkage model that two people agreed to; empty for the shipped one.
     """
 
     dpia: str
@@ -296,6 +297,7 @@ class Governance:
     waivers: tuple[Waiver, ...]
     forget_after_days: int
     communal: tuple[CommunalAddress, ...] = ()
+    linkage_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,7 @@ def approvals_of(document: Document, reader: Reader) -> Governance:
             for place, item in enumerate(raw.get("waivers", []))
         ),
         forget_after_days=int(raw["encodings"]["forget_after_days"]),
+        linkage_model=raw["encodings"].get("model", ""),
         communal=tuple(
             CommunalAddress(
                 item["id"],

@@ -334,10 +334,10 @@ COMMUNAL = {
 GOVERNANCE = _closed(
     ["dpia", "approvals", "advice", "encodings"],
     {
-        # Days for which an encoding is kept that nothing needs any more.
+        # Days for which an encoding is kept that nothing needs; hash of the model if not the shipped one.
         "encodings": _closed(
             ["forget_after_days"],
-            {"forget_after_days": {"type": "string", "pattern": "^[0-9]{1,4}$"}},
+            {"forget_after_days": {"type": "string", "pattern": "^[0-9]{1,4}$"}, "model": _WORD},
         ),
         # Who must agree to a change, by what it touches; see docs/guides/ig-lead.md.
         "dpia": _closed(

@@ -267,7 +267,8 @@ def _pair_words(result: dict[str, Any]) -> str:
         f"{result['says']} {result['why']}",
     ]
     if result["needs_second"]:
-        parts.append(f"Joining them needs a second reviewer: {'; '.join(result['needs_second'])}.")
+        act = "Parting" if result["parts"] else "Joining"
+        parts.append(f"{act} them needs a second reviewer: {'; '.join(result['needs_second'])}.")
     return "\n\n".join([*parts, result["note"]])
 
 

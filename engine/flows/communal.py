@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from engine.domain.errors import LinkageError
 from engine.flows.encodings import encoder_of
 from engine.flows.home import Home
 from engine.identity.normalise import normalise
@@ -19,6 +20,9 @@ def on_the_list(home: Home, words: Words) -> Mask:
 
     The list stands in the policy in clear, as it names institutions and nobody; it is encoded for the
     run, so that a change of it needs no encoding made again.
+
+    Raises:
+        LinkageError: ``FG-LNK-16`` an entry says nothing that can be compared.
     """
     places = home.pack.governance.communal
     parts: dict[str, list[str | None]] = {
@@ -29,6 +33,17 @@ def on_the_list(home: Home, words: Words) -> Mask:
     clean = normalise(
         dict(parts), len(places), home.clock().date(), accept_test_range=False, local_scheme=""
     )
+    wrong = [
+        one.id
+        for one, uprn, code in zip(places, clean.uprn, clean.postcode, strict=True)
+        if (one.uprn and not uprn) or (one.postcode and not code)
+    ]
+    if wrong:
+        raise LinkageError(
+            "FG-LNK-16",
+            f"communal addresses of the policy cannot be read: {', '.join(wrong)}",
+            "Correct their postcode or property reference in governance.yaml; nothing was linked.",
+        )
     encoder = encoder_of(home)
     return listed(
         words,

@@ -53,12 +53,25 @@ def encoder_of(home: Home, version: int | None = None) -> Encoder:
 
 
 def frozen_model(home: Home) -> Model:
-    """Return the model that this home links with: the shipped one, or that of its settings.
+    """Return the model that this home links with: the shipped one, or the one that its policy names.
+
+    A model signs itself with a key of its own; that it is the one that two people agreed to, its hash in
+    the policy says.
 
     Raises:
-        LinkageError: ``FG-LNK-01`` it is not signed, or was altered.
+        LinkageError: ``FG-LNK-01`` it is not signed, or was altered; ``FG-LNK-17`` the policy names
+            another one.
     """
-    return load_model(home.settings.linkage_model or shipped())
+    folder, wanted = home.settings.linkage_model, home.pack.governance.linkage_model
+    model = load_model(folder or shipped())
+    agreed = {model.hash} if folder else {model.hash, ""}
+    if wanted not in agreed:
+        raise LinkageError(
+            "FG-LNK-17",
+            "the linkage model at hand is not the one that the policy names",
+            "Have its hash agreed in governance.yaml (encodings.model), or unset FIELDGATE_LINKAGE_MODEL.",
+        )
+    return model
 
 
 def encode(

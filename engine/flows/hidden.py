@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
 from engine.flows.home import Home
-from engine.flows.states import joined_names
-from engine.linkage.index import current_membership
+from engine.flows.states import joined_names, record_rows
+from engine.linkage.index import current_membership, records_of
 from engine.store.session import reading
 from engine.store.tables import RecordFlag, SubjectState
 
@@ -44,23 +44,21 @@ def hidden_records(home: Home) -> set[bytes]:
     return set(record.seal(ids)) | set(record.seal(linkage.open(theirs)))
 
 
-def hidden_people(
-    home: Home, member: Mapping[bytes, bytes], flags: Mapping[tuple[str, str], str]
-) -> set[bytes]:
-    """Return those of a few people whose address is hidden.
+def hidden_people(home: Home, wanted: Iterable[bytes]) -> set[bytes]:
+    """Return those of a few people whose address is hidden on any record of theirs.
 
     Args:
         home: The home.
-        member: Record, in the record domain, to its person.
-        flags: What was put on those records, from `engine.flows.states.record_rows`.
+        wanted: The people.
     """
-    record, casework = home.domain("record"), home.domain("casework")
-    found = {
-        person
-        for name, person in member.items()
-        if any(flags.get((record.text(name), flag)) == "y" for flag in HIDING)
-    }
-    people = sorted(set(member.values()) - found)
+    record, linkage, casework = (home.domain(name) for name in ("record", "linkage", "casework"))
+    runs, found = home.link_runs(), set()
+    people = sorted(set(wanted))
+    for person in people:
+        names = record.seal(linkage.open(records_of(home.linkage, person, runs)))
+        flags = record_rows(home, map(record.text, names))
+        if any(value == "y" and flag in HIDING for (_, flag), value in flags.items()):
+            found.add(person)
     with Session(reading(home.casework)) as session:
         for person, sealed in zip(people, casework.seal(people), strict=True):
             state = session.get(SubjectState, casework.text(sealed))

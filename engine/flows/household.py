@@ -115,5 +115,5 @@ def _people(home: Home, rows: list[dict[str, Any]]) -> dict[bytes, bytes]:
     sealed = home.domain("linkage").seal(domain.open(kept))
     member = members_of(home.linkage, home.link_runs(), sealed)
     found = {one: member[name] for one, name in zip(kept, sealed, strict=True) if name in member}
-    hidden = hidden_people(home, found, flags)
+    hidden = hidden_people(home, found.values())
     return {one: person for one, person in found.items() if person not in hidden}

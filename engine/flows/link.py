@@ -29,7 +29,7 @@ from engine.linkage.edge_store import Scored
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION
 from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
 from engine.linkage.forget import forget_unneeded, needed_again
-from engine.linkage.hold import Known
+from engine.linkage.hold import SPLIT, Known
 from engine.linkage.index import (
     Assignment,
     ReviewPair,
@@ -38,6 +38,7 @@ from engine.linkage.index import (
     discard_run,
     past_membership,
     person_ages,
+    review_pairs,
     stage_run,
 )
 from engine.linkage.linker import Linker, SplinkLinker, scored_with
@@ -105,10 +106,10 @@ def link(
             runs,
             linked.numbers,
         )  # fmt: skip
-        write_sure(home.linkage, flow.intent, _sure(assignment, linked))
+        write_sure(home.linkage, flow.intent, _sure(assignment, linked), runs[-1:])
         summary = _summary(found, identified, linked, assignment, memory)
         summary |= {"model": model.hash, "made_with": _made_with(home)}
-        summary |= measured(home, found, model, linked, runs)
+        summary |= measured(home, found, model, linked)
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
@@ -228,7 +229,11 @@ def _decided(
 
 
 def _known(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Known:
-    """Return who the records were, and who of them has an open place on a list of the newest run."""
+    """Return who the records were, and who of them has an open place on a list of the newest run.
+
+    Whom the run before kept whole stays so while any place of theirs is open: that they dropped off the
+    list since, because nobody was sure of them, is no answer.
+    """
     people = {person: number for number, person in enumerate(sorted(set(before.values())), 1)}
     numbers = [people.get(before.get(record, b""), 0) for record in found.records]
     with Session(reading(home.casework)) as session:
@@ -238,7 +243,13 @@ def _known(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Kno
                 ReviewItem.run == newest, col(ReviewItem.decided_by).is_(None)
             )
         ).all()
-    casework = home.domain("casework")
+        ever = session.exec(
+            select(ReviewItem.person).where(col(ReviewItem.decided_by).is_(None))
+        ).all()
+    casework, runs = home.domain("casework"), home.link_runs()
+    asked = review_pairs(home.linkage, runs[-1]) if runs else []
+    kept = {before.get(one.left, b"") for one in asked if one.reason == SPLIT}
+    waiting = [*waiting, *(one for one in ever if kept and casework.parse(one) in kept)]
     alerted = {people.get(casework.parse(one), 0) for one in waiting} - {0}
     return Known(np.array(numbers, np.int64), frozenset(alerted))
 

@@ -1,4 +1,4 @@
-"""How well a run linked, over all records and for each delivery that is new in it."""
+"""How well a run linked, over all records and for the newest deliveries that brought them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from engine.linkage.decide import Linked
 from engine.linkage.encode import COLUMNS
 from engine.linkage.encodings import EncodedRecords
 from engine.linkage.linker import keyed_frequencies
-from engine.linkage.quality import COMMON, Frozen, quality, quality_of
+from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.session import reading
-from engine.store.tables import Delivery, LinkRun
+from engine.store.tables import Delivery
+
+MOST = 50
+"""Deliveries that a run keeps a report of; the newest."""
 
 
-def measured(
-    home: Home, found: EncodedRecords, model: Model, linked: Linked, runs: list[str]
-) -> dict[str, Any]:
+def measured(home: Home, found: EncodedRecords, model: Model, linked: Linked) -> dict[str, Any]:
     """Return what a run says of how well it linked.
 
     Args:
@@ -30,11 +31,10 @@ def measured(
         found: The records that were linked.
         model: The frozen model.
         linked: What the run found.
-        runs: The runs before.
 
     Returns:
-        ``quality`` of the run; ``deliveries``, the numbers of those that brought its encodings; and
-        ``delivery_quality``, by number, of those that the run before did not have.
+        ``quality`` of the run, and ``delivery_quality``, by number, of the newest deliveries that
+        brought its encodings.
     """
     encoder = encoder_of(home)
     shares = {
@@ -45,27 +45,22 @@ def measured(
         for name in ("given", "surname")
     }
     stated = {"ethnic group": groups_of(home, home.domain("linkage").open(found.records))}
-    frame = (found.words, found.agencies, linked, shares, model.rare, stated)
-    numbers, before = _numbers(home, set(found.deliveries), runs)
-    came = np.array([numbers[one] for one in found.deliveries], np.int64)
+    numbers = _numbers(home, set(found.deliveries))
+    order = sorted(set(found.deliveries), key=numbers.__getitem__)
+    place = {name: at for at, name in enumerate(order)}
+    came = np.array([place[one] for one in found.deliveries], np.int64)
+    run, parts = quality(found.words, found.agencies, linked, shares, model.rare, stated, came)
+    told = [(numbers[name], part) for name, part in zip(order, parts, strict=True)]
     return {
-        "quality": quality(*frame),
-        "deliveries": sorted(numbers.values()),
-        "delivery_quality": {
-            str(number): quality_of(came == number, *frame)
-            for number in sorted(set(numbers.values()) - before)
-        },
+        "quality": run,
+        "delivery_quality": {str(number): part for number, part in told[-MOST:]},
     }
 
 
-def _numbers(home: Home, deliveries: set[str], runs: list[str]) -> tuple[dict[str, int], set[int]]:
-    """Return the number of each delivery, and those that the run before had."""
+def _numbers(home: Home, deliveries: set[str]) -> dict[str, int]:
     with Session(reading(home.casework)) as session:
-        numbers = dict(
+        return dict(
             session.execute(
                 select(Delivery.id, Delivery.number).where(col(Delivery.id).in_(deliveries))
             ).all()
         )
-        newest = session.get(LinkRun, runs[-1]) if runs else None
-        before = set(newest.summary.get("deliveries", ())) if newest is not None else set()
-    return numbers, before

@@ -25,7 +25,7 @@ def link_quality(
         home: The home.
         user: Who asks.
         auth: How the user signed in.
-        delivery: Number of a delivery: what the first run that had it said of its records.
+        delivery: Number of a delivery: what the newest run says of the records it brought.
 
     Raises:
         PolicyRefused: ``FG-LNK-06`` the role may not see it.
@@ -36,27 +36,19 @@ def link_quality(
     account, actor = reviewer(home, user, auth, QUALITY)
     with Flow(home, "link_quality", "consultation", actor, {"purpose": account.purpose}) as flow:
         with Session(reading(home.casework)) as session:
-            runs = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).all()
+            run = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).first()
             known = {
                 one.number: {"number": one.number, "agency": one.agency, "source": one.source}
                 for one in session.exec(select(Delivery))
             }
-        runs = [one for one in runs if "quality" in one.summary]
-        of = {
-            int(number): run for run in runs for number in run.summary.get("delivery_quality", ())
-        }
-        if not runs or (delivery is not None and delivery not in of):
+        of = run.summary.get("delivery_quality", {}) if run is not None else {}
+        if run is None or "quality" not in run.summary or (delivery or 0) not in {0, *map(int, of)}:
             raise LinkageError(
                 "FG-LNK-07",
-                "nothing was linked yet" if not runs else "no run has linked that delivery",
-                "Link first: fieldgate link.",
+                "nothing was linked yet, or the newest run keeps no report of that delivery",
+                "Link first: fieldgate link. The newest fifty deliveries have a report.",
             )
-        run = runs[0] if delivery is None else of[delivery]
-        told = (
-            run.summary["quality"]
-            if delivery is None
-            else {"waiting": {}, **run.summary["delivery_quality"][str(delivery)]}
-        )
+        told = run.summary["quality"] if delivery is None else {"waiting": {}, **of[str(delivery)]}
         answer = {
             "run": run.number,
             "linked_at": as_utc(run.published_at).isoformat(timespec="seconds"),
@@ -65,7 +57,7 @@ def link_quality(
                 "addresses_set_aside")},
             **told,
             "delivery": None if delivery is None else known[delivery],
-            "deliveries": [known[one] for one in sorted(of, reverse=True) if one in known],
+            "deliveries": [known[int(one)] for one in sorted(of, key=int, reverse=True)],
         }  # fmt: skip
         waiting = open_pairs(home)
         answer["backlog"] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
@@ -180,7 +181,10 @@ def _list(
             .order_by(col(ReviewItem.rank))
         ).all()
         also = _also_on(home, session, run, rule, closed)
-        hidden_scores, matched = _undecided_blind(session, run), _not_quite_sure(home, run)
+        hidden_scores, matched = (
+            _undecided_blind(session, run),
+            _not_quite_sure(home, run, [one.person for one in items]),
+        )
         entries = [
             {
                 "item": item.id,
@@ -209,15 +213,16 @@ def _list(
     }
 
 
-def _not_quite_sure(home: Home, run: ScoreRun) -> dict[str, float]:
-    """Return how likely the records of a person are one person's, where that is not certain (T10)."""
-    people = home.warehouse.result(run.id, "person")
-    unsure = people.filter(pc.less(people.column("link_p"), 1000))
-    ids = home.domain("analysis").open(unsure.column("person").to_pylist())
-    casework = home.domain("casework")
-    names = map(casework.text, casework.seal(ids))
-    parts = unsure.column("link_p").to_pylist()
-    return {name: part / 1000 for name, part in zip(names, parts, strict=True)}
+def _not_quite_sure(home: Home, run: ScoreRun, persons: Sequence[str]) -> dict[str, float]:
+    """Return how likely the records of some persons are one person's each, where a run knows (T10)."""
+    people, casework = home.warehouse.result(run.id, "person"), home.domain("casework")
+    sealed = home.domain("analysis").seal([casework.parse(one) for one in persons])
+    names = people.column("person").combine_chunks()
+    places = pc.index_in(pa.array(sealed, names.type), value_set=names)
+    parts = people.column("link_p").combine_chunks().take(places).to_pylist()
+    return {
+        name: part / 1000 for name, part in zip(persons, parts, strict=True) if part is not None
+    }
 
 
 def _also_on(

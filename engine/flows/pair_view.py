@@ -17,6 +17,7 @@ from engine.flows.second import TWO_PEOPLE, needs_second, records_of_person
 from engine.flows.sides import Side, sides_of
 from engine.identity.vault_read import open_identities
 from engine.linkage.explain import REASONS, sentence, waterfall
+from engine.linkage.hold import SPLIT
 from policies.model import Level
 
 
@@ -55,6 +56,8 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
             "sides": [side.title for side in sides],
             "rows": shown,
             "needs_second": [TWO_PEOPLE] if needs_second(home, pair.people) else [],
+            # They are one person so far, and it is parting them that would move what is held.
+            "parts": pair.reason == SPLIT,
             "history": history(home, token),
             "note": NOTHING,
         }

@@ -35,6 +35,8 @@ from scoring.tables import Tables
 
 FEWEST = 10
 """People who must bear a name before a table made of real people may hold it."""
+LEAST = 50
+"""People with two records below which nothing can be counted from labels."""
 TRUTH = "truth.csv"
 """The file of a labelled folder: ``source``, ``local_key`` and ``person`` of every record."""
 
@@ -54,6 +56,13 @@ class Lesson:
     names: dict[str, list[str]] = field(repr=False)
     told: str
     fewest: int = 1
+
+    def linked(self) -> list[int]:
+        """Return, by town, how many people have two records that say enough to be compared."""
+        return [
+            int((np.unique(one.people, return_counts=True)[1] > 1).sum())
+            for one in (town.usable() for town in self.towns)
+        ]
 
     @property
     def records(self) -> int:
@@ -133,7 +142,7 @@ def make_model(lesson: Lesson, encoder: Encoder, folder: Path, randomness: Rando
         What was measured on the training data, and the model's hash.
 
     Raises:
-        LinkageError: ``FG-LNK-15`` something stands there already.
+        LinkageError: ``FG-LNK-15`` something stands there already, or too few people have two records.
     """
     if folder.exists():
         raise LinkageError(
@@ -141,13 +150,24 @@ def make_model(lesson: Lesson, encoder: Encoder, folder: Path, randomness: Rando
             "something stands where the model would go",
             "Name a folder that is not there.",
         )
-    draft = folder.with_name(f"{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    measured = train(draft, encoder, lesson.towns, lesson.names, fewest=lesson.fewest)
-    (draft / artefacts.CARD).write_text(_card(measured, lesson, today), encoding="utf-8")
-    artefacts.sign(draft, Signer.from_bytes(artefacts.RELEASE, randomness(32)))
-    draft.rename(folder)
+    several = sum(lesson.linked())
+    if several < LEAST:
+        raise LinkageError(
+            "FG-LNK-15",
+            f"only {several} people have two records that say enough to be compared",
+            f"Label more records: at least {LEAST} people with two or more.",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        measured = train(
+            draft, encoder, lesson.towns, lesson.names, fewest=lesson.fewest, told=lesson.told
+        )
+        (draft / artefacts.CARD).write_text(_card(measured, lesson, today), encoding="utf-8")
+        artefacts.sign(draft, Signer.from_bytes(artefacts.RELEASE, randomness(32)))
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return {
         "records": lesson.records,
         "measured": {name: round(float(value), 4) for name, value in measured.items()},
@@ -166,8 +186,7 @@ def _town(
     """Return labelled records, and a given name and surname of each true person."""
     with truth_file.open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    numbers = {name: n for n, name in enumerate(dict.fromkeys(row.get("person") for row in rows))}
-    truth = {(row.get("source"), row.get("local_key")): numbers[row.get("person")] for row in rows}
+    truth = _truth(rows)
     words: list[Words] = []
     people: list[int] = []
     agencies: list[str] = []
@@ -199,6 +218,28 @@ def _town(
             if given and surname:
                 names.setdefault(person, (given[0], " ".join(surname)))
     return Town(np.concatenate(words), np.array(people, np.int64), agencies), names
+
+
+def _truth(rows: list[dict[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the person of each source and local key, as a number.
+
+    Raises:
+        LinkageError: ``FG-LNK-15`` a cell is empty, or a key stands there with two persons.
+    """
+    columns = ("source", "local_key", "person")
+    empty = sum(1 for row in rows if not all((row.get(name) or "").strip() for name in columns))
+    said = (
+        {(row["source"], row["local_key"], row["person"]) for row in rows} if not empty else set()
+    )
+    twice = len(said) - len({one[:2] for one in said})
+    if empty or twice or not rows:
+        raise LinkageError(
+            "FG-LNK-15",
+            f"{TRUTH} has {len(rows)} rows, {empty} with an empty cell and {twice} keys with two persons",
+            "Give it the columns source, local_key and person, all of them filled, each key once.",
+        )
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(row["person"] for row in rows))}
+    return {(row["source"], row["local_key"]): numbers[row["person"]] for row in rows}
 
 
 def _card(measured: Mapping[str, float], lesson: Lesson, today: date) -> str:

@@ -326,7 +326,7 @@ class _People:
                     if len(self.unknown) < MAX_COLUMNS:
                         self.unknown.setdefault(name)
                     # Noted once; from now on it is passed by.
-                    if tag != tags[-1]:
+                    if tag != tags[-1] and name != self._parent:
                         short[tag] = _NOTHING
                 leaf = None
             if tag == tags[-1]:

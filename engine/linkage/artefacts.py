@@ -137,12 +137,10 @@ def read_frequencies(path: Path) -> dict[str, float]:
         return {name: int(count) / 1_000_000 for name, count in csv.reader(lines)}
 
 
-def write_frequencies(path: Path, shares: Iterable[tuple[str, float]]) -> None:
-    """Write a frequency table in millionths, most frequent first."""
+def write_frequencies(path: Path, shares: Iterable[tuple[str, float]], told: str) -> None:
+    """Write a frequency table in millionths, most frequent first; `told` says whose names they are."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        stream.write(
-            "# Synthetic: names of a training city and their share of people, in millionths.\n"
-        )
+        stream.write(f"# Names and their share of people, in millionths: {told}.\n")
         csv.writer(stream, lineterminator="\n").writerows(
             (name, max(1, round(share * 1_000_000))) for name, share in shares
         )

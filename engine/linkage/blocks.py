@@ -116,8 +116,8 @@ class Places:
     """Addresses that are known to be nobody's home, as keyed tokens; 0 is "not said".
 
     Attributes:
-        uprn, house, street, postcode: One token each per address. One with a postcode and neither house
-            nor street is the whole postcode.
+        uprn, house, street, postcode: One token each per address. One with a postcode and nothing more is
+            the whole postcode; one with a property reference and no house or street is that property.
     """
 
     uprn: Words = field(repr=False)
@@ -130,10 +130,10 @@ def listed(words: Words, places: Places) -> Mask:
     """Return which records name one of some addresses (LNK-23)."""
     column = {name: words[:, _PLACE[name]] for name in ("uprn", "house", "street", "postcode")}
     found = np.isin(column["uprn"], places.uprn[places.uprn != 0])
-    whole = (places.house == 0) & (places.street == 0)
+    whole = (places.house == 0) & (places.street == 0) & (places.uprn == 0)
     found |= np.isin(column["postcode"], places.postcode[whole & (places.postcode != 0)])
     housed = places.house != 0
-    for name, some in (("house", housed), ("street", ~housed & ~whole)):
+    for name, some in (("house", housed), ("street", ~housed & (places.street != 0))):
         keys = mix(getattr(places, name)[some], places.postcode[some])
         found |= np.isin(mix(column[name], column["postcode"]), keys[keys != 0])
     return np.asarray(found, dtype=bool)

@@ -225,7 +225,7 @@ def _decided(
             clusters,
             memory,
             [(pair, CONFUSED) for pair in _one_number_two_people(plain, clusters, apart)]
-            + [(pair, NAMELESS) for pair in _without_a_name(plain, clusters, usable, apart)]
+            + [(pair, NAMELESS) for pair in _without_a_name(plain, clusters, usable, apart, memory)]
             + [(pair, SPLIT) for pair in kept],
         ),
         ready.capped,
@@ -298,7 +298,7 @@ def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> lis
 
 
 def _without_a_name(
-    words: Words, clusters: Clusters, usable: Mask, apart: Mask
+    words: Words, clusters: Clusters, usable: Mask, apart: Mask, memory: Memory
 ) -> list[tuple[int, int]]:
     """Return each record without a given name beside whom it may be: one birth date, surname and postcode.
 
@@ -308,17 +308,22 @@ def _without_a_name(
     place = {name: COLUMNS.index(name) for name in ("given", "dob", "surname", "postcode")}
     key = mix(*(words[:, place[name]] for name in ("dob", "surname", "postcode")))
     nameless = np.flatnonzero((words[:, place["given"]] == 0) & (key != 0) & ~usable & ~apart)
+    # Who is one person with a named record already, by an own id or a decision, is no question.
+    nameless = nameless[
+        ~np.isin(clusters.cluster[nameless], clusters.cluster[np.flatnonzero(usable)])
+    ]
     if not len(nameless):
         return []
     others = np.flatnonzero(usable & np.isin(key, key[nameless]) & ~apart)
     found: dict[int, dict[int, int]] = {}
     for row in others.tolist():
         found.setdefault(int(key[row]), {}).setdefault(int(clusters.cluster[row]), row)
-    return [
-        (min(row, other), max(row, other))
-        for row in nameless.tolist()
-        for other in list(found.get(int(key[row]), {}).values())[:_ASKED]
-    ]
+    answered = {(min(pair), max(pair)) for pair in (*memory.must, *memory.cannot)}
+    asked = []
+    for row in nameless.tolist():
+        beside = [(min(row, one), max(row, one)) for one in found.get(int(key[row]), {}).values()]
+        asked += [pair for pair in beside if pair not in answered][:_ASKED]
+    return asked
 
 
 def _questions(

@@ -76,17 +76,22 @@ def rejoined(
     if not known.alerted:
         return clusters, []
     decided = {frozenset(pair) for pair in cannot}
-    made, kept = clusters, []
+    made, kept = clusters.copy(), []
     for person in sorted(known.alerted):
         rows = np.flatnonzero((known.person == person) & ~apart)
-        parts = np.unique(clusters[rows]).tolist()
-        whole = np.flatnonzero(clusters == parts[0]).tolist() if len(parts) > 1 else []
-        for part in parts[1:]:
-            some = np.flatnonzero(clusters == part).tolist()
-            if any(frozenset((a, b)) in decided for a in whole for b in some):
+        # As few persons as the decisions allow: each part joins the first that nobody parted it from.
+        whole: list[list[int]] = []
+        for part in np.unique(made[rows]).tolist():
+            some = np.flatnonzero(made == part).tolist()
+            fits = next(
+                (one for one in whole
+                 if not any(frozenset((a, b)) in decided for a in one for b in some)),
+                None,
+            )  # fmt: skip
+            if fits is None:
+                whole.append(some)
                 continue
-            made = made.copy() if made is clusters else made
-            made[some] = parts[0]
-            kept.append((min(whole[0], some[0]), max(whole[0], some[0])))
-            whole += some
+            kept.append((min(fits[0], some[0]), max(fits[0], some[0])))
+            made[some] = made[fits[0]]
+            fits += some
     return made, kept

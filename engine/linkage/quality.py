@@ -20,6 +20,7 @@ from engine.linkage.encode import ADULT, CHILD, COLUMNS, Words
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 COMMON = 0.001
 """Share of people from which a name is common."""
@@ -54,8 +55,12 @@ def quality(
     frequencies: Mapping[str, Frozen],
     rare: float,
     stated: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, Any]:
-    """Return the report of a run as plain data.
+    came: Ints | None = None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the report of a run, and of the records of each delivery, as plain data.
+
+    What is told of one is decided with what is told of all others: no group of fewer than ten follows
+    from the run less its deliveries, nor from a delivery less its groups (LNK-34).
 
     Args:
         words: Encoded records.
@@ -64,32 +69,9 @@ def quality(
         frequencies: ``given`` and ``surname``: what the frozen table says of them.
         rare: Share taken for a name that the frozen table does not hold.
         stated: Name of a group to one label per record, from where such things are kept apart.
+        came: Number of the delivery of each record, from 0 without a gap; one for all when None.
     """
-    everybody = np.ones(len(words), dtype=bool)
-    report = quality_of(everybody, words, agencies, linked, frequencies, rare, stated)
-    return {
-        **report,
-        "waiting": dict(sorted(Counter(one.reason for one in linked.questions).items())),
-    }
-
-
-def quality_of(
-    mine: Mask,
-    words: Words,
-    agencies: Sequence[str],
-    linked: Linked,
-    frequencies: Mapping[str, Frozen],
-    rare: float,
-    stated: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, Any]:
-    """Return the report of some of the records of a run; see `quality` for the other arguments.
-
-    A group is not told either when the rest of the run has fewer than ten of it: the report of the run
-    less this one would tell those.
-
-    Args:
-        mine: Which records.
-    """
+    came = np.zeros(len(words), np.int64) if came is None else came
     matched = _matched(linked.clusters.cluster, agencies)
     groups = {
         "agency": np.array(agencies, dtype=object),
@@ -104,14 +86,111 @@ def quality_of(
         "form of name": _form(words),
         **{name: np.array(labels, dtype=object) for name, labels in (stated or {}).items()},
     }  # fmt: skip
+    cells = {name: _Cells.of(labels, came, matched, linked) for name, labels in groups.items()}
+    run = {
+        "rates": [row for name, one in cells.items() for row in one.whole(name)],
+        **_names(words, frequencies),
+        "waiting": dict(sorted(Counter(one.reason for one in linked.questions).items())),
+    }
+    order = np.argsort(came, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(came))[:-1]) if len(came) else []
+    return run, [
+        {
+            "rates": [row for name, one in cells.items() for row in one.part(name, number)],
+            **_names(words[rows], frequencies),
+        }
+        for number, rows in enumerate(parts)
+    ]
+
+
+def _names(words: Words, frequencies: Mapping[str, Frozen]) -> dict[str, Any]:
     return {
-        "rates": [
-            row
-            for name, labels in groups.items()
-            for row in _rates(name, labels, matched, linked, mine)
-        ],
-        "drift": [_drift(words[mine], name, frequencies[name]) for name in ("given", "surname")],
-        "alerts": _alerts(words[mine], frequencies),
+        "drift": [_drift(words, name, frequencies[name]) for name in ("given", "surname")],
+        "alerts": _alerts(words, frequencies),
+    }
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Counts of a group by label and delivery, and which of them are not told."""
+
+    labels: list[str]
+    counts: Ints
+    matched: Ints
+    unusable: Ints
+    hidden: Mask
+    hidden_whole: Mask
+
+    @classmethod
+    def of(
+        cls, labels: npt.NDArray[np.object_], came: Ints, matched: Mask, linked: Linked
+    ) -> _Cells:
+        names, at = np.unique(labels.astype(str), return_inverse=True)
+        shape = (len(names), int(came.max(initial=-1)) + 1)
+        key = at * shape[1] + came
+
+        def count(of: Mask) -> Ints:
+            return np.bincount(key[of], minlength=shape[0] * shape[1]).reshape(shape)
+
+        counts = count(np.ones(len(key), dtype=bool))
+        hidden, whole = suppressed(counts)
+        return cls(names.tolist(), counts, count(matched), count(~linked.usable), hidden, whole)
+
+    def whole(self, name: str) -> list[dict[str, Any]]:
+        return [
+            _rate(name, label, *map(int, (self.counts[at].sum(), self.matched[at].sum(),
+                                          self.unusable[at].sum())), told=not self.hidden_whole[at])
+            for at, label in enumerate(self.labels)
+        ]  # fmt: skip
+
+    def part(self, name: str, number: int) -> list[dict[str, Any]]:
+        return [
+            _rate(name, label, *map(int, (one[at, number] for one in (
+                self.counts, self.matched, self.unusable))), told=not self.hidden[at, number])
+            for at, label in enumerate(self.labels) if self.counts[at, number]
+        ]  # fmt: skip
+
+
+def suppressed(counts: Ints, least: int = SMALL) -> tuple[Mask, Mask]:
+    """Return which cells, and which totals of labels, are not told.
+
+    A cell or a total of fewer than `least` is not told. Where one cell alone is hidden of a label or of
+    a delivery, or what is hidden of it comes to fewer than that, the smallest of the others is hidden
+    with it, until none follows by subtraction from the total of a label or from the number of records of
+    a delivery, which its receipt tells.
+
+    Args:
+        counts: int64 ``[label, delivery]``.
+        least: Records from which a group is told.
+    """
+    totals = counts.sum(axis=1)
+    whole = totals < least
+    if whole.any() and totals[whole].sum() < least and not whole.all():
+        whole[np.argmin(np.where(whole, np.iinfo(np.int64).max, totals))] = True
+    hidden = (counts > 0) & ((counts < least) | whole[:, np.newaxis])
+    while True:
+        before = hidden.sum()
+        for line, some in (
+            *zip(counts, hidden, strict=True),
+            *zip(counts.T, hidden.T, strict=True),
+        ):
+            rest = np.flatnonzero(~some & (line > 0))
+            alone = some.sum() == 1 or line[some].sum() < least
+            if some.any() and alone and len(rest):
+                some[rest[np.argmin(line[rest])]] = True
+        if hidden.sum() == before:
+            return hidden, whole
+
+
+def _rate(
+    name: str, label: str, count: int, matched: int, unusable: int, *, told: bool
+) -> dict[str, Any]:
+    return {
+        "group": name,
+        "value": label,
+        "records": count if told else None,
+        "matched": round(matched / count, 4) if told else None,
+        "not_enough": round(unusable / count, 4) if told else None,
     }
 
 
@@ -123,32 +202,6 @@ def _matched(clusters: Words, agencies: Sequence[str]) -> Mask:
     several, counts = np.unique(pairs[:, 0], return_counts=True)
     found: Mask = np.isin(clusters, several[counts > 1])
     return found
-
-
-def _rates(
-    name: str, labels: npt.NDArray[np.object_], matched: Mask, linked: Linked, mine: Mask
-) -> list[dict[str, Any]]:
-    counts = {label: int((labels[mine] == label).sum()) for label in sorted(set(labels[mine]))}
-    others = {label: int((labels[~mine] == label).sum()) for label in counts}
-    hidden = {
-        label for label, count in counts.items() if count < SMALL or 0 < others[label] < SMALL
-    }
-    # One hidden group is the total less the others: the next smallest is hidden with it.
-    if hidden and sum(counts[label] for label in hidden) < SMALL and len(counts) > len(hidden):
-        hidden.add(min(counts.keys() - hidden, key=lambda label: (counts[label], label)))
-    rows = []
-    for label, count in counts.items():
-        some, told = mine & (labels == label), label not in hidden
-        rows.append(
-            {
-                "group": name,
-                "value": label,
-                "records": count if told else None,
-                "matched": round(float(matched[some].mean()), 4) if told else None,
-                "not_enough": round(float((~linked.usable[some]).mean()), 4) if told else None,
-            }
-        )
-    return rows
 
 
 def _age(words: Words) -> npt.NDArray[np.object_]:
@@ -215,7 +268,7 @@ def _alerts(words: Words, frequencies: Mapping[str, Frozen]) -> list[dict[str, A
     dates = dates[dates != 0]
     if len(dates) >= 1000:
         top = int(np.unique(dates, return_counts=True)[1].max())
-        if top / len(dates) > PLACEHOLDER:
+        if top >= SMALL and top / len(dates) > PLACEHOLDER:
             found.append({"field": "birth date", "records": top,
                           "says": "one birth date is far too frequent: a placeholder?"})  # fmt: skip
     for name, frozen in frequencies.items():
@@ -226,7 +279,7 @@ def _alerts(words: Words, frequencies: Mapping[str, Frozen]) -> list[dict[str, A
         values, counts = np.unique(column, return_counts=True)
         expected = dict(zip(frozen.tokens.tolist(), frozen.shares.tolist(), strict=True))
         for token, count in zip(values.tolist(), counts.tolist(), strict=True):
-            if count / len(column) > max(0.02, 5 * expected.get(token, 0.0)):
+            if count >= SMALL and count / len(column) > max(0.02, 5 * expected.get(token, 0.0)):
                 found.append({"field": name, "records": count,
                               "says": "one name is far more frequent than the table says"})  # fmt: skip
     return found

@@ -55,7 +55,7 @@ def sureness(
     np.maximum.at(worst, of[tree.row], tree.data)
     joins = np.bincount(of[tree.row], minlength=len(numbers))
     odds = np.exp2(np.clip(_ABOVE - worst, -_MOST, _MOST))
-    parts = np.floor(SURE * odds / (1 + odds)).astype(np.int64)
+    parts = np.rint(SURE * odds / (1 + odds)).astype(np.int64)
     parts[worst <= _ABOVE - _MOST] = SURE
     parts[joins < sizes - 1] = np.minimum(parts[joins < sizes - 1], UNJOINED)
     parts[sizes == 1] = SURE
@@ -63,15 +63,17 @@ def sureness(
     return found
 
 
-def write_sure(engine: Engine, run: str, people: Mapping[bytes, int]) -> None:
-    """Stage how sure a run is of the persons of whom it is not quite."""
+def write_sure(
+    engine: Engine, run: str, people: Mapping[bytes, int], keep: Sequence[str] = ()
+) -> None:
+    """Stage how sure a run is of the persons of whom it is not quite; of older runs `keep` stays."""
     rows = [
         {"run": run, "person_id": person, "thousandths": part}
         for person, part in people.items()
         if part < SURE
     ]
     with engine.begin() as connection:
-        connection.execute(delete(person_sure).where(person_sure.c.run == run))
+        connection.execute(delete(person_sure).where(person_sure.c.run.not_in([*keep])))
         if rows:
             connection.execute(person_sure.insert(), rows)
 

@@ -64,6 +64,7 @@ def train(
     names: dict[str, list[str]],
     *,
     fewest: int = 1,
+    told: str = "a synthetic city",
 ) -> dict[str, float]:
     """Count the probabilities, choose the weights, and write the artefacts (unsigned).
 
@@ -74,6 +75,7 @@ def train(
         names: ``given`` and ``surname``: the folded name of each true person.
         fewest: People who must bear a name before the table holds it; of a real population a rare name
             is somebody's.
+        told: What the records are, for the first line of the tables.
 
     Returns:
         What was measured on the training data.
@@ -86,7 +88,7 @@ def train(
             ((name, count / total) for name, count in counts[column].items() if count >= fewest),
             key=lambda item: (-item[1], item[0]),
         )
-        artefacts.write_frequencies(folder / file, shares)
+        artefacts.write_frequencies(folder / file, shares, told)
     probabilities = _probabilities(towns)
     true_pairs = sum(
         count * (count - 1) // 2 for one in towns for count in Counter(one.people.tolist()).values()

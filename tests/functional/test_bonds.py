@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from engine.domain.errors import LinkageError
 from engine.domain.ids import day_number
 from engine.flows.home import Home
 from engine.flows.household import FAMILY, HOUSEHOLD, bonds_of
+from engine.flows.incoming import Options
 from engine.flows.link import link
 from engine.flows.person import look
 from engine.flows.score import score
@@ -93,6 +96,23 @@ def test_a_declared_family_has_dates_and_a_source_and_is_told_apart_from_a_house
 
 
 @pytest.mark.finding("LNK-17")
+def test_a_flag_on_any_record_of_a_person_hides_the_bond_before_the_next_link(
+    tmp_path: Path,
+) -> None:
+    same = {"Forename": "Mockdan", "BirthDate": "2009-04-11", "NHSNumber": "9990000018"}
+    one = _row(4, "", "", "", **same)
+    other = _row(9, "", "", "", HouseholdRef="", HouseholdFrom="", **same)
+    home = _home(tmp_path, one, other, _row(5, "", "", ""))
+    assert sorted(len(each["household"]) for each in _shown(home).values()) == [1, 1]
+    other[PERSON_COLUMNS.index("ProtectedAddress")] = "Y"
+    file = write_csv(tmp_path / "b.csv", (*PERSON_COLUMNS, *FAMILIES), [other])
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR,
+           options=Options(mends=1))  # fmt: skip
+    assert sorted(len(each["household"]) for each in _shown(home).values()) == [0, 0]
+    home.close()
+
+
+@pytest.mark.finding("LNK-17")
 def test_who_is_hidden_is_bound_to_no_household_on_a_page_nor_in_a_score(tmp_path: Path) -> None:
     rows = [_row(1, "F1", "2020-02-03", ""), _row(2, "F1", "2020-02-03", ""), _row(3, "", "", "")]
     open_home = _home(tmp_path / "open", *rows)
@@ -105,4 +125,17 @@ def test_who_is_hidden_is_bound_to_no_household_on_a_page_nor_in_a_score(tmp_pat
     assert sorted(len(one["household"]) for one in shown) == [0, 1, 1]
     assert not any(one["family"] for one in shown)
     assert 0 < _links(home) < before
+    home.close()
+
+
+@pytest.mark.finding("LNK-23")
+def test_a_communal_address_that_cannot_be_read_stops_the_link(tmp_path: Path) -> None:
+    home = _home(tmp_path, _row(1, "", "", ""))
+    for wrong in ({"postcode": "TL5"}, {"uprn": "12A"}, {"postcode": "TL55HHX", "uprn": "12"}):
+        entry = replace(home.pack.governance.communal[0], id="the_hostel", uprn="", address="",
+                        postcode="")  # fmt: skip
+        governance = replace(home.pack.governance, communal=(replace(entry, **wrong),))
+        home._current = replace(home.pack, governance=governance)
+        with pytest.raises(LinkageError, match="FG-LNK-16.*the_hostel"):
+            link(home, OPERATOR)
     home.close()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlmodel import Session, select
 
 from audit.canonical import parse
@@ -41,7 +43,7 @@ from engine.linkage.encode import COLUMNS, Encoder
 from engine.linkage.index import current_membership, review_pairs
 from engine.linkage.linker import SplinkLinker, keyed_frequencies
 from engine.linkage.memory import final_decisions
-from engine.linkage.quality import COMMON, Frozen, quality, quality_of
+from engine.linkage.quality import COMMON, Frozen, quality, suppressed
 from engine.store.tables import RecordFlag, ReviewItem, ScoreRun, SubjectState
 from tests.builders.encoded import KEY, encoded, person
 from tests.builders.partnership import (
@@ -432,24 +434,41 @@ def test_match_rates_are_told_for_each_delivery_and_none_follows_by_difference(
         link_quality(home, "demo.ig_lead", delivery=9999, **DEMO)
 
 
-def test_a_group_of_a_delivery_is_hidden_when_the_rest_of_it_is_small() -> None:
-    rows = [person(f"Mock{n}a", f"Fake{n}e", f"2010-0{1 + n % 9}-{10 + n % 18}") for n in range(30)]
-    words = encoded(rows)
-    linked = decide(words, ["a"] * 30, SplinkLinker(Encoder(KEY, 1), MODEL), MODEL, Memory())
-    none = {name: Frozen(words[:0, 0], words[:0, 0] / 1.0, 0.0) for name in ("given", "surname")}
-    stated = {"kind": ["x"] * 15 + ["y"] * 15}
+@pytest.mark.finding("LNK-34")
+@pytest.mark.parametrize(
+    ("counts", "hidden", "whole"),
+    [
+        ([[15, 15]], [[0, 0]], [0]),
+        ([[12, 3]], [[1, 1]], [0]),  # Three would follow from the fifteen less these twelve.
+        ([[20, 20, 5]], [[1, 0, 1]], [0]),
+        ([[12, 0], [100, 100], [0, 5]], [[1, 0], [1, 1], [0, 1]], [1, 0, 1]),
+        ([[20, 20], [5, 0]], [[1, 1], [1, 0]], [1, 1]),
+        ([[30, 30, 30], [30, 30, 5]], [[1, 0, 1], [1, 0, 1]], [0, 0]),
+        ([[9]], [[1]], [1]),
+        ([[6, 6]], [[1, 1]], [0]),
+    ],
+)
+def test_what_is_hidden_follows_from_nothing_that_is_told(
+    counts: list[list[int]], hidden: list[list[int]], whole: list[int]
+) -> None:
+    cells, totals = suppressed(np.array(counts))
+    assert cells.astype(int).tolist() == hidden
+    assert totals.astype(int).tolist() == whole
 
-    def told(count: int) -> dict[str, int | None]:
-        mine = np.arange(30) < count
-        report = quality_of(mine, words, ["a"] * 30, linked, none, MODEL.rare, stated)
-        return {one["value"]: one["records"] for one in report["rates"] if one["group"] == "kind"}
 
-    assert told(30) == {"x": 15, "y": 15}
-    assert told(15) == {"x": 15}
-    # Three of x would follow from the fifteen of the run less these twelve.
-    assert told(12) == {"x": None}
-    # Five of y are too few, and x is the total less those.
-    assert told(20) == {"x": None, "y": None}
+@pytest.mark.finding("LNK-34")
+@given(st.lists(st.lists(st.integers(0, 40), min_size=4, max_size=4), min_size=1, max_size=5))
+def test_what_is_hidden_of_a_label_or_a_delivery_is_ten_or_all_there_is(
+    raw: list[list[int]],
+) -> None:
+    counts = np.array(raw)
+    cells, totals = suppressed(counts)
+    assert cells[(counts > 0) & (counts < 10)].all()
+    assert not cells[counts == 0].any()
+    assert cells[totals][counts[totals] > 0].all()
+    for line, some in (*zip(counts, cells, strict=True), *zip(counts.T, cells.T, strict=True)):
+        left = line[~some & (line > 0)]
+        assert not some.any() or (line[some].sum() >= 10 and some.sum() > 1) or not len(left)
 
 
 def test_a_placeholder_that_came_through_is_noticed_by_its_frequency() -> None:
@@ -465,11 +484,11 @@ def test_a_placeholder_that_came_through_is_noticed_by_its_frequency() -> None:
                      sum(share for share in MODEL.frequencies[name].values() if share >= COMMON))
         for name in ("given", "surname")
     }  # fmt: skip
-    told = quality(words, ["a"] * len(rows), linked, shares, MODEL.rare)
+    told, _ = quality(words, ["a"] * len(rows), linked, shares, MODEL.rare)
     assert "birth date" in {one["field"] for one in told["alerts"]}
     assert all(one["too_far"] for one in told["drift"])  # None of these names is in the table.
     first = decide(words[:5], ["a"] * 5, linker, MODEL, Memory())
-    few = quality(words[:5], ["a"] * 5, first, shares, MODEL.rare)
+    few, _ = quality(words[:5], ["a"] * 5, first, shares, MODEL.rare)
     assert all(one["records"] is None for one in few["rates"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from engine.flows.decision import Ask
 from engine.flows.lists import decide, latest_run, review_lists
 from engine.flows.reveal import reveal
 from engine.flows.score import score
+from engine.linkage.sure import write_sure
 from engine.store.tables import LinkRun, ReviewItem, ScoreRun
 from engine.web.app import create_app
 from tests.builders.partnership import OPERATOR, REASON, TODAY, Partnership, make_partnership
@@ -140,9 +142,9 @@ def test_the_emerging_are_on_no_other_list_and_above_no_threshold(made: Partners
 
 @pytest.mark.finding("SCO-T10")
 def test_how_sure_a_match_is_goes_from_the_link_run_to_the_score_and_the_list(
-    partnership: Partnership,
+    tmp_path: Path,
 ) -> None:
-    home = partnership.home
+    home = make_partnership(tmp_path).home
     run = latest_run(home)
     assert run is not None
     with Session(home.casework) as session:
@@ -150,9 +152,18 @@ def test_how_sure_a_match_is_goes_from_the_link_run_to_the_score_and_the_list(
         assert linked is not None
         unsure = linked.summary["persons_not_quite_sure"]
     parts = home.warehouse.result(run.id, "person").column("link_p").to_pylist()
-    assert sum(part < 1000 for part in parts) == unsure > 0
+    assert sum(part < 1000 for part in parts) == unsure
     assert all(900 < part <= 1000 for part in parts)  # What is less is a question, and no link.
-    listed = [
-        one for each in review_lists(home, WORKER, **DEMO)["lists"] for one in each["entries"]
-    ]
-    assert all(0.9 < one["match"] <= 1 for one in listed)
+    casework = home.domain("casework")
+    listed = {one["person"] for one in _entries(Partnership(home, None))}  # type: ignore[arg-type]
+    someone = min(listed)
+    write_sure(home.linkage, run.link_run, {casework.parse(someone): 700})
+    score(home, TODAY, OPERATOR)
+    again = latest_run(home)
+    assert again is not None
+    parts = home.warehouse.result(again.id, "person").column("link_p").to_pylist()
+    assert sorted(parts)[0] == 700
+    told = {one["person"]: one["match"] for one in _entries(Partnership(home, None))}  # type: ignore[arg-type]
+    assert told.pop(someone, 0.7) == 0.7
+    assert set(told.values()) == {1.0}
+    home.close()

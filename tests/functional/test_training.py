@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ ENCODER = Encoder(b"t" * 32, 1)
 
 def _labelled(folder: Path, size: str = "tiny") -> Path:
     """Write a labelled folder as a partnership would: files by source, and who is who."""
-    city = write_city(folder / "city", size, 7, TODAY)
+    city = write_city(folder / "city", size, 3, TODAY)
     here = folder / "labelled"
     here.mkdir()
     for source in FILES:
@@ -53,6 +54,12 @@ def _labelled(folder: Path, size: str = "tiny") -> Path:
     with (here / "truth.csv").open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([("source", "local_key", "person"), *rows])
     return here
+
+
+def _agree(home: Home, model: str) -> None:
+    home._current = replace(
+        home.pack, governance=replace(home.pack.governance, linkage_model=model)
+    )
 
 
 def test_a_model_from_labelled_records_is_signed_and_a_home_links_with_it(tmp_path: Path) -> None:
@@ -73,12 +80,17 @@ def test_a_model_from_labelled_records_is_signed_and_a_home_links_with_it(tmp_pa
     home = Home(tmp_path / "home", settings, Clock(), seeded(6))
     submit(home, persons_file(tmp_path / "a.csv", person_row(), person_row(PersonID="LA2")),
            agency="council", source="council.persons", actor=OPERATOR)  # fmt: skip
+    # A model signs itself: that it is the right one, the policy says, which two people change.
+    with pytest.raises(LinkageError, match="FG-LNK-17"):
+        link(home, OPERATOR)
+    _agree(home, model.hash)
     assert link(home, OPERATOR)["model"] == model.hash
     home.close()
     # An altered model is refused, wherever it stands.
     with (tmp_path / "model" / "model.json").open("a", encoding="utf-8") as stream:
         stream.write(" ")
     again = Home(tmp_path / "home", settings, Clock(), seeded(8))
+    _agree(again, model.hash)
     with pytest.raises(LinkageError, match="FG-LNK-01"):
         link(again, OPERATOR)
     again.close()
@@ -88,11 +100,32 @@ def test_what_is_no_lesson_is_refused_and_leaves_no_folder(tmp_path: Path) -> No
     here = _labelled(tmp_path)
     with pytest.raises(LinkageError, match="FG-LNK-15"):
         labelled(PACK, TABLES, ENCODER, tmp_path / "nowhere", TODAY)
-    lines = (here / "truth.csv").read_text(encoding="utf-8").splitlines()
+    whole = (here / "truth.csv").read_text(encoding="utf-8")
+    lines = whole.splitlines()
+    for broken in (
+        whole.replace("source,local_key,person", "source,local_key,who"),
+        whole + lines[-1].rsplit(",", 1)[0] + ",\n",
+        whole + lines[-1].rsplit(",", 1)[0] + ",somebody else\n",
+        lines[0] + "\n",
+    ):
+        (here / "truth.csv").write_text(broken, encoding="utf-8")
+        with pytest.raises(LinkageError, match="truth.csv has"):
+            labelled(PACK, TABLES, ENCODER, here, TODAY)
     (here / "truth.csv").write_text("\n".join(lines[:-5]) + "\n", encoding="utf-8")
     with pytest.raises(LinkageError, match="does not say who") as refused:
         labelled(PACK, TABLES, ENCODER, here, TODAY)
     assert not any(line.split(",")[1] in str(refused.value) for line in lines[-5:])
+    one = [
+        [name, key, f"P{n}"]
+        for n, (name, key, _) in enumerate(line.split(",") for line in lines[1:])
+    ]
+    with (here / "truth.csv").open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([lines[0].split(","), *one])
+    lesson = labelled(PACK, TABLES, ENCODER, here, TODAY)
+    with pytest.raises(LinkageError, match="only 0 people"):
+        make_model(lesson, ENCODER, tmp_path / "m", seeded(5), TODAY)
+    (here / "truth.csv").write_text(lines[0] + "\n", encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["city", "labelled"]
     told = CliRunner().invoke(
         app, ["linkage", "train", "--labelled", str(here), "--out", str(tmp_path / "m")]
     )

@@ -202,6 +202,16 @@ def test_a_twin_without_a_name_is_a_question_about_both_and_links_to_neither() -
             (1, 2),
         ]
     rows = [*twins, person("Baby", "Fakename", "2010-03-04")]
+    # By the agency's own id the nameless record is Ada's: nobody is asked whether it is Bella's.
+    mine = [{**rows[0], "local_id": "L1"}, rows[1], {**rows[2], "local_id": "L1"}]
+    assert NAMELESS not in {one.reason for one in _linked(mine, "council.child").questions}
+    # Of five the first three are asked about, and with their answers the others.
+    five = [*(person(name, "Fakename", "2010-03-04") for name in ("Ada", "Bella", "Cleo", "Dora", "Edna")),
+            person("Baby", "Fakename", "2010-03-04")]  # fmt: skip
+    for cannot, left in (((), [0, 1, 2]), ((0, 1, 2), [3, 4])):
+        memory = Memory(cannot=[(row, 5) for row in cannot])
+        asked = [one for one in _linked(five, memory=memory).questions if one.reason == NAMELESS]
+        assert [one.left for one in asked] == left
     # What a person says holds, and is asked about no more.
     told = _linked(rows, memory=Memory(must=[(0, 2)], cannot=[(1, 2)]))
     assert told.clusters.cluster[0] == told.clusters.cluster[2] != told.clusters.cluster[1]
@@ -241,6 +251,9 @@ def test_an_address_on_the_partnership_s_list_is_no_evidence_for_two_either() ->
     assert places(address="5, Hostel Road", postcode="TL5 5HH").all()
     assert not places(address="7 Hostel Road", postcode="TL5 5HH").any()
     assert places(uprn="12").all()
+    # A property with its postcode is that property, and not the neighbours.
+    assert not places(uprn="13", postcode="TL5 5HH").any()
+    assert places(uprn="12", postcode="TL5 5HH").all()
 
 
 @pytest.mark.finding("LNK-17")

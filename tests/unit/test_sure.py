@@ -17,7 +17,7 @@ def _edges(*pairs: tuple[int, int, float]) -> Edges:
 
 
 def _part(bits: float) -> int:
-    return int(SURE / (1 + 2.0**-bits))
+    return round(SURE / (1 + 2.0**-bits))
 
 
 @pytest.mark.finding("SCO-T10")
