@@ -219,7 +219,7 @@ def _near_words(result: dict[str, Any]) -> str:
 
 def _quality_words(result: dict[str, Any]) -> str:
     rows = [
-        (one["group"], one["value"], *(("fewer than 10", "", "") if one["records"] is None else (
+        (one["group"], one["value"], *(("not told", "", "") if one["records"] is None else (
             one["records"], f"{one['matched']:.1%}", f"{one['not_enough']:.1%}")))
         for one in result["rates"]
     ]  # fmt: skip

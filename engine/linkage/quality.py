@@ -28,6 +28,8 @@ SMALL = 10
 """Records below which a group is not told."""
 PLACEHOLDER = 0.005
 """Share of records under one birth date from which it is a placeholder that nobody cleaned."""
+ENOUGH = 5000
+"""Names from which a distance says something: of few, chance alone makes one of a quarter and more."""
 DRIFT = 0.10
 """Distance between the names of these records and of the frozen table from which the model is old."""
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
@@ -248,7 +250,7 @@ def _drift(words: Words, name: str, frozen: Frozen) -> dict[str, Any]:
     """Return how far the common names are from the frozen table (total variation, the rest as one)."""
     column = words[:, _PLACE[name]]
     column = column[column != 0]
-    if len(column) < SMALL:
+    if len(column) < ENOUGH:
         return {"field": name, "distance": None, "too_far": False}
     common = frozen.shares >= COMMON
     tokens, shares = frozen.tokens[common], frozen.shares[common]
