@@ -70,7 +70,7 @@ PARTS = (
     *("former_surname", "former_nhs_number", "former_upn"),
 )
 """What a field may say of who somebody is."""
-EQUALITY_PARTS = ("ethnic_group",)
+EQUALITY_PARTS = ("ethnic_group", "special_needs")
 """What is kept apart for counts of fairness, and told of nobody."""
 
 _TRANSFORMS = _closed([], dict.fromkeys(("exists", "token", "banded"), _WORD))

@@ -135,6 +135,11 @@ class _Writer:
         second = number % 20 == 0 and self.mess.chance(0.3)
         return self._key(source, f"N{number + 70_000_000 * second + 100_000}", number)
 
+    def _special_needs(self, one: Resident) -> str:
+        """Return the code of a pupil's provision, drawn apart from everything else."""
+        draw = zlib.crc32(f"special needs {self.seed} {one.number}".encode()) % 100
+        return "N" if draw < 82 else "K" if draw < 95 else "E"
+
     def _ethnicity(self, one: Resident) -> str:
         """Return the code of a household, drawn apart from everything else: it says nothing of a name."""
         draw = zlib.crc32(f"ethnic group {self.seed} {one.household}".encode()) % 100
@@ -241,6 +246,7 @@ class _Writer:
                 _iso(self.end),
                 destination if leaving or self.mess.chance(0.02) else "",
                 self._ethnicity(one),
+                self._special_needs(one),
             ]
 
     def _attendance(self) -> Iterator[list[str]]:

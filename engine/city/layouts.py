@@ -38,7 +38,7 @@ ROLL = (
         "OnRollTo",
         "RecordedOn",
     ),
-    *("NextDestination", "Ethnicity"),
+    *("NextDestination", "Ethnicity", "SENProvision"),
 )
 ATTENDANCE = (
     *("PupilID", "TermEnd", "PossibleSessions", "AttendedSessions", "Suspended"),

@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -24,6 +25,9 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lists import latest_run
 from engine.identity import vault_write
+from engine.identity.normalise import VERSION
+from engine.linkage.encode import COLUMNS
+from engine.linkage.encodings import read_encodings
 from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Evaluation, ScoreRun
@@ -35,6 +39,8 @@ from scoring.rfg import FULL
 from scoring.tables import TRACKS, Ints, ListRule
 
 Mask = npt.NDArray[np.bool_]
+HELP = ("out_of_work_benefit", "benefit_cap", "free_school_meals", "rent_arrears")
+"""Kinds of states that say that somebody has little money."""
 SEED = 20260101
 """Seed of the intervals; it stands in the report."""
 
@@ -183,6 +189,7 @@ def _lists(
     ties = np.array(
         [int.from_bytes(hashlib.sha256(one).digest()[:7], "big") for one in names], np.int64
     )
+    groups = _groups(home, names)
     found: dict[str, dict[str, Any]] = {}
     for rule in (
         one for one in home.tables.lists if one.pick == "high" and one.id in run.manifest["lists"]
@@ -207,7 +214,9 @@ def _lists(
             "at_risk_in_all": total,
             **report,
             "by_group": {
-                "ethnic group": _by_group(home, [names[pid] for pid in pool], selected, outcome)
+                kind: by_group(labelled, sorted(set(labelled)), selected, outcome)
+                for kind, labels in groups.items()
+                for labelled in [[labels[pid] for pid in pool.tolist()]]
             },
         }
     return found
@@ -265,17 +274,51 @@ def _variants(home: Home, run: ScoreRun, rule: ListRule, persons: int) -> dict[s
     return {"index alone": index, "with the network": score, "with groups": grouped}
 
 
-def _by_group(
-    home: Home, people: Sequence[bytes], selected: Mask, outcome: Mask
-) -> list[dict[str, Any]]:
-    """Return error rates by stated group; one with too few people is told as not estimable."""
+def _groups(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
+    """Return, by kind of group, one label per person of a run; the one that most records say.
+
+    Ethnic group and special needs are what an agency states for counts of fairness. Which sex is which is
+    not known here, so they are numbered. Means-tested help stands for deprivation; nothing scores it (T9).
+    """
     ids = home.domain("analysis").open(people)
     membership = current_membership(home.linkage, home.link_runs())
     sealed = sorted(membership)
-    stated: dict[bytes, Counter[str]] = {}
-    labels = groups_of(home, home.domain("linkage").open(sealed))
-    for name, label in zip(sealed, labels, strict=True):
-        if label != NOT_KNOWN:
-            stated.setdefault(membership[name], Counter())[label] += 1
-    group = [stated[one].most_common(1)[0][0] if one in stated else NOT_KNOWN for one in ids]
-    return by_group(group, sorted(set(group)), selected, outcome)
+    records = home.domain("linkage").open(sealed)
+    labels = {
+        "ethnic group": groups_of(home, records),
+        "special needs": groups_of(home, records, "special_needs"),
+        "sex": _sexes(home, sealed),
+        "means-tested help": _helped(home, records),
+    }
+    found: dict[str, list[str]] = {}
+    for kind, stated in labels.items():
+        said: dict[bytes, Counter[str]] = {}
+        for name, label in zip(sealed, stated, strict=True):
+            if label != NOT_KNOWN:
+                said.setdefault(membership[name], Counter())[label] += 1
+        found[kind] = [said[one].most_common(1)[0][0] if one in said else NOT_KNOWN for one in ids]
+    return found
+
+
+def _sexes(home: Home, names: Sequence[bytes]) -> list[str]:
+    ring = home.keyring("link")
+    known = read_encodings(
+        home.linkage, home.published(), ring.current, VERSION, home.clock().date()
+    )
+    tokens = dict(zip(known.records, known.words[:, COLUMNS.index("sex")].tolist(), strict=True))
+    counts = Counter(one for one in tokens.values() if one)
+    groups = {token: f"group {n}" for n, (token, _) in enumerate(counts.most_common(), 1)}
+    return [groups.get(tokens.get(one, 0), NOT_KNOWN) for one in names]
+
+
+def _helped(home: Home, records: Sequence[bytes]) -> list[str]:
+    """Return whether a record says, on the day of any run, that somebody got help because of little money."""
+    kinds = {home.tables.kinds[name].id for name in HELP}
+    live, helped = home.live(), set()
+    for delivery in home.published():
+        path = home.warehouse.states(delivery)
+        if path.exists():
+            rows = live.rows(delivery, pq.read_table(path, filters=[("kind", "in", kinds)]))
+            helped |= set(rows.column("record").to_pylist())
+    named = home.domain("record").seal(list(records))
+    return ["yes" if one in helped else NOT_KNOWN for one in named]

@@ -198,7 +198,13 @@ def test_an_evaluation_is_kept_as_counts_and_held_against_them(home: Home, tmp_p
     assert kept["lists"] == json.loads(json.dumps(made["lists"]))
     told = kept["lists"]["cse.harmed"]
     assert set(told["ablation"]) == {"index alone", "with the network", "with groups"}
-    assert told["by_group"]["ethnic group"]
+    groups = told["by_group"]
+    assert set(groups) == {"ethnic group", "special needs", "sex", "means-tested help"}
+    labels = {kind: {row["group"] for row in rows} for kind, rows in groups.items()}
+    assert labels["sex"] >= {"group 1", "group 2"}
+    assert labels["special needs"] >= {"none", "support"}
+    assert labels["means-tested help"] <= {"yes", "not known"}  # What nobody said is no "no".
+    assert len({sum(row["n"] for row in rows) for rows in groups.values()}) == 1
     with Session(home.casework) as session:
         row = session.exec(select(Evaluation)).one()
         report = json.loads(json.dumps(row.report))
