@@ -14,6 +14,7 @@ from engine.flows import trend
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.decision import NOTHING
 from engine.flows.ego import around_of
+from engine.flows.group import group_of
 from engine.flows.home import Home
 from engine.flows.indicators import flags_of, household_of, with_sources
 from engine.flows.intent import Flow
@@ -72,6 +73,7 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "note": NOTHING,
             "indicators": with_sources(home, account, found, flags),
             **around_of(home, account, run, pid, flags, answer["not_served"]),
+            **group_of(home, account, run, pid, flags),
             **household_of(home, account, found, flags),
         }
         answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
