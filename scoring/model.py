@@ -135,8 +135,9 @@ def aligned(names: Sequence[str], other: Sample) -> Floats:
 
 
 def train(
-    rows: Sample, later: Sample, plan: Plan, households: Ints, denied: frozenset[str], days: Ints
-) -> dict[str, Any]:
+    rows: Sample, later: Sample, plan: Plan, households: Ints, denied: frozenset[str], days: Ints,
+    *, communities: Ints | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Fit, calibrate on a later period, and return the model as plain numbers with how it was made.
 
     Args:
@@ -146,6 +147,8 @@ def train(
         households: Household of each training row; folds never part a family.
         denied: Features that define the label, are set by its team, or follow from it.
         days: Day of the training sample and of the later one.
+        communities: Community of each training row; folds by it part nobody from those they meet. The
+            households when None.
 
     Raises:
         ScoringFault: ``FG-EVA-03`` the later period begins too early, ``FG-EVA-05`` a feature knows the
@@ -191,7 +194,8 @@ def train(
     if document["calibration"][0] <= 0:
         raise _refused("on the later period it ranks the wrong way round")
     document["left_out"] = sorted(set(rows.names) - set(names))
-    document["folds"] = _folds(rows, households, plan)
+    circles = households if communities is None else communities
+    document["folds"] = _folds(rows, {"households": households, "communities": circles}, plan)
     return document
 
 
@@ -245,15 +249,18 @@ def _logistic(plan: Plan) -> LogisticRegression:
     return LogisticRegression(C=1.0, max_iter=1000, random_state=plan.seed)
 
 
-def _folds(rows: Sample, households: Ints, plan: Plan) -> dict[str, Any]:
-    """Return the area with folds of rows and with folds of households; a gap is itself a finding."""
+def _folds(rows: Sample, together: Mapping[str, Ints], plan: Plan) -> dict[str, Any]:
+    """Return the area with folds of rows, and with folds that part no household and no community.
+
+    A gap between them is itself a finding: what looks learnt is known by heart of relatives or friends.
+    """
     draw = np.random.default_rng(plan.seed)
-    _, family = np.unique(households, return_inverse=True)
-    by_row = draw.permutation(len(rows.people)) % FOLDS
-    by_family = draw.permutation(int(family.max()) + 1)[family] % FOLDS
-    area = {name: _area(rows, fold, plan) for name, fold in (("rows", by_row),
-                                                             ("households", by_family))}  # fmt: skip
-    return {**area, "gap_is_a_finding": bool(abs(area["rows"] - area["households"]) > GAP_OF_FOLDS)}
+    area = {"rows": _area(rows, draw.permutation(len(rows.people)) % FOLDS, plan)}
+    for name, labels in together.items():
+        _, of = np.unique(labels, return_inverse=True)
+        area[name] = _area(rows, draw.permutation(int(of.max()) + 1)[of] % FOLDS, plan)
+    gap = max(abs(area["rows"] - area[name]) for name in together)
+    return {**area, "gap_is_a_finding": bool(gap > GAP_OF_FOLDS)}
 
 
 def _area(rows: Sample, fold: Ints, plan: Plan) -> float:

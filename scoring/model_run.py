@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from scoring.communities import communities
 from scoring.errors import ScoringFault
 from scoring.evaluate import calibration, drift
 from scoring.fence import check_paths, raise_fence
+from scoring.groups import load_library
 from scoring.inputs import (
     EVENTS,
     STATES,
@@ -69,7 +71,13 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     days = np.array(job["days"], np.int64)
     samples = [_sample(job, events, persons, int(day), plan, tables) for day in days]
     document = train(
-        samples[0], samples[1], plan, households[samples[0].people], frozenset(raw["denied"]), days
+        samples[0],
+        samples[1],
+        plan,
+        households[samples[0].people],
+        frozenset(raw["denied"]),
+        days,
+        communities=communities(events, households, int(days[0]), plan.seed)[samples[0].people],
     )
     report = _report(job, document, samples, events, households, plan, tables)
     document |= {
@@ -169,6 +177,7 @@ def main(*, fenced: bool = False) -> int:
     job = json.load(sys.stdin)
     try:
         if fenced:
+            load_library()
             warehouse, tables = Path(job["out"]).parent.parent, Path(job["tables"])
             check_paths([*input_paths(job), job["out"]], warehouse, tables)
             raise_fence(warehouse, tables)

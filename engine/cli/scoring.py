@@ -106,7 +106,7 @@ def _challenge_words(result: dict[str, Any]) -> str:
     )  # fmt: skip
     folds, fit = result["folds"], result["calibration"]
     text += (
-        f"\nArea with folds of rows {folds['rows']}, of households {folds['households']}. "
+        f"\nArea with folds of rows {folds['rows']}, of households {folds['households']}, of communities {folds['communities']}. "
         f"Stated on average {fit['mean_stated']:.4f}, happened {fit['base_rate']:.4f}. "
         "The model is shown to nobody."
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scoring.communities import communities
 from scoring.errors import ScoringFault
 from scoring.model import (
     Plan,
@@ -158,3 +159,46 @@ def test_folds_of_rows_that_learn_a_family_by_heart_are_a_finding() -> None:
     folds = train(rows, later, PLAN, homes, frozenset(), np.array([A, A + 400]))["folds"]
     assert folds["rows"] > folds["households"] + 0.1
     assert folds["gap_is_a_finding"]
+
+
+def test_folds_of_a_community_part_nobody_from_those_they_meet() -> None:
+    """What two households share by meeting is known by heart too, though neither is parted."""
+    chance_of = np.random.default_rng(3)
+    homes = np.repeat(np.arange(150), 4)
+    circle = homes // 3
+    struck = chance_of.random(50) < 0.2
+    outcome = struck[circle] & (chance_of.random(600) < 0.8)
+    mark = (circle[:, None] == np.arange(50)).astype(float)
+    rows = Sample(tuple(f"c{n}" for n in range(50)), mark, outcome, np.arange(600),
+                  {f"c{n}": A for n in range(50)})  # fmt: skip
+    later = replace(rows, people=np.arange(600))
+    folds = train(
+        rows, later, PLAN, homes, frozenset(), np.array([A, A + 400]), communities=circle
+    )["folds"]
+    assert folds["households"] > folds["communities"] + 0.1
+    assert folds["gap_is_a_finding"]
+    alone = train(rows, later, PLAN, homes, frozenset(), np.array([A, A + 400]))["folds"]
+    assert alone["communities"] == pytest.approx(alone["households"], abs=0.1)
+
+
+def test_communities_follow_events_up_to_a_day_and_never_part_a_household() -> None:
+    homes = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    rows = [(0, 1), (2, 1), (4, 2), (6, 2), (1, 3), (3, 3), (0, 9), (7, 9)]
+    events = {
+        "pid": np.array([pid for pid, _ in rows]),
+        "eid": np.array([eid for _, eid in rows]),
+        "day": np.array([100 if eid == 9 else 10 for _, eid in rows]),
+        "recorded": np.array([100 if eid == 9 else 10 for _, eid in rows]),
+    }
+    found = communities(events, homes, 50, 1)
+    assert found[0] == found[1] == found[2] == found[3] != found[4]
+    assert found[4] == found[5] == found[6] == found[7]
+    assert communities(events, homes, 50, 1).tolist() == found.tolist()
+    shuffled = {name: column[::-1] for name, column in events.items()}
+    assert communities(shuffled, homes, 50, 1).tolist() == found.tolist()
+    nobody = {name: column[:0] for name, column in events.items()}
+    assert len(set(communities(nobody, homes, 50, 1).tolist())) == 4
+    crowd = {name: np.zeros(60, np.int64) for name in ("eid", "day", "recorded")} | {
+        "pid": np.arange(60)
+    }
+    assert len(set(communities(crowd, np.arange(60), 50, 1).tolist())) == 60
