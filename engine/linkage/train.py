@@ -133,10 +133,11 @@ def _probabilities(towns: Sequence[Town]) -> dict[str, dict[str, tuple[float, fl
     columns = arrow_table(words)
     connection.register("words", columns)
     rng = np.random.default_rng(11)
-    # Two records drawn at random are of one town: in another one nobody is looked for.
+    # Two records drawn at random are of one town: in another one nobody is looked for. Of a small town
+    # no more are drawn than there are.
     drawn = [
-        (rng.integers(start, stop, _RANDOM_PAIRS // len(towns)),
-         rng.integers(start, stop, _RANDOM_PAIRS // len(towns)))
+        tuple(rng.integers(start, stop, min(_RANDOM_PAIRS // len(towns), (stop - start) ** 2))
+              for _ in range(2))
         for start, stop in itertools.pairwise(starts.tolist())
     ]  # fmt: skip
     one, two = (np.concatenate([pair[side] for pair in drawn]) for side in (0, 1))
