@@ -108,7 +108,8 @@ def _households(job: dict[str, Any], pid_of: pa.Table, persons: int) -> Ints:
     """Return the household of each person: the place of their newest stay, or one of their own."""
     states = read_columns(job["states"], pid_of, STATES)
     labels = -np.arange(1, persons + 1, dtype=np.int64)
-    mine = np.flatnonzero((states["kind"] == int(job["places"])) & (states["pid"] >= 0))
+    mine = np.flatnonzero((states["kind"] == int(job["places"])) & (states["pid"] >= 0)
+                          & (states["place"] != 0))  # fmt: skip
     mine = mine[np.argsort(states["start"][mine], kind="stable")]
     labels[states["pid"][mine]] = states["place"][mine]
     return labels

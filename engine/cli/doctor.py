@@ -103,8 +103,11 @@ def _pseudonyms() -> Check:
 
 def _model() -> Check:
     from engine.linkage.artefacts import load_model, shipped
+    from engine.settings import settings
 
-    return "ok", f"signed, {load_model(shipped()).hash[:16]}", ""
+    own = settings().linkage_model
+    which = "shipped" if own is None else "of FIELDGATE_LINKAGE_MODEL"
+    return "ok", f"{which}, signed, {load_model(own or shipped()).hash[:16]}", ""
 
 
 def _vectors() -> Check:

@@ -35,8 +35,13 @@ def on_the_list(home: Home, words: Words) -> Mask:
     )
     wrong = [
         one.id
-        for one, uprn, code in zip(places, clean.uprn, clean.postcode, strict=True)
-        if (one.uprn and not uprn) or (one.postcode and not code)
+        for one, uprn, code, house, street in zip(
+            places, clean.uprn, clean.postcode, clean.house, clean.street, strict=True
+        )
+        if (one.uprn and not uprn)
+        or (one.postcode and not code)
+        # An address that says nothing would make of one building a whole postcode.
+        or (one.address and not (house or street))
     ]
     if wrong:
         raise LinkageError(

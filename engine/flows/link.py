@@ -231,7 +231,7 @@ def _decided(
 def _known(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Known:
     """Return who the records were, and who of them has an open place on a list of the newest run.
 
-    Whom the run before kept whole stays so while any place of theirs is open: that they dropped off the
+    Whom the run before kept whole stays so while their newest place is open: that they dropped off the
     list since, because nobody was sure of them, is no answer.
     """
     people = {person: number for number, person in enumerate(sorted(set(before.values())), 1)}
@@ -243,13 +243,20 @@ def _known(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Kno
                 ReviewItem.run == newest, col(ReviewItem.decided_by).is_(None)
             )
         ).all()
-        ever = session.exec(
-            select(ReviewItem.person).where(col(ReviewItem.decided_by).is_(None))
+        places = session.execute(
+            select(ReviewItem.person, ReviewItem.decided_by, ScoreRun.number)
+            .join(ScoreRun, col(ScoreRun.id) == col(ReviewItem.run))
+            .order_by(col(ScoreRun.number))
         ).all()
     casework, runs = home.domain("casework"), home.link_runs()
     asked = review_pairs(home.linkage, runs[-1]) if runs else []
     kept = {before.get(one.left, b"") for one in asked if one.reason == SPLIT}
-    waiting = [*waiting, *(one for one in ever if kept and casework.parse(one) in kept)]
+    # Of several runs the newest that has a place of theirs: an older one can be decided no more.
+    last = {person: decided for person, decided, _ in places} if kept else {}
+    waiting = [
+        *waiting,
+        *(one for one, decided in last.items() if decided is None and casework.parse(one) in kept),
+    ]
     alerted = {people.get(casework.parse(one), 0) for one in waiting} - {0}
     return Known(np.array(numbers, np.int64), frozenset(alerted))
 

@@ -42,7 +42,11 @@ def link_quality(
                 for one in session.exec(select(Delivery))
             }
         of = run.summary.get("delivery_quality", {}) if run is not None else {}
-        if run is None or "quality" not in run.summary or (delivery or 0) not in {0, *map(int, of)}:
+        if (
+            run is None
+            or "quality" not in run.summary
+            or (delivery is not None and str(delivery) not in of)
+        ):
             raise LinkageError(
                 "FG-LNK-07",
                 "nothing was linked yet, or the newest run keeps no report of that delivery",

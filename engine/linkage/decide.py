@@ -318,11 +318,18 @@ def _without_a_name(
     found: dict[int, dict[int, int]] = {}
     for row in others.tolist():
         found.setdefault(int(key[row]), {}).setdefault(int(clusters.cluster[row]), row)
-    answered = {(min(pair), max(pair)) for pair in (*memory.must, *memory.cannot)}
+    # What was said of one record of a person was said of the person, whichever record stands first now.
+    of = clusters.cluster.tolist()
+    answered = {
+        (one, of[other])
+        for pair in (*memory.must, *memory.cannot)
+        for one, other in (pair, pair[::-1])
+    }
     asked = []
     for row in nameless.tolist():
-        beside = [(min(row, one), max(row, one)) for one in found.get(int(key[row]), {}).values()]
-        asked += [pair for pair in beside if pair not in answered][:_ASKED]
+        beside = found.get(int(key[row]), {}).items()
+        left = [other for person, other in beside if (row, person) not in answered]
+        asked += [(min(row, other), max(row, other)) for other in left[:_ASKED]]
     return asked
 
 

@@ -7,11 +7,13 @@ where recall is lost first, and no list of origins enters the linkage lane.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
@@ -156,32 +158,67 @@ class _Cells:
 def suppressed(counts: Ints, least: int = SMALL) -> tuple[Mask, Mask]:
     """Return which cells, and which totals of labels, are not told.
 
-    A cell or a total of fewer than `least` is not told. Where one cell alone is hidden of a label or of
-    a delivery, or what is hidden of it comes to fewer than that, the smallest of the others is hidden
-    with it, until none follows by subtraction from the total of a label or from the number of records of
-    a delivery, which its receipt tells.
+    A cell or a total of fewer than `least` is not told, and none follows from what is. What is told adds
+    up along three kinds of lines: a label to its total, a delivery to its number of records, which the
+    receipt and the agency's row tell, and the totals to all records. So every unknown stands on two
+    lines, and one follows exactly when it is a bridge between them: then the smallest others that close
+    a ring through it are hidden with it. What is hidden of a line comes to `least` at the least.
 
     Args:
         counts: int64 ``[label, delivery]``.
         least: Records from which a group is told.
     """
     totals = counts.sum(axis=1)
-    whole = totals < least
-    if whole.any() and totals[whole].sum() < least and not whole.all():
-        whole[np.argmin(np.where(whole, np.iinfo(np.int64).max, totals))] = True
-    hidden = (counts > 0) & ((counts < least) | whole[:, np.newaxis])
+    hidden, whole = (counts > 0) & (counts < least), totals < least
     while True:
-        before = hidden.sum()
+        before = int(hidden.sum() + whole.sum())
         for line, some in (
-            *zip(counts, hidden, strict=True),
+            *(
+                (one, mine)
+                for one, mine, gone in zip(counts, hidden, whole, strict=True)
+                if not gone
+            ),
             *zip(counts.T, hidden.T, strict=True),
+            (totals, whole),
         ):
             rest = np.flatnonzero(~some & (line > 0))
-            alone = some.sum() == 1 or line[some].sum() < least
-            if some.any() and alone and len(rest):
+            if some.any() and line[some].sum() < least and len(rest):
                 some[rest[np.argmin(line[rest])]] = True
-        if hidden.sum() == before:
+        _close_rings(counts, hidden, whole, least)
+        if int(hidden.sum() + whole.sum()) == before:
             return hidden, whole
+
+
+def _close_rings(counts: Ints, hidden: Mask, whole: Mask, least: int) -> None:
+    """Hide what closes a ring through each small unknown that follows from the rest."""
+    every = nx.Graph()
+    for label, delivery in np.argwhere(counts > 0).tolist():
+        every.add_edge(("label", label), ("delivery", delivery), count=int(counts[label, delivery]),
+                       at=(label, delivery))  # fmt: skip
+    for label, total in enumerate(counts.sum(axis=1).tolist()):
+        every.add_edge(("label", label), "all", count=total, at=(label, None))
+
+    def is_hidden(at: tuple[int, int | None]) -> bool:
+        return bool(whole[at[0]] if at[1] is None else hidden[at])
+
+    unknown = nx.Graph()
+    unknown.add_edges_from(one for one in every.edges if is_hidden(every.edges[one]["at"]))
+    for one in list(nx.bridges(unknown)):
+        if every.edges[one]["count"] >= least:
+            continue
+        other = nx.restricted_view(every, [], [one])
+        try:
+            path = nx.shortest_path(
+                other, *one, weight=lambda _u, _v, at: 0 if is_hidden(at["at"]) else at["count"] + 1
+            )
+        except nx.NetworkXNoPath:
+            continue  # The only label of its delivery: it is the number of records that came.
+        for step in itertools.pairwise(path):
+            label, delivery = every.edges[step]["at"]
+            if delivery is None:
+                whole[label] = True
+            else:
+                hidden[label, delivery] = True
 
 
 def _rate(

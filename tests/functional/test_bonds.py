@@ -131,7 +131,8 @@ def test_who_is_hidden_is_bound_to_no_household_on_a_page_nor_in_a_score(tmp_pat
 @pytest.mark.finding("LNK-23")
 def test_a_communal_address_that_cannot_be_read_stops_the_link(tmp_path: Path) -> None:
     home = _home(tmp_path, _row(1, "", "", ""))
-    for wrong in ({"postcode": "TL5"}, {"uprn": "12A"}, {"postcode": "TL55HHX", "uprn": "12"}):
+    for wrong in ({"postcode": "TL5"}, {"uprn": "12A"}, {"postcode": "TL55HHX", "uprn": "12"},
+                  {"postcode": "TL5 5HH", "address": "Unknown"}):  # fmt: skip
         entry = replace(home.pack.governance.communal[0], id="the_hostel", uprn="", address="",
                         postcode="")  # fmt: skip
         governance = replace(home.pack.governance, communal=(replace(entry, **wrong),))

@@ -212,6 +212,12 @@ def test_a_twin_without_a_name_is_a_question_about_both_and_links_to_neither() -
         memory = Memory(cannot=[(row, 5) for row in cannot])
         asked = [one for one in _linked(five, memory=memory).questions if one.reason == NAMELESS]
         assert [one.left for one in asked] == left
+    # What was said beside one record of Ada's is not asked again beside another of hers.
+    two = [rows[0], rows[0], rows[1], rows[2]]
+    for said in (0, 1):
+        found = _linked(two, memory=Memory(cannot=[(said, 3)]))
+        assert found.clusters.cluster[0] == found.clusters.cluster[1]
+        assert [one.left for one in found.questions if one.reason == NAMELESS] == [2]
     # What a person says holds, and is asked about no more.
     told = _linked(rows, memory=Memory(must=[(0, 2)], cannot=[(1, 2)]))
     assert told.clusters.cluster[0] == told.clusters.cluster[2] != told.clusters.cluster[1]
