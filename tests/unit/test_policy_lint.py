@@ -254,11 +254,11 @@ ERRORS = [
         id="L25-recognised-interest"),
     pytest.param(
         Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
-             (("sources/schools_roll.yaml", "lane: equality", "lane: content"),)),
+             (("sources/schools_roll.yaml", "lane: equality, part: ethnic_group", "lane: content, part: ethnic_group"),)),
         id="L26-in-the-content-lane"),
     pytest.param(
         Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
-             (("sources/schools_roll.yaml", "[equality_monitoring]", "[equality_monitoring, safeguard_child]"),)),
+             (("sources/schools_roll.yaml", "[equality_monitoring]}\n  special", "[equality_monitoring, safeguard_child]}\n  special"),)),
         id="L26-serves-more"),
     pytest.param(
         Case("POL-L26", "sources/schools_roll.yaml", "ethnicity: {", "schools.roll.ethnicity",
