@@ -135,7 +135,8 @@ class SplinkLinker:
         if len(words) < 2:
             return edges_of(no_pairs())
         import duckdb
-        from splink.backends.duckdb import DuckDBAPI
+
+        from engine.linkage import written
 
         names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
         chunks = -(-len(words) // self._chunk)
@@ -143,7 +144,20 @@ class SplinkLinker:
         connection = duckdb.connect(":memory:")
         try:
             connection.execute("SET threads TO 2")
-            ready = self._ready(DuckDBAPI(connection=connection), words, lambda table: table)
+            inputs = self._inputs(words)
+            # All that the text hangs on; of several chunks each has its own.
+            key = json.dumps(
+                [self.settings(), self._model.review_weight,
+                 {name: one.schema.names for name, one in inputs.items()}],
+                sort_keys=True, default=str,
+            )  # fmt: skip
+            statements = written.kept(key) if chunks == 1 else None
+            if statements is not None:
+                name = written.run_again(connection, statements, inputs)
+                pairs = connection.sql(f"select rid_l, rid_r, match_weight, {names} from {name}")  # noqa: S608
+                return edges_of(pairs.to_arrow_table())
+            api = written.ListeningAPI(connection)
+            ready = self._ready(api, inputs, lambda table: table)
             for chunk in range(1, chunks + 1):
                 found = ready.inference.predict_chunk(
                     (chunk, chunks), (1, 1), threshold_match_weight=self._model.review_weight
@@ -155,22 +169,34 @@ class SplinkLinker:
                 )
                 if chunks > 1:
                     found.drop_table_from_database_and_remove_from_cache()
+                else:
+                    written.keep(key, api.made)
         finally:
             connection.close()
         return edges_of(pa.concat_tables(tables))
 
-    def _ready(self, api: Any, words: Words, frame: Callable[[pa.Table], Any]) -> Any:
+    def _inputs(self, words: Words) -> dict[str, pa.Table]:
+        """Return what Splink reads, by the name it is registered under."""
+        tables = {"records": self.table(words)}
+        for column in ("given", "surname"):
+            names, shares = self.frequencies(column, words)
+            tables[f"shares_{column}"] = pa.table({column: names, f"tf_{column}": shares})
+        return tables
+
+    def _ready(
+        self, api: Any, inputs: Mapping[str, pa.Table], frame: Callable[[pa.Table], Any]
+    ) -> Any:
         """Return Splink with the records and the frozen frequencies on a back end.
 
         Args:
             api: The back end.
-            words: Encoded records.
+            inputs: From `_inputs`.
             frame: Turns a table into what the back end registers.
         """
         from splink import Linker as Splink
 
         logging.getLogger("splink").setLevel(logging.ERROR)
-        source = api.register(frame(self.table(words)), dataset_display_name="records")
+        source = api.register(frame(inputs["records"]), dataset_display_name="records")
         linker = Splink(
             source,
             self.settings() | {"retain_matching_columns": True},
@@ -178,10 +204,9 @@ class SplinkLinker:
             validate_settings=False,
         )
         for column in ("given", "surname"):
-            names, shares = self.frequencies(column, words)
-            lookup = frame(pa.table({column: names, f"tf_{column}": shares}))
+            shares = frame(inputs[f"shares_{column}"])
             linker.table_management.register_term_frequency_lookup(
-                api.register(lookup, dataset_display_name=f"shares_{column}"),
+                api.register(shares, dataset_display_name=f"shares_{column}"),
                 column,
             )
         return linker

@@ -58,7 +58,7 @@ class SparkLinker(SplinkLinker):
             self._session.sparkContext.setCheckpointDir(str(Path(folder) / "checkpoints"))
             made: Any = SparkAPI
             api = made(spark_session=self._session)
-            ready = self._ready(api, words, self._session.createDataFrame)
+            ready = self._ready(api, self._inputs(words), self._session.createDataFrame)
             found = ready.inference.predict(threshold_match_weight=self._model.review_weight)
             names = [f"gamma_{name}" for name in COMPARISONS]
             frame = found.as_spark_dataframe().select("rid_l", "rid_r", "match_weight", *names)

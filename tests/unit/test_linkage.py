@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.domain.errors import LinkageError
-from engine.linkage import artefacts
+from engine.linkage import artefacts, written
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.encode import COLUMNS, Encoder
 from engine.linkage.encodings import read_encodings, write_encodings
@@ -187,3 +188,36 @@ def test_a_birthday_between_two_deliveries_parts_nobody(tmp_path: Path) -> None:
     found = read_encodings(engine, {"d1": 1, "d2": 2}, 1, "n1", TODAY)
     assert found.words[:, band].tolist() == [2, 2]
     engine.dispose()
+
+
+def test_sql_that_was_kept_gives_the_same_bytes() -> None:
+    """Splink's text for a model is written once a process; another model or threshold has its own."""
+    model = load_model(shipped())
+    rows = [person(f"Mock{n % 7}a", f"Fake{n % 5}e", f"2010-03-{10 + n % 9}") for n in range(60)]
+    towns = [encoded(rows), encoded([*rows[20:], *rows[:10]]), encoded(rows[:2])]
+    models = [
+        model,
+        replace(model, review_weight=model.review_weight + 4),
+        replace(model, prior=0.01),
+    ]
+
+    def scored(*, fresh: bool) -> list[tuple[bytes, ...]]:
+        found = []
+        for one in models:
+            for words in towns:
+                if fresh:
+                    written._kept.clear()
+                edges = SplinkLinker(Encoder(KEY, 1), one).edges(words)
+                found.append((edges.weight.tobytes(), edges.left.tobytes(), edges.right.tobytes(),
+                              *(column.tobytes() for column in edges.gammas.values())))  # fmt: skip
+        return found
+
+    alone = scored(fresh=True)
+    written._kept.clear()
+    assert scored(fresh=False) == alone
+    assert len(written._kept) == len(models)
+    assert len(set(alone)) > len(models)
+    for _ in range(10):
+        written.keep(f"another {_}", [])
+    assert len(written._kept) <= written._MOST
+    written._kept.clear()
