@@ -9,10 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.domain.errors import PolicyRefused
 from engine.domain.ids import from_day_number
 from engine.flows.home import Home
-from engine.flows.lists import level_of
+from engine.flows.lists import shown_level
 from engine.store.tables import Account, ScoreRun
 from policies.model import Level, State
 from policies.transforms import quarter
@@ -44,10 +43,7 @@ def around_of(
         flags: State of the person.
         closed: Themes of which nothing is shown: nobody shares a risk that is not.
     """
-    try:
-        level = level_of(home, account, "engine.links", "associates", flags)
-    except PolicyRefused:
-        level = Level.REFUSE
+    level = shown_level(home, account, "engine.links", "associates", flags)
     if level < Level.TOKEN or pid is None:
         return {"associates": None, "network": None}
     links = home.warehouse.result(run.id, "link")

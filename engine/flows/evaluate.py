@@ -26,9 +26,9 @@ from engine.flows.intent import Flow
 from engine.flows.lists import latest_run
 from engine.identity import vault_write
 from engine.identity.normalise import VERSION
-from engine.linkage.encode import COLUMNS
 from engine.linkage.encodings import read_encodings
 from engine.linkage.index import current_membership
+from engine.linkage.quality import sexes
 from engine.store.session import reading
 from engine.store.tables import Evaluation, ScoreRun
 from scoring.evaluate import Confusion, by_group, hold
@@ -305,14 +305,12 @@ def _sexes(home: Home, names: Sequence[bytes]) -> list[str]:
     known = read_encodings(
         home.linkage, home.published(), ring.current, VERSION, home.clock().date()
     )
-    tokens = dict(zip(known.records, known.words[:, COLUMNS.index("sex")].tolist(), strict=True))
-    counts = Counter(one for one in tokens.values() if one)
-    groups = {token: f"group {n}" for n, (token, _) in enumerate(counts.most_common(), 1)}
-    return [groups.get(tokens.get(one, 0), NOT_KNOWN) for one in names]
+    groups = dict(zip(known.records, sexes(known.words).tolist(), strict=True))
+    return [groups.get(one, NOT_KNOWN) for one in names]
 
 
 def _helped(home: Home, records: Sequence[bytes]) -> list[str]:
-    """Return whether a record says, on the day of any run, that somebody got help because of little money."""
+    """Return whether a record says of any day that somebody got help because of little money."""
     kinds = {home.tables.kinds[name].id for name in HELP}
     live, helped = home.live(), set()
     for delivery in home.published():

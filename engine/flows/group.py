@@ -6,9 +6,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from engine.domain.errors import PolicyRefused
 from engine.flows.home import Home
-from engine.flows.lists import level_of
+from engine.flows.lists import shown_level
 from engine.store.tables import Account, ScoreRun
 from policies.model import Level, State
 
@@ -35,10 +34,7 @@ def group_of(
     Returns:
         ``group``: None when nothing of groups may be shown, empty when the person is in none.
     """
-    try:
-        level = level_of(home, account, "engine.groups", "group", flags)
-    except PolicyRefused:
-        level = Level.REFUSE
+    level = shown_level(home, account, "engine.groups", "group", flags)
     if level < Level.TOKEN or pid is None:
         return {"group": None}
     members = home.warehouse.result(run.id, "group_member")

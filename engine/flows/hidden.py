@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
 from engine.flows.home import Home
-from engine.flows.states import joined_names, record_rows
+from engine.flows.states import joined_names, record_rows, subject_flags
 from engine.linkage.index import current_membership, records_of
 from engine.store.session import reading
 from engine.store.tables import RecordFlag, SubjectState
@@ -54,21 +54,15 @@ def hidden_people(home: Home, wanted: Iterable[bytes]) -> set[bytes]:
     record, linkage, casework = (home.domain(name) for name in ("record", "linkage", "casework"))
     runs, found = home.link_runs(), set()
     people = sorted(set(wanted))
-    for person in people:
-        names = record.seal(linkage.open(records_of(home.linkage, person, runs)))
-        flags = record_rows(home, map(record.text, names))
-        if any(value == "y" and flag in HIDING for (_, flag), value in flags.items()):
-            found.add(person)
     with Session(reading(home.casework)) as session:
         for person, sealed in zip(people, casework.seal(people), strict=True):
+            names = record.seal(linkage.open(records_of(home.linkage, person, runs)))
+            rows = record_rows(home, map(record.text, names))
             state = session.get(SubjectState, casework.text(sealed))
-            if state is not None and _hides(state.flags):
+            flags = subject_flags(home, state, rows, frozenset())
+            if any(flags.get(flag) == "y" for flag in HIDING):
                 found.add(person)
     return found
-
-
-def _hides(flags: Mapping[str, str]) -> bool:
-    return any(flags.get(flag) == "y" for flag in HIDING)
 
 
 def without_their_homes(home: Home, states: pa.Table, hidden: set[bytes]) -> pa.Table:

@@ -19,7 +19,7 @@ from engine.flows.disclose import visible_content
 from engine.flows.facts import request_facts
 from engine.flows.home import Home
 from engine.flows.household import FAMILY, as_handles, bonds_of, housemates
-from engine.flows.lists import in_full, level_of
+from engine.flows.lists import in_full, shown_level
 from engine.flows.rules import name_rules
 from engine.flows.states import counts, record_rows, record_state, subject_flags
 from engine.linkage.index import records_of
@@ -113,14 +113,17 @@ def with_sources(
         account.role, account.agency, account.purpose, request_facts(home, ids, justified=True)
     )
     rows = record_rows(home, {one.record for one in seen.values()})
+    views = {
+        name: authorise(home.pack, request, name, home.pack.sources[name].fields, today, UNNAMED)
+        for name in sorted({one.source for one in seen.values()})
+    }
     told = []
     for code, label in INDICATORS.items():
         one, known = seen.get(code), False
         if one is not None:
             source = home.pack.sources[one.source]
-            view = authorise(home.pack, request, source.id, source.fields, today, UNNAMED)
             state = record_state(home, source.id, one.record, flags, rows)
-            known = visible_content(source, view, state)
+            known = visible_content(source, views[source.id], state)
         told.append(
             {
                 **_told(home, code, label, one),
@@ -170,10 +173,7 @@ def household_of(home: Home, account: Account, person_id: bytes, flags: State) -
         person_id: The person, redirects followed.
         flags: State of the person.
     """
-    try:
-        level = level_of(home, account, "engine.links", "associates", flags)
-    except PolicyRefused:
-        level = Level.REFUSE
+    level = shown_level(home, account, "engine.links", "associates", flags)
     if level < Level.TOKEN:
         return {"household": None, "family": None, "family_indicators": None}
     found = bonds_of(home, person_id)

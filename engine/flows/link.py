@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
+from engine.flows.alerted import known_people
 from engine.flows.communal import on_the_list
 from engine.flows.encodings import canary, encoder_of, frozen_model
 from engine.flows.hidden import HIDING
@@ -29,7 +30,7 @@ from engine.linkage.edge_store import Scored
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION
 from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
 from engine.linkage.forget import forget_unneeded, needed_again
-from engine.linkage.hold import SPLIT, Known
+from engine.linkage.hold import Known
 from engine.linkage.index import (
     Assignment,
     ReviewPair,
@@ -38,14 +39,13 @@ from engine.linkage.index import (
     discard_run,
     past_membership,
     person_ages,
-    review_pairs,
     stage_run,
 )
 from engine.linkage.linker import Linker, SplinkLinker, scored_with
 from engine.linkage.memory import CANNOT, MUST, final_decisions
 from engine.linkage.sure import SURE, forget_sure, write_sure
 from engine.store.session import reading
-from engine.store.tables import LinkRun, RecordFlag, ReviewItem, ScoreRun, SubjectState
+from engine.store.tables import LinkRun, RecordFlag, SubjectState
 from engine.telemetry import span
 
 Mask = npt.NDArray[np.bool_]
@@ -90,7 +90,7 @@ def link(
         with span("link.predict", records=len(found.records)):
             linked = _decided(
                 flow, found, model, memory, stated, linker, None if whole else runs,
-                _known(home, found, before),
+                known_people(home, found, before),
             )  # fmt: skip
         flow.arrow("cluster")
         assignment = assign(
@@ -113,12 +113,7 @@ def link(
         states = _subject_states(home, flow.intent, found, assignment, identified, stated)
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
-        forgotten = forget_unneeded(
-            home.linkage, order, dead_records(home), home.clock().date(),
-            home.pack.governance.forget_after_days,
-        )  # fmt: skip
-        summary["encodings_deleted"] = forgotten.deleted
-        summary["encodings_to_delete"] = forgotten.waiting
+        summary |= _forgotten(home, order)
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
         flow.finish({"counts": counts, "result_hash": model.hash, "rules": _rules(summary)})
         return {"run": flow.intent, **summary}
@@ -181,6 +176,15 @@ def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
     return found.some([row for row, name in enumerate(names) if name not in dead])
 
 
+def _forgotten(home: Home, order: dict[str, int]) -> dict[str, int]:
+    """Delete encodings that nothing needs, when their days are over; return what became of them."""
+    found = forget_unneeded(
+        home.linkage, order, dead_records(home), home.clock().date(),
+        home.pack.governance.forget_after_days,
+    )  # fmt: skip
+    return {"encodings_deleted": found.deleted, "encodings_to_delete": found.waiting}
+
+
 def _rules(summary: dict[str, Any]) -> list[str]:
     return [f"{name} {value}" for name, value in summary["made_with"].items()]
 
@@ -226,39 +230,6 @@ def _decided(
         folder, flow.intent, Scored(made_by, found.records, linked.digests, linked.edges)
     )
     return linked
-
-
-def _known(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Known:
-    """Return who the records were, and who of them has an open place on a list of the newest run.
-
-    Whom the run before kept whole stays so while their newest place is open: that they dropped off the
-    list since, because nobody was sure of them, is no answer.
-    """
-    people = {person: number for number, person in enumerate(sorted(set(before.values())), 1)}
-    numbers = [people.get(before.get(record, b""), 0) for record in found.records]
-    with Session(reading(home.casework)) as session:
-        newest = session.exec(select(ScoreRun.id).order_by(col(ScoreRun.number).desc())).first()
-        waiting = session.exec(
-            select(ReviewItem.person).where(
-                ReviewItem.run == newest, col(ReviewItem.decided_by).is_(None)
-            )
-        ).all()
-        places = session.execute(
-            select(ReviewItem.person, ReviewItem.decided_by, ScoreRun.number)
-            .join(ScoreRun, col(ScoreRun.id) == col(ReviewItem.run))
-            .order_by(col(ScoreRun.number))
-        ).all()
-    casework, runs = home.domain("casework"), home.link_runs()
-    asked = review_pairs(home.linkage, runs[-1]) if runs else []
-    kept = {before.get(one.left, b"") for one in asked if one.reason == SPLIT}
-    # Of several runs the newest that has a place of theirs: an older one can be decided no more.
-    last = {person: decided for person, decided, _ in places} if kept else {}
-    waiting = [
-        *waiting,
-        *(one for one, decided in last.items() if decided is None and casework.parse(one) in kept),
-    ]
-    alerted = {people.get(casework.parse(one), 0) for one in waiting} - {0}
-    return Known(np.array(numbers, np.int64), frozenset(alerted))
 
 
 def _memory(home: Home, found: EncodedRecords) -> Memory:

@@ -29,7 +29,7 @@ def link_quality(
 
     Raises:
         PolicyRefused: ``FG-LNK-06`` the role may not see it.
-        LinkageError: ``FG-LNK-07`` nothing was linked yet, or no run had that delivery.
+        LinkageError: ``FG-LNK-07`` nothing was linked yet, or the newest run keeps no report of it.
 
     Audited as ``consultation``.
     """

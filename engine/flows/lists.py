@@ -63,6 +63,14 @@ def level_of(home: Home, account: Account, source: str, name: str, state: State)
     return level
 
 
+def shown_level(home: Home, account: Account, source: str, name: str, state: State) -> Level:
+    """Return `level_of`, and `Level.REFUSE` where that refuses: part of a page is left out, not all."""
+    try:
+        return level_of(home, account, source, name, state)
+    except PolicyRefused:
+        return Level.REFUSE
+
+
 def in_full(home: Home, account: Account, source: str, name: str, state: State) -> None:
     """Refuse unless the field may be shown in full: a number has no other form here yet."""
     if level_of(home, account, source, name, state) < Level.CLEAR:

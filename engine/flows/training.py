@@ -57,12 +57,12 @@ class Lesson:
     told: str
     fewest: int = 1
 
-    def linked(self) -> list[int]:
-        """Return, by town, how many people have two records that say enough to be compared."""
-        return [
+    def linked(self) -> int:
+        """Return how many people have two records that say enough to be compared."""
+        return sum(
             int((np.unique(one.people, return_counts=True)[1] > 1).sum())
             for one in (town.usable() for town in self.towns)
-        ]
+        )
 
     @property
     def records(self) -> int:
@@ -150,7 +150,7 @@ def make_model(lesson: Lesson, encoder: Encoder, folder: Path, randomness: Rando
             "something stands where the model would go",
             "Name a folder that is not there.",
         )
-    several = sum(lesson.linked())
+    several = lesson.linked()
     if several < LEAST:
         raise LinkageError(
             "FG-LNK-15",

@@ -80,7 +80,7 @@ def write_encodings(
     """Write the encodings of a delivery; they count only once the delivery is published.
 
     `bird` is the number that invented people came to under the same key; see `foreign_deliveries`.
-    What stands of the same records under the same key already is replaced.
+    What the coming key made of the same records already is replaced.
     """
     rows = [
         {
@@ -110,14 +110,20 @@ def drop_encodings(
     shelves: Sequence[Shelf] = (PRESENT, COMING),
 ) -> None:
     """Delete encodings, by record and delivery, under every key; harmless when there are none."""
+    keys = list(keys)
+    for shelf in shelves:
+        drop_rows(connection, shelf.encoding, keys)
+
+
+def drop_rows(connection: Connection, table: Table, keys: Iterable[tuple[bytes, str]]) -> None:
+    """Delete rows of a table that is keyed by record and delivery."""
     by_delivery: dict[str, list[bytes]] = {}
     for record, delivery in keys:
         by_delivery.setdefault(delivery, []).append(record)
     for name, records in by_delivery.items():
         for start in range(0, len(records), 500):
-            for table in (shelf.encoding for shelf in shelves):
-                some = table.c.record.in_(records[start : start + 500])
-                connection.execute(delete(table).where(table.c.delivery == name, some))
+            some = table.c.record.in_(records[start : start + 500])
+            connection.execute(delete(table).where(table.c.delivery == name, some))
 
 
 def _set_canary(connection: Connection, delivery: str, bird: int, shelf: Shelf = PRESENT) -> None:

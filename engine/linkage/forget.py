@@ -12,10 +12,10 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, Engine, Table, delete, select
+from sqlalchemy import Engine, select
 
 from engine.domain.ids import EPOCH
-from engine.linkage.encodings import drop_encodings
+from engine.linkage.encodings import drop_encodings, drop_rows
 from engine.linkage.index_tables import encoding, forgetting
 
 Key = tuple[bytes, str]
@@ -58,7 +58,9 @@ def forget_unneeded(
             for row in connection.execute(select(forgetting).where(forgetting.c.done == 0))
         }
         due = {key for key in unneeded if now - marked.get(key, now) >= days}
-        _drop(connection, forgetting, [key for key in marked if key not in unneeded or key in due])
+        drop_rows(
+            connection, forgetting, [key for key in marked if key not in unneeded or key in due]
+        )
         drop_encodings(connection, due)
         fresh = [key for key in unneeded if key not in marked and key not in due]
         for keys, since, done in ((fresh, now, 0), (due, now, 1)):
@@ -91,7 +93,7 @@ def needed_again(engine: Engine, order: Mapping[str, int], dead: Set[bytes]) -> 
 def came_back(engine: Engine, keys: Set[Key]) -> None:
     """Forget that some encodings were deleted: they were made again."""
     with engine.begin() as connection:
-        _drop(connection, forgetting, list(keys))
+        drop_rows(connection, forgetting, list(keys))
 
 
 def _unneeded(rows: list[Key], order: Mapping[str, int], dead: Set[bytes]) -> set[Key]:
@@ -104,13 +106,3 @@ def _unneeded(rows: list[Key], order: Mapping[str, int], dead: Set[bytes]) -> se
         for record, delivery in rows
         if delivery not in order or record in dead or order[delivery] < newest[record]
     }
-
-
-def _drop(connection: Connection, table: Table, keys: list[Key]) -> None:
-    by_delivery: dict[str, list[bytes]] = {}
-    for record, delivery in keys:
-        by_delivery.setdefault(delivery, []).append(record)
-    for name, records in by_delivery.items():
-        for start in range(0, len(records), 500):
-            some = table.c.record.in_(records[start : start + 500])
-            connection.execute(delete(table).where(table.c.delivery == name, some))

@@ -169,7 +169,7 @@ class SplinkLinker:
                 )
                 if chunks > 1:
                     found.drop_table_from_database_and_remove_from_cache()
-                else:
+                elif api.made and found.physical_name in api.made[-1].partition(" AS")[0]:
                     written.keep(key, api.made)
         finally:
             connection.close()

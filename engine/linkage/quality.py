@@ -80,7 +80,7 @@ def quality(
     groups = {
         "agency": np.array(agencies, dtype=object),
         "age": _age(words),
-        "sex": _sex(words),
+        "sex": sexes(words),
         "given name": _commonness(words, frequencies["given"], rare),
         **{
             f"has {label}": np.where(words[:, _PLACE[name]] != 0, "yes", "no").astype(object)
@@ -249,7 +249,7 @@ def _age(words: Words) -> npt.NDArray[np.object_]:
     return np.array([names.get(one, "not known") for one in band.tolist()], dtype=object)
 
 
-def _sex(words: Words) -> npt.NDArray[np.object_]:
+def sexes(words: Words) -> npt.NDArray[np.object_]:
     """Return the sex as a group; which token is which is not known here, so they are numbered."""
     tokens = words[:, _PLACE["sex"]]
     order = sorted(set(tokens.tolist()) - {0}, key=lambda one: (-int((tokens == one).sum()), one))

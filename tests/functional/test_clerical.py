@@ -146,18 +146,23 @@ def test_a_decision_merges_lasts_and_can_be_undone_with_all_that_rests_on_it(
     home.close()
 
 
+def _list_everybody(home: Home) -> None:
+    """Give everybody an open place on a list of the only run."""
+    casework = home.domain("casework")
+    with Session(home.casework) as session:
+        run = session.exec(select(ScoreRun.id)).one()
+        for rank, person in enumerate(casework.seal(sorted(set(_people(home)))), 1):
+            session.add(ReviewItem(run=run, list="cse", person=casework.text(person), rank=rank,
+                                   score=1, blind=False))  # fmt: skip
+        session.commit()
+
+
 def test_a_merge_that_touches_an_open_alert_waits_for_a_person(tmp_path: Path) -> None:
     """linkage.md 4: nobody's facts come into a case from one day to the next without a word."""
     home = _two(tmp_path)
     score(home, TODAY, OPERATOR)
-    casework = home.domain("casework")
     before = _people(home)
-    with Session(home.casework) as session:
-        run = session.exec(select(ScoreRun.id)).one()
-        for rank, person in enumerate(casework.seal(sorted(set(before))), 1):
-            session.add(ReviewItem(run=run, list="cse", person=casework.text(person), rank=rank,
-                                   score=1, blind=False))  # fmt: skip
-        session.commit()
+    _list_everybody(home)
     # The source corrects the birth date, so that the two records say one and the same.
     file = persons_file(tmp_path / "corrected.csv", person_row(PersonID="LA2"))
     submit(home, file, agency="council", source="council.persons", actor=OPERATOR,
@@ -189,13 +194,7 @@ def test_a_split_that_touches_an_open_alert_waits_for_a_person(tmp_path: Path, w
     before = _people(home)
     assert len(set(before)) == 2
     score(home, TODAY, OPERATOR)
-    casework = home.domain("casework")
-    with Session(home.casework) as session:
-        run = session.exec(select(ScoreRun.id)).one()
-        for rank, person in enumerate(casework.seal(sorted(set(before))), 1):
-            session.add(ReviewItem(run=run, list="cse", person=casework.text(person), rank=rank,
-                                   score=1, blind=False))  # fmt: skip
-        session.commit()
+    _list_everybody(home)
     other = person_row(PersonID="LA2", Forename="Canarina", BirthDate="2011-09-05")
     submit(home, persons_file(tmp_path / "b.csv", other), options=Options(mends=1), **send)
     link(home, OPERATOR)

@@ -24,7 +24,7 @@ def _of(
     home = partnership.home
     run = latest_run(home)
     assert run is not None
-    monkeypatch.setattr(group, "level_of", lambda *_: level)
+    monkeypatch.setattr(group, "shown_level", lambda *_: level)
     account = Account(user="x", agency="council", role="social_worker", purpose="safeguard_child")
     count = home.warehouse.result(run.id, "person").num_rows
     return [group_of(home, account, run, pid, list_state(home)) for pid in (*range(count), None)]
