@@ -314,12 +314,12 @@ def _decide(number: int, home: Path | None, as_json: bool, *, accept: bool) -> N
         emit(result, as_json, lambda: f"Delivery {number} is {result['state']}.")
 
 
-def _gone_before(result: dict[str, Any]) -> str:
-    if not result["corrected"]:
+def _back(result: dict[str, Any]) -> str:
+    if not result["restored"]:
         return ""
+    numbers = " and ".join(str(one) for one in result["restored"])
     return (
-        f"Delivery {result['corrected']}, which it corrected, was destroyed then: "
-        "send it again if it was right. "
+        f"What it replaced {'stands' if result['withdrawn'] else 'would stand'} again: {numbers}. "
     )
 
 
@@ -343,6 +343,6 @@ def withdraw_command(
             as_json,
             lambda: (
                 f"Delivery {number}: {result['records']} records, {result['events']} events and "
-                f"{result['states']} states {word}. {_gone_before(result)}Next: {result['next']}"
+                f"{result['states']} states {word}. {_back(result)}Next: {result['next']}"
             ),
         )

@@ -11,8 +11,15 @@ from engine.domain.ids import Actor
 from engine.flows import stage as lanes
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.stated import apply_delivery
-from engine.flows.submit import corrected, withdraw_row
+from engine.flows.standing import (
+    KEPT,
+    STANDS,
+    comes_back,
+    corrected,
+    replace_row,
+    withdraw_row,
+)
+from engine.flows.stated import settle_words
 from engine.identity import vault_write
 from engine.store.session import reading
 from engine.store.tables import Delivery, DeliveryDetail
@@ -99,8 +106,12 @@ def receipt_of(
                 )
             detail = session.get(DeliveryDetail, found.id)
             receipt = {**found.receipt, "number": found.number, "state": found.state}
+            by = session.get(Delivery, found.replaced_by) if found.replaced_by else None
+            receipt["replaced_by"] = by.number if by is not None else None
             sealed = detail.sealed if detail is not None else None
-        receipt["set_aside"] = vault_write.waiting(home.vault, receipt["delivery"])
+        # Rows of a delivery that does not stand can be mended by nobody.
+        waits = receipt["state"] in STANDS
+        receipt["set_aside"] = vault_write.waiting(home.vault, receipt["delivery"]) if waits else []
         if with_keys and agency == receipt["agency"] and sealed is not None:
             opened = lanes.open_detail(home, receipt["delivery"], sealed)
             _add_keys(receipt, opened)
@@ -159,7 +170,7 @@ def trend(home: Home, actor: Actor, agency: str) -> list[dict[str, Any]]:
         with Session(reading(home.casework)) as session:
             query = (
                 select(Delivery)
-                .where(col(Delivery.state) != "withdrawn")
+                .where(col(Delivery.state).not_in(("withdrawn", "replaced")))
                 .order_by(col(Delivery.number))
             )
             if agency != EVERYBODYS:
@@ -211,8 +222,8 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
                 _nobody_else_corrects(session, found, before)
                 # What it corrects went on counting while it waited, and was perhaps taken back since.
                 for one in corrected(session, before):
-                    withdraw_row(session, one, flow)
-                apply_delivery(session, flow, found)
+                    replace_row(session, one, flow, found.id)
+                settle_words(session, flow, found)
             else:
                 withdraw_row(session, found.id, flow)
                 found.state = "refused"
@@ -227,9 +238,10 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
 def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) -> dict[str, Any]:
     """Take a whole delivery back: what it brought is destroyed as if it had never been sent.
 
-    A delivery that it corrected was destroyed when it was accepted and is not brought back: the
-    answer names it, so that it can be sent again. Persons and scores follow with the next ``link`` and
-    ``score``; until then the published run stands, and the answer says so.
+    What it had replaced stands again as it did before, unless the same bytes were sent anew meanwhile:
+    the answer names it. A delivery that was replaced can be withdrawn as well, and comes back no more.
+    Persons and scores follow with the next ``link`` and ``score``; until then the published run
+    stands, and the answer says so.
 
     Args:
         home: The home.
@@ -242,7 +254,10 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
 
     Audited as ``erasure``; a dry run as ``consultation``.
     """
-    details = {"counts": {"delivery": number}, "rules": ["dry_run" if dry_run else "withdraw"]}
+    details: dict[str, Any] = {
+        "counts": {"delivery": number},
+        "rules": ["dry_run" if dry_run else "withdraw"],
+    }
     kind = "consultation" if dry_run else "erasure"
     with Flow(home, "withdraw_delivery", kind, actor, details) as flow:
         with Session(reading(home.casework)) as session:
@@ -252,19 +267,19 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
                     "FG-SUB-23", "there is no such delivery", "See fieldgate deliveries list."
                 )
             receipt, intent, source = dict(found.receipt), found.id, found.source
-            again = session.get(Delivery, receipt.get("replaces") or "")
-            corrected_number = again.number if again is not None else None
-            if found.state not in ("accepted", "paused"):
+            if found.state not in KEPT:
                 raise _not_waiting()
+            back = [one.number for one in comes_back(session, found)]
         if not dry_run:
-            flow.commit(lambda session: withdraw_row(session, intent, flow))
-            lanes.discard(home, intent)
+            back = flow.commit(lambda session: withdraw_row(session, intent, flow))
+            complete(home)
+        details["counts"] = {"delivery": number, "restored": len(back)}
         flow.finish({**details, "source": source, "rows": receipt["rows"]["kept"]})
         return {
             "number": number,
             "source": source,
             "withdrawn": not dry_run,
-            "corrected": corrected_number,
+            "restored": back,
             "records": receipt["records"],
             "events": receipt["events"],
             "states": receipt["states"],
@@ -276,7 +291,9 @@ def _nobody_else_corrects(session: Session, mine: Delivery, before: str | None) 
     """Refuse a second correction of one delivery: both would count."""
     others = session.exec(select(Delivery).where(Delivery.source == mine.source)).all()
     if before is not None and any(
-        one.id != mine.id and one.state == "accepted" and one.receipt.get("replaces") == before
+        one.id != mine.id
+        and one.state in ("accepted", "replaced")
+        and one.receipt.get("replaces") == before
         for one in others
     ):
         raise PolicyRefused(
@@ -300,7 +317,11 @@ def complete(home: Home) -> None:
             lanes.discard(home, delivery)
     waiting = vault_write.with_rows_aside(home.vault)
     for place, (delivery, source, state) in enumerate(told):
-        earlier = [one for one, same, _ in told[:place] if same == source and one in waiting]
+        earlier = [
+            one
+            for one, same, state_then in told[:place]
+            if same == source and state_then in STANDS and one in waiting
+        ]
         if state == "accepted" and earlier:
             lanes.settle(home, delivery, earlier)
 

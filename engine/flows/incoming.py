@@ -26,7 +26,7 @@ class Options:
         history: A back-load: what it tells is recorded as on its own day and is no news.
         window: First and last day that it replaces, for a source sent by windows; None takes the
             days of its rows.
-        replaces: Number of the delivery that it corrects: that one is withdrawn in the same moment.
+        replaces: Number of the delivery that it corrects: that one counts no more from the same moment.
         mends: Number of the delivery some of whose rows were set aside: this one holds those rows,
             mended, and speaks of nothing else, however the source is sent.
         dry_run: Read, check and judge, and store nothing.

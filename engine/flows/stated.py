@@ -51,17 +51,18 @@ def stated_flags(
     ]
 
 
-def apply_delivery(session: Session, flow: Flow, delivery: Delivery) -> None:
-    """Let the words of a delivery count, and those of rows that it replaced or deleted no more.
+def settle_words(session: Session, flow: Flow, delivery: Delivery) -> None:
+    """Let the words of a delivery count if it stands and not if it does not.
 
-    What staff set stays, whatever a source says.
+    Those of rows that it replaces or deletes count no more while it stands. What staff set stays,
+    whatever a source says.
     """
     mine = session.exec(select(StatedFlag).where(StatedFlag.delivery == delivery.id)).all()
     _settle(session, flow, delivery, {(one.record, one.flag) for one in mine})
 
 
 def take_back(session: Session, flow: Flow, delivery: Delivery) -> None:
-    """Take back the words of a delivery; what it had replaced or deleted speaks again."""
+    """Delete the words of a delivery; what it had replaced or deleted speaks again."""
     mine = session.exec(select(StatedFlag).where(StatedFlag.delivery == delivery.id)).all()
     pairs = {(one.record, one.flag) for one in mine}
     for one in mine:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, BinaryIO
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from engine.domain.errors import (
     ConfigError,
     FieldgateError,
-    PolicyRefused,
     RowsRefused,
     SubmissionError,
 )
@@ -31,7 +29,8 @@ from engine.flows.intent import Flow
 from engine.flows.pause import pauses_of
 from engine.flows.receipt import make_receipt, next_number, outcome_of
 from engine.flows.refusal import keep_refusal
-from engine.flows.stated import apply_delivery, stated_flags, take_back
+from engine.flows.standing import STANDS, corrected, replace_row, same_bytes
+from engine.flows.stated import settle_words, stated_flags
 from engine.identity import vault_write
 from engine.intake.contract import Contract
 from engine.intake.meaning import NO_DAY
@@ -152,10 +151,9 @@ def _submit(
         detail = DeliveryDetail(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
         )
-        taken = flow.commit(
-            lambda session: _publish(session, flow, delivery, flags, detail, replaced)
-        )
-        _afterwards(flow, source, taken, paused=bool(pauses))
+        flow.commit(lambda session: _publish(session, flow, delivery, flags, detail, replaced))
+        if not pauses:
+            _afterwards(flow, source)
         entry = flow.finish(outcome_of(home, receipt, prepared, records, options))
         receipt["number"] = delivery.number
         receipt["audit"] = {"entry": entry.seq, "proof": home.audit.proof(entry.seq)}
@@ -193,13 +191,7 @@ def _try(
 
 def _same(session: Session, agency: str, source: str, content_hash: str) -> dict[str, Any] | None:
     """Return the receipt, with its number, of the delivery that has the same bytes."""
-    found = session.exec(
-        select(Delivery).where(
-            Delivery.agency == agency,
-            Delivery.source == source,
-            Delivery.content_hash == content_hash,
-        )
-    ).first()
+    found = same_bytes(session, agency, source, content_hash)
     return {**found.receipt, "number": found.number} if found else None
 
 
@@ -228,18 +220,6 @@ def _meant(home: Home, agency: str, source: str, options: Options) -> str | None
     return _earlier(home, agency, source, options.replaces, "replaced")
 
 
-def corrected(session: Session, delivery: str | None) -> list[str]:
-    """Return what a correction takes back: a delivery, and what that one was to correct while it waits."""
-    found: list[str] = []
-    while delivery is not None and delivery not in found:
-        one = session.get(Delivery, delivery)
-        if one is None or one.state not in ("accepted", "paused"):
-            break
-        found.append(delivery)
-        delivery = one.receipt.get("replaces") if one.state == "paused" else None
-    return found
-
-
 def _earlier(home: Home, agency: str, source: str, number: int | None, word: str) -> str | None:
     """Return the delivery that this one corrects or mends."""
     if number is None:
@@ -249,7 +229,7 @@ def _earlier(home: Home, agency: str, source: str, number: int | None, word: str
         if (
             found is None
             or (found.agency, found.source) != (agency, source)
-            or found.state not in ("accepted", "paused")
+            or found.state not in STANDS
         ):
             raise ConfigError(
                 "FG-SUB-21",
@@ -342,58 +322,29 @@ def _publish(
     flags: list[StatedFlag],
     detail: DeliveryDetail,
     replaced: str | None,
-) -> list[str]:
-    """Publish a delivery; return what it took back."""
+) -> None:
     same = _same(session, delivery.agency, delivery.source, delivery.content_hash)
     if same is not None:
         raise _AlreadyAccepted(same)
-    taken: list[str] = []
     # A correction that waits for a release replaces nothing yet: it may still be refused.
-    if delivery.state == "accepted":
-        # One that was taken back meanwhile is none to correct: `withdraw_row` refuses it.
-        taken = corrected(session, replaced) or ([replaced] if replaced is not None else [])
-        for one in taken:
-            withdraw_row(session, one, flow)
+    if delivery.state == "accepted" and replaced is not None:
+        # One that was taken back meanwhile is none to correct: `replace_row` refuses it.
+        for one in corrected(session, replaced) or [replaced]:
+            replace_row(session, one, flow, delivery.id)
     delivery.number = next_number(session)
     session.add(delivery)
     session.add(detail)
     session.add_all(flags)
     if delivery.state == "accepted":
-        apply_delivery(session, flow, delivery)
-    return taken
+        settle_words(session, flow, delivery)
 
 
-def withdraw_row(session: Session, delivery: str, flow: Flow) -> Delivery:
-    """Mark a delivery as withdrawn; its bytes may be sent again afterwards.
-
-    Raises:
-        PolicyRefused: ``FG-SUB-22`` it was withdrawn or refused meanwhile.
-    """
-    found = session.get(Delivery, delivery)
-    if found is None or found.state not in ("accepted", "paused"):
-        raise PolicyRefused(
-            "FG-SUB-22",
-            "that delivery does not count any more",
-            "See fieldgate deliveries list.",
-        )
-    found.state = "withdrawn"
-    found.content_hash = hashlib.sha256(f"withdrawn {found.id}".encode()).hexdigest()
-    found.decided_by, found.decided_at = flow.actor.user, flow.home.clock()
-    detail = session.get(DeliveryDetail, delivery)
-    if detail is not None:
-        session.delete(detail)
-    take_back(session, flow, found)
-    return found
-
-
-def _afterwards(flow: Flow, source: str, taken: list[str], *, paused: bool) -> None:
-    """What the commit made true in the other stores; each can be done twice without harm."""
-    if paused:
-        return
-    for one in taken:
-        lanes.discard(flow.home, one)
+def _afterwards(flow: Flow, source: str) -> None:
+    """What the commit made true in the vault; it can be done twice without harm."""
     with Session(reading(flow.home.casework)) as session:
-        others = select(Delivery.id).where(Delivery.source == source, Delivery.id != flow.intent)
+        others = select(Delivery.id).where(
+            Delivery.source == source, Delivery.id != flow.intent, col(Delivery.state).in_(STANDS)
+        )
         earlier = list(session.exec(others).all())
     lanes.settle(flow.home, flow.intent, earlier)
 

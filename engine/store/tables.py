@@ -39,6 +39,8 @@ class Delivery(SQLModel, table=True):
 
     `state` says whether it counts: ``accepted`` does; ``paused`` waits for a person's release;
     ``refused`` was not released; ``withdrawn`` was taken back, and with it everything it brought.
+    ``replaced`` stood as `stood` until the correction `replaced_by` came, and stands so again when that
+    one is withdrawn.
     `plain` is false when later or earlier deliveries have to be read together with it.
     """
 
@@ -58,9 +60,11 @@ class Delivery(SQLModel, table=True):
     history: bool = False
     decided_by: str | None = Field(default=None, max_length=64)
     decided_at: datetime | None = _moment(nullable=True)
+    stood: str | None = Field(default=None, max_length=12)
+    replaced_by: str | None = Field(default=None, max_length=40, index=True)
     __table_args__ = (
         UniqueConstraint("agency", "source", "content_hash"),
-        CheckConstraint("state in ('accepted', 'paused', 'refused', 'withdrawn')"),
+        CheckConstraint("state in ('accepted', 'paused', 'refused', 'withdrawn', 'replaced')"),
     )
 
 

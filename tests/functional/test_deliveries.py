@@ -147,10 +147,127 @@ def test_withdrawing_and_correcting_undo_a_delivery_exactly(tmp_path: Path) -> N
     better = [visit("P5", "V7", "ASB")]
     send(home, tmp_path, "visits-3", better, options=Options(replaces=again["number"]))
     states = {one["number"]: one["state"] for one in deliveries(home, OPERATOR)}
-    assert states == {1: "accepted", 2: "withdrawn", 3: "withdrawn", 4: "accepted"}
-    with pytest.raises(ConfigError, match="FG-SUB-21"):
-        send(home, tmp_path, "visits-4", FIRST[:2], options=Options(replaces=2))
+    assert states == {1: "accepted", 2: "withdrawn", 3: "replaced", 4: "accepted"}
+    for number in (2, 3):
+        with pytest.raises(ConfigError, match="FG-SUB-21"):
+            send(home, tmp_path, "visits-4", FIRST[:2], options=Options(replaces=number))
     home.close()
+
+
+def _states(home: Home) -> list[str]:
+    return [one["state"] for one in deliveries(home, OPERATOR)][::-1]
+
+
+@pytest.mark.parametrize("mode", ["delta", "full", "window"])
+def test_a_withdrawn_correction_leaves_what_it_corrected(tmp_path: Path, mode: str) -> None:
+    home = visits_home(tmp_path / "home", mode=mode)
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    send(home, tmp_path, "visits-2", [visit("P5", "V7", "ASB")], options=Options(replaces=1))
+    second = content(home)
+    send(home, tmp_path, "visits-3", [visit("P6", "V8", "ASB")], options=Options(replaces=2))
+    third = content(home)
+    assert len(before) == 4
+    assert len({str(one) for one in (before, second, third)}) == 3
+    assert receipt_of(home, OPERATOR, 2, "council", with_keys=False)["replaced_by"] == 3
+    # One by one, as if the last had never been sent.
+    assert withdraw(home, 3, OPERATOR, dry_run=True)["restored"] == [2]
+    assert content(home) == third
+    assert withdraw(home, 3, OPERATOR)["restored"] == [2]
+    assert (content(home), _states(home)) == (second, ["replaced", "accepted", "withdrawn"])
+    assert withdraw(home, 2, OPERATOR)["restored"] == [1]
+    assert (content(home), _states(home)) == (before, ["accepted", "withdrawn", "withdrawn"])
+    # And again from there: nothing of it was used up.
+    send(home, tmp_path, "visits-2", [visit("P5", "V7", "ASB")], options=Options(replaces=1))
+    assert content(home) == second
+    home.close()
+
+
+def test_of_a_chain_the_middle_is_withdrawn_and_the_first_comes_back_with_the_last(
+    tmp_path: Path,
+) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    middle = send(home, tmp_path, "visits-2", [visit("P5", "V7")], options=Options(replaces=1))
+    send(home, tmp_path, "visits-3", [visit("P6", "V8")], options=Options(replaces=2))
+    last = content(home)
+    assert withdraw(home, 2, OPERATOR)["restored"] == []
+    assert (content(home), _states(home)) == (last, ["replaced", "withdrawn", "accepted"])
+    assert not home.warehouse.events(middle["delivery"]).exists()
+    assert withdraw(home, 3, OPERATOR)["restored"] == [1]
+    assert content(home) == before
+    home.close()
+
+
+def test_what_was_replaced_can_be_destroyed_and_comes_back_no_more(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    first = send(home, tmp_path, "visits-1", FIRST)
+    send(home, tmp_path, "visits-2", [visit("P5", "V7")], options=Options(replaces=1))
+    last = content(home)
+    assert home.warehouse.events(first["delivery"]).exists()
+    withdraw(home, 1, OPERATOR)
+    assert not home.warehouse.events(first["delivery"]).exists()
+    assert content(home) == last
+    assert withdraw(home, 2, OPERATOR)["restored"] == []
+    assert content(home) == {}
+    home.close()
+
+
+def test_what_was_sent_anew_meanwhile_does_not_count_twice(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", FIRST)
+    before = content(home)
+    send(home, tmp_path, "visits-2", [visit("P5", "V7")], options=Options(replaces=1))
+    assert send(home, tmp_path, "visits-1", FIRST)["duplicate"] is False
+    assert withdraw(home, 2, OPERATOR, dry_run=True)["restored"] == []
+    assert withdraw(home, 2, OPERATOR)["restored"] == []
+    assert (content(home), _states(home)) == (before, ["withdrawn", "withdrawn", "accepted"])
+    home.close()
+
+
+def test_a_waiting_correction_of_what_a_correction_replaced_is_not_let_in(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home", extra=', rows_max: "5"')
+    send(home, tmp_path, "visits-1", _five())
+    more = [visit(f"P{n}", f"W{n}") for n in range(8)]
+    assert send(home, tmp_path, "visits-2", more, options=Options(replaces=1))["state"] == "paused"
+    send(home, tmp_path, "visits-3", [visit("P1", "V1")], options=Options(replaces=1))
+    send(home, tmp_path, "visits-4", [visit("P2", "V1")], options=Options(replaces=3))
+    with pytest.raises(PolicyRefused, match="FG-SUB-22"):
+        release(home, 2, OPERATOR, accept=True)
+    for number in (4, 3):
+        withdraw(home, number, OPERATOR)
+    release(home, 2, OPERATOR, accept=True)
+    assert _states(home) == ["replaced", "accepted", "withdrawn", "withdrawn"]
+    home.close()
+
+
+def test_rows_set_aside_of_what_was_replaced_wait_again(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", _five("P2"))
+    send(home, tmp_path, "visits-2", _five(), options=Options(replaces=1))
+    assert receipt_of(home, OPERATOR, 1, "council", with_keys=False)["set_aside"] == []
+    withdraw(home, 2, OPERATOR)
+    shown = receipt_of(home, OPERATOR, 1, "council", with_keys=True)
+    assert len(shown["set_aside"]) == 1
+    assert shown["findings"][0]["row_keys"]
+    home.close()
+
+
+def test_a_marker_that_a_correction_took_away_is_back_when_it_is_withdrawn(
+    home: Home, tmp_path: Path
+) -> None:
+    def flag() -> list[str]:
+        with Session(home.casework) as session:
+            return [one.value for one in session.exec(select(RecordFlag)).all()]
+
+    for name, marker, options in (("a", "Y", Options()), ("b", "N", Options(replaces=1))):
+        file = persons_file(tmp_path / f"{name}.csv", person_row(ProtectedAddress=marker))
+        submit(home, file, agency="council", source="council.persons", actor=OPERATOR,
+               options=options)  # fmt: skip
+    assert flag() == ["n"]
+    withdraw(home, 2, OPERATOR)
+    assert flag() == ["y"]
 
 
 def test_a_withdrawn_marker_leaves_the_word_before_it(home: Home, tmp_path: Path) -> None:
@@ -207,6 +324,29 @@ def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_pat
     for name in ("person", "score", "contribution", "link", "exposure", "exposure_part"):
         one, other = (home.warehouse.result(run["run"], name) for run in (clean, after))
         assert one.equals(other), name
+    home.close()
+
+
+@pytest.mark.finding("LNK-30")
+def test_scores_after_a_withdrawn_correction_are_those_of_a_home_that_never_had_it(
+    tmp_path: Path,
+) -> None:
+    made = make_partnership(tmp_path)
+    home = made.home
+    clean = score(home, TODAY, OPERATOR)
+    replaced = next(one for one in deliveries(home, OPERATOR) if one["source"] == "council.persons")
+    one = persons_file(tmp_path / "one.csv", person_row(PersonID="LAX", Forename="Zelda"))
+    number = submit(home, one, agency="council", source="council.persons", actor=OPERATOR,
+                    options=Options(replaces=replaced["number"]))["number"]  # fmt: skip
+    link(home, OPERATOR)
+    other = score(home, TODAY, OPERATOR)
+    assert other["persons"] != clean["persons"]
+    assert withdraw(home, number, OPERATOR)["restored"] == [replaced["number"]]
+    link(home, OPERATOR)
+    after = score(home, TODAY, OPERATOR)
+    for name in ("person", "score", "contribution", "link", "exposure", "exposure_part"):
+        mine, theirs = (home.warehouse.result(run["run"], name) for run in (clean, after))
+        assert mine.equals(theirs), name
     home.close()
 
 
@@ -467,9 +607,13 @@ def test_a_correction_of_a_correction_that_waits_takes_back_both(tmp_path: Path)
     assert send(home, tmp_path, "visits-2", more, options=Options(replaces=1))["state"] == "paused"
     send(home, tmp_path, "visits-3", [visit("P1", "V1")], options=Options(replaces=2))
     assert [one["state"] for one in deliveries(home, OPERATOR)][::-1] == [
-        "withdrawn", "withdrawn", "accepted",
+        "replaced", "replaced", "accepted",
     ]  # fmt: skip
     assert len(content(home)) == 1
+    assert withdraw(home, 3, OPERATOR, dry_run=True)["restored"] == [1, 2]
+    assert withdraw(home, 3, OPERATOR)["restored"] == [1, 2]
+    assert _states(home) == ["accepted", "paused", "withdrawn"]
+    assert len(content(home)) == 5
     home.close()
 
 

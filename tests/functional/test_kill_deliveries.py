@@ -23,7 +23,7 @@ from engine.store.tables import Delivery
 from tests.builders.deliveries import COLUMNS, content, send, visit, visits_home
 from tests.builders.partnership import OPERATOR, Clock, write_csv
 
-STEPS = ("withdraw", "replace", "accept", "refuse")
+STEPS = ("withdraw", "replace", "restore", "accept", "refuse")
 FIRST = [visit("P1", "V1"), visit("P2", "V2", "WRONG"), *(visit("P3", f"V3{n}") for n in range(20))]
 PAUSES = ', rows_max: "30"'
 
@@ -39,6 +39,8 @@ def _do(home: Home, step: str, folder: Path) -> None:
         file = write_csv(folder / "again.csv", COLUMNS, _more(3))
         submit(home, file, agency="council", source="council.visits", actor=OPERATOR,
                options=Options(replaces=1))  # fmt: skip
+    elif step == "restore":
+        withdraw(home, 2, OPERATOR)
     else:
         release(home, 2, OPERATOR, accept=step == "accept")
 
@@ -47,6 +49,9 @@ def _prepared(folder: Path, step: str) -> Path:
     folder.mkdir()
     home = visits_home(folder / "home", extra=PAUSES)
     send(home, folder, "visits-1", FIRST)
+    if step == "restore":
+        _do(home, "replace", folder)
+        assert _states(home) == ["replaced", "accepted"]
     if step in ("accept", "refuse"):
         file = write_csv(folder / "two.csv", COLUMNS, _more(40))
         made = submit(home, file, agency="council", source="council.visits", actor=OPERATOR,
@@ -64,25 +69,24 @@ def _states(home: Home) -> list[str]:
 
 
 def _whole(home: Home, step: str) -> None:
-    """Assert that what does not count is nowhere, and that what came again is not set aside."""
-    expected = {"withdraw": ["withdrawn"], "replace": ["withdrawn", "accepted"],
-                "accept": ["withdrawn", "accepted"], "refuse": ["accepted", "refused"]}[step]  # fmt: skip
+    """Assert that what was taken back is nowhere, and that what came again is not set aside."""
+    expected = {"withdraw": ["withdrawn"], "replace": ["replaced", "accepted"],
+                "restore": ["accepted", "withdrawn"],
+                "accept": ["replaced", "accepted"], "refuse": ["accepted", "refused"]}[step]  # fmt: skip
     assert _states(home) == expected
     with Session(home.casework) as session:
         rows = session.exec(select(Delivery)).all()
-        counting = {one.id for one in rows if one.state == "accepted"}
+        kept = {one.id for one in rows if one.state in ("accepted", "replaced")}
     with home.vault.connect() as connection:
         for table in ("sealed_identity", "set_aside"):
             held = set(connection.exec_driver_sql(f"select delivery from {table}").scalars())
-            assert held <= counting, table
+            assert held <= kept, table
     with home.linkage.connect() as connection:
-        assert (
-            set(connection.exec_driver_sql("select delivery from encoding").scalars()) == counting
-        )
-    assert {path.stem for path in (home.path / "warehouse" / "events").iterdir()} == counting
-    people = {"withdraw": 0, "replace": 1, "accept": 1, "refuse": 2}[step]
+        assert set(connection.exec_driver_sql("select delivery from encoding").scalars()) == kept
+    assert {path.stem for path in (home.path / "warehouse" / "events").iterdir()} == kept
+    people = {"withdraw": 0, "replace": 1, "restore": 2, "accept": 1, "refuse": 2}[step]
     assert len(content(home)) == people
-    if step == "refuse":
+    if step in ("restore", "refuse"):
         shown = receipt_of(home, OPERATOR, 1, "council", with_keys=False)
         assert len(shown["set_aside"]) == 1
     report = verify(home.path / "audit")
