@@ -20,7 +20,8 @@ from engine.linkage.settings_v2 import BLOCKING_COLUMNS, COMPARISONS, settings
 
 Floats = npt.NDArray[np.float64]
 CHUNK = 1_000_000
-"""Records whose pairs are scored at a time; what a run holds beside the records stays this large."""
+"""Records whose pairs are scored at a time, and half as many once there are more than twice as many: what a
+run holds beside the records stays this large."""
 Mask = npt.NDArray[np.bool_]
 
 _BITS = (1 << 22) - 1
@@ -139,7 +140,8 @@ class SplinkLinker:
         from engine.linkage import written
 
         names = ", ".join(f"gamma_{name}" for name in COMPARISONS)
-        chunks = -(-len(words) // self._chunk)
+        size = self._chunk if len(words) <= 2 * self._chunk else -(-self._chunk // 2)
+        chunks = -(-len(words) // size)
         tables = []
         connection = duckdb.connect(":memory:")
         try:
