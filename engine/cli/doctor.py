@@ -111,7 +111,7 @@ def _model() -> Check:
 
 
 def _vectors() -> Check:
-    from engine.flows.encodings import self_test
+    from engine.flows.linkage_work import self_test
 
     return "ok", f"{self_test()} golden vectors agree", ""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
+from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, user_of
 from engine.cli.output import emit, table, told
 
 pairs = typer.Typer(
@@ -140,6 +140,30 @@ def records_command(
         emit(result, as_json, lambda: f"{_records_table(result)}\n\n{_rests(result)}")
 
 
+@pairs.command("past")
+def past_command(
+    person: Annotated[str, typer.Option(help="Reference of the person, also a former one.")],
+    as_of: Annotated[
+        str, typer.Option(help="Day in the world: records that their agency held then.")
+    ] = "today",
+    known: Annotated[
+        str, typer.Option(help="What was known by the end of that day, right or wrong.")
+    ] = "today",
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who a person was on a day, as known on a day, and what every run changed."""
+    with told(as_json):
+        from engine.flows.person_history import person_history
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = person_history(opened, user, person, auth=auth, as_of=day(as_of), known=day(known))
+        opened.close()
+        emit(result, as_json, lambda: _past_words(result))
+
+
 @pairs.command("part")
 def part_command(
     person: Annotated[str, typer.Option(help="Reference of the person.")],
@@ -207,6 +231,23 @@ def join_command(
             result, as_json,
             lambda: f"Decision {result['decision']}: takes effect {result['takes_effect']}.",
         )  # fmt: skip
+
+
+def _past_words(result: dict[str, Any]) -> str:
+    head = f"On {result['as_of']}, as run {result['known_by_run']} of {result['known']} knew it"
+    records = table(
+        head,
+        ("Record", "What", "Held since", "Until"),
+        [(one["record"], one["what"], one["since"] or "not known", one["until"] or "still held")
+         for one in result["records"]],
+    )  # fmt: skip
+    changed = table(
+        "What each run changed",
+        ("Run", "On", "Joined", "Left", "Why"),
+        [(one["run"], one["on"], ", ".join(map(str, one["joined"])), ", ".join(map(str, one["left"])),
+          "; ".join(one["why"])) for one in result["changes"]],
+    )  # fmt: skip
+    return f"{records}\n\n{changed}"
 
 
 def _near_words(result: dict[str, Any]) -> str:

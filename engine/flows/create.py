@@ -11,7 +11,8 @@ from audit.log import AuditLog
 from audit.note import Signer
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness
-from engine.flows.home import DEMO_PASSPHRASE, MANIFEST, UNFINISHED, Home, passphrase
+from engine.flows.home import MANIFEST, UNFINISHED, Home
+from engine.flows.passphrase import DEMO_PASSPHRASE, passphrase
 from engine.identity.keys import DEMO, PURPOSES, STRONG, create_keyring
 from engine.identity.vault_tables import metadata as vault_metadata
 from engine.settings import Settings

@@ -1,44 +1,46 @@
-"""From identities to keyed encodings: what a delivery, a new key or a new encoder turns into words."""
+"""Work with the linkage key for a home: in a process of its own, or in this one.
+
+A process that holds the vault asks the linkage process and never opens the linkage key; a run of linkage
+is the linkage process itself, and opens no other key than that and the pseudonyms'.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from functools import lru_cache
-from importlib.resources import files
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from engine.domain.errors import LinkageError
-from engine.domain.ids import EPOCH
-from engine.flows.home import Home
-from engine.identity import normalise as normalise_
-from engine.identity.normalise import normalise
+from engine.domain.errors import ConfigError, FieldgateError, LinkageError
+from engine.flows.home import Home, database_url
+from engine.flows.linkage_process import unpacked
+from engine.flows.linkage_work import (
+    Encoded,
+    Meant,
+    Near,
+    Place,
+    Sought,
+    encode_identities,
+    encoder_under,
+    look_near,
+    model_of,
+)
+from engine.flows.passphrase import passphrase
 from engine.intake.contract import Contract
-from engine.linkage.artefacts import Model, load_model, shipped
-from engine.linkage.encode import ENCODER_VERSION, Encoder, Words, mix
+from engine.linkage.artefacts import Model
+from engine.linkage.encode import Encoder
 
-UNKNOWN_MONTH = -(10**6)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Encodings of some records, under one version of the key.
-
-    Attributes:
-        months: Birth month of each record, months since January 1970.
-        bird: What the invented people come to under this key; see `canary`.
-    """
-
-    key_version: int
-    norm_version: str
-    months: list[int] = field(repr=False)
-    words: Words = field(repr=False)
-    bird: int = field(repr=False)
+CHUNK = 250_000
+"""Records that are handed to the linkage process at a time; a value that many share is keyed once in each."""
+_FAULTS: dict[str, type[FieldgateError]] = {
+    "LinkageError": LinkageError,
+    "ConfigError": ConfigError,
+}
 
 
 def encoder_of(home: Home, version: int | None = None) -> Encoder:
@@ -47,31 +49,23 @@ def encoder_of(home: Home, version: int | None = None) -> Encoder:
     Raises:
         ConfigError: ``FG-KEY-04`` the keyring has no such version.
     """
-    ring = home.keyring("link")
-    number = ring.current if version is None else version
-    return Encoder(ring.derive("encode", 32, number), number)
+    return encoder_under(home.keyring("link"), version)
 
 
 def frozen_model(home: Home) -> Model:
-    """Return the model that this home links with: the shipped one, or the one that its policy names.
+    """Return the model that this home links with; see `engine.flows.linkage_work.model_of`.
 
     A model signs itself with a key of its own; that it is the one that two people agreed to, its hash in
     the policy says.
-
-    Raises:
-        LinkageError: ``FG-LNK-01`` it is not signed, or was altered; ``FG-LNK-17`` the policy names
-            another one.
     """
-    folder, wanted = home.settings.linkage_model, home.pack.governance.linkage_model
-    model = load_model(folder or shipped())
-    agreed = {model.hash} if folder else {model.hash, ""}
-    if wanted not in agreed:
-        raise LinkageError(
-            "FG-LNK-17",
-            "the linkage model at hand is not the one that the policy names",
-            "Have its hash agreed in governance.yaml (encodings.model), or unset FIELDGATE_LINKAGE_MODEL.",
-        )
-    return model
+    return model_of(home.settings.linkage_model, home.pack.governance.linkage_model)
+
+
+def places_of(home: Home) -> list[Place]:
+    """Return the communal addresses of the policy in force."""
+    return [
+        Place(one.id, one.uprn, one.address, one.postcode) for one in home.pack.governance.communal
+    ]
 
 
 def encode(
@@ -81,116 +75,144 @@ def encode(
     count: int,
     *,
     version: int | None = None,
-) -> Encoded:
+) -> list[Encoded]:
     """Normalise and encode the identities of some records of a source.
 
     Args:
-        home: The home; its ``link`` keyring is opened.
+        home: The home.
         contract: The contract of their source.
         identities: Identity part to one clear value per record.
         count: Number of records.
-        version: Version of the linkage key; the one in use when None.
+        version: See `engine.flows.linkage_work.encode_identities`.
 
     Raises:
-        LinkageError: ``FG-LNK-12`` this machine does not give the golden vectors.
+        LinkageError: ``FG-LNK-12`` this machine does not give the golden vectors, ``FG-LNK-18`` the
+            linkage process failed.
     """
-    self_test()
-    today = home.clock().date()
     derived_key = contract.fields[contract.key].type == "derived"
-    clean = normalise(
-        dict(identities),
-        count,
-        today,
-        accept_test_range=home.is_demo,
-        local_scheme="" if derived_key else contract.scheme,
-    )
-    encoder = encoder_of(home, version)
-    return Encoded(
-        encoder.key_version,
-        clean.version,
-        [_month(value) for value in clean.birth_date],
-        encoder.encode(clean, today),
-        canary(encoder),
-    )
+    meant = Meant(home.clock().date(), home.is_demo, "" if derived_key else contract.scheme)
+    if not home.apart:
+        return encode_identities(home.keyring("link"), identities, count, meant, version)
+    parts: list[list[Encoded]] = []
+    with _linkage_process(home) as process:
+        for start in range(0, max(count, 1), CHUNK):
+            stop = min(start + CHUNK, count)
+            told, words = process.ask(
+                {
+                    "do": "encode",
+                    "identities": {
+                        name: list(cells[start:stop]) for name, cells in identities.items() if cells
+                    },
+                    "count": stop - start,
+                    "today": meant.today.isoformat(),
+                    "test_range": meant.accept_test_range,
+                    "scheme": meant.local_scheme,
+                    "version": version,
+                }
+            )
+            parts.append(unpacked(told, words))
+    return [_joined(some) for some in zip(*parts, strict=True)]
 
 
-_BIRDS: dict[str, Sequence[str | None]] = {
-    "given_name": ["Canarina", "Zo\u00eb", "Testimus"],
-    "surname": ["Fakename-Feather", "O'Mock", "Fakename"],
-    "birth_date": ["2010-03-04", "1980-01-01", None],
-    "postcode": ["TL1 0AA", None, "TL9 9ZZ"],
-    "address": ["1 Lantern Street", "Flat 2, 3 Mill Lane", None],
-    "nhs_number": ["9990000018", None, "9990000026"],
-    "upn": [None, "Z980000004145", None],
-}
-
-
-def canary(encoder: Encoder) -> int:
-    """Return the number that three invented people come to under a key, on one fixed day.
-
-    It goes with every delivery, so that a wrong key is an error and never a silent "no links".
-    """
-    day = date(2026, 1, 1)
-    clean = normalise(_BIRDS, 3, day, accept_test_range=True, local_scheme="")
-    raw = encoder.encode(clean, day).astype("<i8").tobytes()
-    return int.from_bytes(hashlib.sha256(raw).digest()[:8], "big") >> 1
-
-
-def _hash_of(names: frozenset[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def self_test() -> int:
-    """Hold normaliser and encoder against the published vectors, once a process; return how many.
-
-    Another library or another version of Unicode could give other words, and nobody would be linked
-    without anybody noticing (linkage.md 4.1, cases 31 to 33).
+def near_records(home: Home, sought: Sought) -> list[Near]:
+    """Return the records that share a key with one, the heaviest first.
 
     Raises:
-        LinkageError: ``FG-LNK-12`` a vector differs.
+        LinkageError: See `engine.flows.linkage_work.look_near`; ``FG-LNK-18`` the process failed.
     """
-    golden: dict[str, Any] = json.loads(
-        files("engine.flows").joinpath("golden.json").read_text(encoding="utf-8")
-    )
-    day = date.fromisoformat(golden["as_of"])
-    ways: dict[str, Callable[[str], Any]] = {
-        "name": lambda text: list(normalise_.name_parts(text)),
-        "given": lambda text: list(normalise_.given_parts(text)),
-        "skeleton": normalise_.skeleton,
-        "birth_year": lambda text: normalise_.birth_year(text, day),
-        "uprn": normalise_.uprn,
-        "birth_date": lambda text: normalise_.birth_date(text, day),
-        "postcode": normalise_.postcode,
-        "address": lambda text: list(normalise_.address(text)),
-        "nhs_number": lambda text: normalise_.nhs_number(text, accept_test_range=False),
-        "upn": normalise_.upn,
-    }
-    encoder = Encoder(bytes.fromhex(golden["key"]), golden["key_version"])
-    same = [
-        (golden["normaliser"], golden["encoder"]) == (normalise_.VERSION, ENCODER_VERSION),
-        _hash_of(normalise_.given_names()) == golden["given_names"],
-        *(ways[way](text) == given for way, text, given in golden["normalised"]),
-        *(int(encoder.tokens(name, [text])[0]) == given for name, text, given in golden["tokens"]),
-        *(
-            (words[0].tolist(), int(counts[0])) == (given, count)
-            for name, text, given, count in golden["bloom"]
-            for words, counts in [encoder.bloom(name, [text])]
-        ),
-        *(int(mix(np.array([a]), np.array([b]))[0]) == given for a, b, given in golden["mixed"]),
-    ]
-    if not all(same):
-        raise LinkageError(
-            "FG-LNK-12",
-            f"{same.count(False)} of {len(same)} golden vectors of linkage differ on this machine",
-            "Do not link here; install the release again and run fieldgate doctor.",
+    if not home.apart:
+        return look_near(home.linkage, home.keyring("link"), frozen_model(home), sought)
+    folder = home.settings.linkage_model
+    with _linkage_process(home) as process:
+        told, _ = process.ask(
+            {
+                "do": "near",
+                "own": sought.own.hex(),
+                "order": dict(sought.order),
+                "dead": [one.hex() for one in sought.dead],
+                "hidden": [one.hex() for one in sought.hidden],
+                "apart": [one.hex() for one in sought.apart],
+                "places": [list(one) for one in sought.places],
+                "today": sought.today.isoformat(),
+                "model": str(folder) if folder else None,
+                "wanted": home.pack.governance.linkage_model,
+            }
         )
-    return len(same)
+    return [(bytes.fromhex(record), weight, levels) for record, weight, levels in told["near"]]
 
 
-def _month(born: str | None) -> int:
-    """Months since January 1970, all that the lists need to know of a birth date."""
-    if not born:
-        return UNKNOWN_MONTH
-    day = date.fromisoformat(born)
-    return (day.year - EPOCH.year) * 12 + day.month - 1
+def _joined(parts: Sequence[Encoded]) -> Encoded:
+    first = parts[0]
+    return Encoded(
+        first.key_version,
+        first.norm_version,
+        [month for one in parts for month in one.months],
+        np.concatenate([one.words for one in parts]),
+        first.bird,
+    )
+
+
+class _LinkageProcess:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Return the answer to one request and the bytes that go with it."""
+        into, out = self._process.stdin, self._process.stdout
+        assert into is not None
+        assert out is not None
+        try:
+            into.write(json.dumps(request).encode() + b"\n")
+            into.flush()
+            told: dict[str, Any] = json.loads(out.readline())
+            words = out.read(told.get("bytes", 0))
+        except (OSError, ValueError):
+            raise self._failed() from None
+        if "fault" in told:
+            kind = _FAULTS.get(told["fault"], LinkageError)
+            raise kind(told["code"], told["message"], told["next_step"])
+        if len(words) != told.get("bytes", 0):
+            raise self._failed()
+        return told, words
+
+    def _failed(self) -> LinkageError:
+        # Only the type of the error is told: its text might hold a value.
+        self._process.kill()
+        _, errors = self._process.communicate()
+        last = (errors.decode("utf-8", "replace").strip().splitlines() or ["unknown"])[-1]
+        return LinkageError(
+            "FG-LNK-18",
+            f"the linkage process failed ({last.split(':')[0].rsplit('.', 1)[-1][:40]})",
+            "Nothing was stored. Try again; report this if it repeats.",
+        )
+
+
+@contextmanager
+def _linkage_process(home: Home) -> Iterator[_LinkageProcess]:
+    """Start the linkage process, with the linkage keyring's passphrase and nothing else."""
+    words = passphrase(home.settings, home.path, home.profile, "link")
+    with subprocess.Popen(  # our own module, no shell
+        [sys.executable, "-I", "-m", "engine.flows.linkage_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=home.path,
+        env={"OMP_NUM_THREADS": "1", "PATH": "", "LC_ALL": "C.UTF-8"},
+    ) as started:
+        process = _LinkageProcess(started)
+        try:
+            process.ask(
+                {
+                    "home": str(home.path),
+                    "keyring": str(home.path / "keys" / "link.json"),
+                    "passphrase": base64.b64encode(words).decode(),
+                    "store": database_url(home.settings.linkage_url),
+                }
+            )
+            yield process
+        except BaseException:
+            started.kill()
+            raise
+        finally:
+            if started.stdin is not None:
+                started.stdin.close()

@@ -301,9 +301,8 @@ def _groups(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
 
 
 def _sexes(home: Home, names: Sequence[bytes]) -> list[str]:
-    ring = home.keyring("link")
     known = read_encodings(
-        home.linkage, home.published(), ring.current, VERSION, home.clock().date()
+        home.linkage, home.published(), home.link_version, VERSION, home.clock().date()
     )
     groups = dict(zip(known.records, sexes(known.words).tolist(), strict=True))
     return [groups.get(one, NOT_KNOWN) for one in names]

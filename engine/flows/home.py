@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,9 +19,11 @@ from audit.log import AuditLog
 from audit.note import Signer
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness, system_clock, system_randomness
+from engine.flows.passphrase import passphrase
 from engine.identity.keys import (
     Keyring,
     open_keyring,
+    version_in_use,
 )
 from engine.identity.pseudonyms import Domain, domain, self_test
 from engine.intake.contract import contract_of
@@ -38,7 +39,6 @@ from scoring.tables import Tables
 
 MANIFEST = "home.json"
 UNFINISHED = "unfinished"
-DEMO_PASSPHRASE = "demo.passphrase"  # noqa: S105  # a file name
 
 
 def no_arrow(name: str) -> None:
@@ -55,6 +55,9 @@ class Home:
         clock: Source of time.
         randomness: Source of chance.
         arrow: Called with ``<flow>.<arrow>`` as each arrow is passed.
+        apart: Whether what needs the linkage key is done in a process of its own by whoever may hold the
+            vault. In one process, as tests do it, the answers are the same.
+        closed: Keyrings that this process never opens.
     """
 
     path: Path
@@ -62,6 +65,8 @@ class Home:
     clock: Clock = system_clock
     randomness: Randomness = system_randomness
     arrow: Callable[[str], None] = no_arrow
+    apart: bool = True
+    closed: frozenset[str] = frozenset()
     _rings: dict[str, Keyring] = field(default_factory=dict, repr=False)
     _packs: dict[str, Pack] = field(default_factory=dict, repr=False)
     _current: Pack | None = field(default=None, repr=False)
@@ -99,7 +104,17 @@ class Home:
         return self.profile == "demo"
 
     def keyring(self, purpose: str) -> Keyring:
-        """Open a keyring, once."""
+        """Open a keyring, once.
+
+        Raises:
+            ConfigError: ``FG-KEY-11`` this process never opens it; see `engine.identity.keys.open_keyring`.
+        """
+        if purpose in self.closed:
+            raise ConfigError(
+                "FG-KEY-11",
+                f"this process never opens the {purpose} keyring",
+                "Run the command that needs it; a process that serves pages asks the linkage process.",
+            )
         if purpose not in self._rings:
             folder = self.path / "keys"
             if purpose == "log" and self.manifest.get("log_key_folder"):
@@ -110,6 +125,16 @@ class Home:
                 lambda: passphrase(self.settings, self.path, self.profile, purpose),
             )
         return self._rings[purpose]
+
+    def serve(self) -> None:
+        """Close the linkage key to this process: it serves pages, and it holds the vault."""
+        self.apart, self.closed = True, frozenset({"link"})
+        self.forget_keyring("link")
+
+    @property
+    def link_version(self) -> int:
+        """Version of the linkage key in use, read without opening its keyring."""
+        return version_in_use(self.path / "keys" / "link.json", "link")
 
     def forget_keyring(self, purpose: str) -> None:
         """Open a keyring anew when it is next asked for; it has a new key."""
@@ -136,17 +161,21 @@ class Home:
     @cached_property
     def casework(self) -> Engine:
         """The casework database."""
-        return make_engine(self.path / "casework" / "casework.db", _url(self.settings.casework_url))
+        return make_engine(
+            self.path / "casework" / "casework.db", database_url(self.settings.casework_url)
+        )
 
     @cached_property
     def vault(self) -> Engine:
         """The vault's database."""
-        return make_engine(self.path / "vault" / "vault.db", _url(self.settings.vault_url))
+        return make_engine(self.path / "vault" / "vault.db", database_url(self.settings.vault_url))
 
     @cached_property
     def linkage(self) -> Engine:
         """The linkage database."""
-        made = make_engine(self.path / "linkage" / "linkage.db", _url(self.settings.linkage_url))
+        made = make_engine(
+            self.path / "linkage" / "linkage.db", database_url(self.settings.linkage_url)
+        )
         ensure(made)
         return made
 
@@ -330,71 +359,9 @@ def _words_of(spec: Any) -> set[str]:
     return {spec} if isinstance(spec, str) else set(spec["map"].values())
 
 
-def _url(secret: Any) -> str | None:
+def database_url(secret: Any) -> str | None:
+    """Return the URL of a database that has outgrown its file, None when the file is used."""
     return secret.get_secret_value() if secret else None
-
-
-def passphrase(settings: Settings, path: Path, profile: str, purpose: str) -> bytes:
-    """Return the passphrase of a keyring.
-
-    In a demo home it may come from ``FIELDGATE_PASSPHRASE`` or from the file that ``init`` wrote
-    beside the keys; elsewhere from a file or a descriptor only, and in a split home from a folder
-    that holds one file a keyring.
-
-    Raises:
-        ConfigError: ``FG-KEY-06`` when there is none, ``FG-KEY-07`` when a variable is used outside
-            a demo home, ``FG-KEY-08`` when one passphrase would open all of a split home.
-    """
-    if settings.passphrase is not None:
-        if profile != "demo":
-            raise ConfigError(
-                "FG-KEY-07",
-                "FIELDGATE_PASSPHRASE works in a demo home only",
-                "Use FIELDGATE_PASSPHRASE_FILE or FIELDGATE_PASSPHRASE_FD.",
-            )
-        return settings.passphrase.get_secret_value().encode()
-    if profile == "split":
-        _must_be_a_folder(settings)
-    try:
-        if settings.passphrase_fd is not None:
-            text = _read_descriptor(settings.passphrase_fd)
-        elif settings.passphrase_file is not None:
-            file = settings.passphrase_file
-            text = (file / purpose if file.is_dir() else file).read_text(encoding="utf-8")
-        elif profile == "demo":
-            text = (path / "keys" / DEMO_PASSPHRASE).read_text(encoding="utf-8")
-        else:
-            text = ""
-    except OSError:
-        text = ""
-    if not text.strip():
-        raise ConfigError(
-            "FG-KEY-06",
-            f"no passphrase was given for the {purpose} keyring",
-            "Set FIELDGATE_PASSPHRASE_FILE to a file that only this user can read.",
-        )
-    return text.strip().encode()
-
-
-def _must_be_a_folder(settings: Settings) -> None:
-    file = settings.passphrase_file
-    if settings.passphrase_fd is not None or (file is not None and file.is_file()):
-        raise ConfigError(
-            "FG-KEY-08",
-            "one passphrase would open every keyring of a split home",
-            "Set FIELDGATE_PASSPHRASE_FILE to a folder that holds one file a keyring.",
-        )
-
-
-_DESCRIPTORS: dict[int, str] = {}
-
-
-def _read_descriptor(descriptor: int) -> str:
-    """Read a descriptor once; a pipe cannot be read again."""
-    if descriptor not in _DESCRIPTORS:
-        with os.fdopen(os.dup(descriptor), encoding="utf-8") as stream:
-            _DESCRIPTORS[descriptor] = stream.read()
-    return _DESCRIPTORS[descriptor]
 
 
 def since_last_full(found: Sequence[Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,28 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.alerted import known_people
-from engine.flows.communal import on_the_list
-from engine.flows.encodings import canary, encoder_of, frozen_model
+from engine.flows.encodings import encoder_of, frozen_model, places_of
 from engine.flows.hidden import HIDING
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link_measure import measured
+from engine.flows.linkage_work import all_records, on_the_list
+from engine.flows.spans import spans_of
 from engine.flows.states import joined_names
 from engine.identity.normalise import VERSION
 from engine.linkage import edge_store
 from engine.linkage.artefacts import Model
+from engine.linkage.assign import Assignment, assign
 from engine.linkage.cluster import Memory
 from engine.linkage.decide import Linked, decide
 from engine.linkage.edge_store import Scored
 from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION
-from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
-from engine.linkage.forget import forget_unneeded, needed_again
+from engine.linkage.encodings import EncodedRecords
+from engine.linkage.forget import forget_unneeded
 from engine.linkage.hold import Known
 from engine.linkage.index import (
-    Assignment,
     ReviewPair,
-    assign,
+    current_facts,
     current_membership,
     discard_run,
     past_membership,
@@ -82,11 +84,14 @@ def link(
         if not order:
             raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
         flow.arrow("encodings")
-        found = encoded_records(home, order)
+        found = all_records(
+            home.linkage, encoder_of(home), order, dead_records(home), home.clock().date()
+        )
         model = frozen_model(home)
-        memory, stated = _memory(home, found), _stated_flags(home, found)
+        memory, stated = _memory(home, found), _stated_flags(home, found.records)
         flow.arrow("predict")
-        before = current_membership(home.linkage, runs)
+        held = current_facts(home.linkage, runs)
+        before = {record: one.person for record, one in held.items() if one.until is None}
         with span("link.predict", records=len(found.records)):
             linked = _decided(
                 flow, found, model, memory, stated, linker, None if whole else runs,
@@ -100,7 +105,8 @@ def link(
         identified = _identified(assignment, linked)
         flow.arrow("stage")
         stage_run(
-            home.linkage, flow.intent, found.records, assignment, identified, before,
+            home.linkage, flow.intent, found.records, assignment, identified, held,
+            spans_of(home, found.records, held.keys() - set(found.records)),
             [ReviewPair(found.records[one.left], found.records[one.right], one.reason, one.weight,
                         one.levels) for one in linked.questions],
             runs,
@@ -119,61 +125,27 @@ def link(
         return {"run": flow.intent, **summary}
 
 
-def encoded_records(home: Home, order: dict[str, int]) -> EncodedRecords:
-    """Return every record that counts, encoded under the present key.
-
-    Raises:
-        LinkageError: ``FG-LNK-02`` mixed versions, ``FG-LNK-13`` another key, ``FG-LNK-14`` words deleted.
-    """
-    ring = home.keyring("link")
-    found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
-    _check_canaries(home, order)
-    return _holding(home, found)
-
-
-def kept_apart(home: Home, found: EncodedRecords) -> tuple[Mask, Mask]:
+def kept_apart(home: Home, records: Sequence[bytes]) -> tuple[set[bytes], set[bytes]]:
     """Return the records whose address must not speak, and those that nothing links to others."""
-    stated = _stated_flags(home, found)
-    hidden = _flagged(stated, found, *HIDING)
+    stated = _stated_flags(home, records)
+
+    def flagged(*flags: str) -> set[bytes]:
+        return {
+            records[row]
+            for row, held in stated.items()
+            if any(held.get(one) == "y" for one in flags)
+        }
+
     member = current_membership(home.linkage, home.link_runs())
-    people = [member.get(record) for record in found.records]
-    whose = {people[row] for row in np.flatnonzero(hidden).tolist()} - {None}
-    hidden |= np.array([one in whose for one in people], dtype=bool)
-    return hidden | on_the_list(home, found.words), _flagged(stated, found, "adopted")
-
-
-def _check_canaries(home: Home, order: dict[str, int]) -> None:
-    """Refuse a run that would link nobody without a word: another key (LNK-31), or words deleted."""
-    lost = needed_again(home.linkage, order, dead_records(home))
-    if lost:
-        raise LinkageError(
-            "FG-LNK-14",
-            f"{len(lost)} encodings were deleted by policy and are needed again",
-            "Make them again from the vault: fieldgate keys reencode.",
-        )
-    bird = canary(encoder_of(home))
-    strange = foreign_deliveries(home.linkage, order, bird)
-    if strange:
-        raise LinkageError(
-            "FG-LNK-13",
-            f"{len(strange)} of {len(order)} deliveries were encoded with a key that is not this one",
-            "Bring back the right linkage key, or make them again: fieldgate keys reencode.",
-        )
+    hidden = flagged(*HIDING)
+    whose = {member[one] for one in hidden if one in member}
+    return hidden | {one for one in records if member.get(one) in whose}, flagged("adopted")
 
 
 def dead_records(home: Home) -> set[bytes]:
     """Return the records that count no more, under their linkage pseudonyms."""
     dead = sorted(home.live().dead)
     return set(home.domain("linkage").seal(home.domain("record").open(dead))) if dead else set()
-
-
-def _holding(home: Home, found: EncodedRecords) -> EncodedRecords:
-    """Leave out records of which no row holds any more, and those their agency merged into others."""
-    dead = home.live().dead
-    if not dead:
-        return found
-    names = home.domain("record").seal(home.domain("linkage").open(found.records))
-    return found.some([row for row, name in enumerate(names) if name not in dead])
 
 
 def _forgotten(home: Home, order: dict[str, int]) -> dict[str, int]:
@@ -220,7 +192,7 @@ def _decided(
         model,
         memory,
         hidden=_flagged(stated, found, *HIDING),
-        listed=on_the_list(home, found.words),
+        listed=on_the_list(encoder, places_of(home), home.clock().date(), found.words),
         apart=_flagged(stated, found, "adopted"),
         records=found.records,
         known=known,
@@ -334,7 +306,7 @@ def _subject_states(
     return states
 
 
-def _stated_flags(home: Home, found: EncodedRecords) -> dict[int, dict[str, str]]:
+def _stated_flags(home: Home, records: Sequence[bytes]) -> dict[int, dict[str, str]]:
     """Subject flags that sources or staff put on records, by row."""
     names = sorted(home.pack.vocabulary.subject_flags)
     with Session(reading(home.casework)) as session:
@@ -348,7 +320,7 @@ def _stated_flags(home: Home, found: EncodedRecords) -> dict[int, dict[str, str]
     if not stated:
         return {}
     record = home.domain("record")
-    texts = record.seal(home.domain("linkage").open(found.records))
+    texts = record.seal(home.domain("linkage").open(records))
     return {
         row: stated[text]
         for row, sealed in enumerate(texts)

@@ -9,26 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from audit.event import commitment
 from engine.domain.errors import LinkageError, PolicyRefused
 from engine.flows.clerical import SHORTEST_REASON, record_single, reviewer
 from engine.flows.decision import NOTHING
-from engine.flows.encodings import encoder_of, frozen_model
+from engine.flows.encodings import near_records, places_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.link import encoded_records, kept_apart
+from engine.flows.link import dead_records, kept_apart
+from engine.flows.linkage_work import Sought
 from engine.flows.open_pairs import pair_token
 from engine.flows.pair_view import show
 from engine.flows.part import find_person
 from engine.flows.reason import keep_reason
 from engine.flows.second import TWO_PEOPLE, needs_second
 from engine.flows.sides import Side, sides_of
-from engine.linkage.decide import comparable
+from engine.linkage.encodings import published_records
 from engine.linkage.explain import sentence
 from engine.linkage.index import members_of, records_of
-from engine.linkage.lookup import Lookup
 from engine.linkage.memory import CANNOT, MUST, final_decisions, forget_decision, write_decision
 from engine.store.tables import Account
 
@@ -210,26 +208,13 @@ def _found(
 
 def _scored(home: Home, own: bytes) -> list[tuple[bytes, float, str]]:
     """Return the records that share a key with one, the heaviest first."""
-    found = encoded_records(home, home.published())
-    hidden, apart = kept_apart(home, found)
-    ready = comparable(found.words, hidden, apart)
-    rows = np.flatnonzero(ready.usable)
-    records = [found.records[row] for row in rows.tolist()]
-    if own not in records:
-        return []
-    lookup = Lookup(encoder_of(home), frozen_model(home), ready.blocked[rows])
-    try:
-        mine = records.index(own)
-        edges = lookup.edges(mine)
-    finally:
-        lookup.close()
-    result = []
-    for place in range(len(edges.left)):
-        left, right = int(edges.left[place]), int(edges.right[place])
-        levels = {name: int(column[place]) for name, column in edges.gammas.items()}
-        weight = float(edges.weight[place])
-        result.append((records[right if left == mine else left], weight, sentence(levels, weight)))
-    return result
+    order = home.published()
+    hidden, apart = kept_apart(home, published_records(home.linkage, order))
+    found = near_records(
+        home,
+        Sought(own, order, dead_records(home), hidden, apart, places_of(home), home.clock().date()),
+    )
+    return [(record, weight, sentence(levels, weight)) for record, weight, levels in found]
 
 
 def _decided_apart(home: Home) -> set[tuple[bytes, bytes]]:

@@ -15,10 +15,12 @@ from sqlmodel import Session, select
 
 from engine.domain.errors import ConfigError, VaultError
 from engine.domain.ids import Actor
-from engine.flows.encodings import canary, encode, encoder_of
-from engine.flows.home import Home, passphrase
+from engine.flows.encodings import encode, encoder_of
+from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link import dead_records
+from engine.flows.linkage_work import canary
+from engine.flows.passphrase import passphrase
 from engine.identity.keys import add_key, drop_older, use_newest
 from engine.identity.normalise import VERSION
 from engine.identity.vault_read import open_identities
@@ -299,8 +301,9 @@ def _again(
     for row, record in enumerate(ids):
         for part, value in opened.get(record, {}).items():
             parts[part][row] = value
-    version = home.keyring("link").coming if shelf is COMING else None
-    made = encode(home, contract, parts, len(ids), version=version)
+    ring = home.keyring("link")
+    version = ring.coming if shelf is COMING else ring.current
+    (made,) = encode(home, contract, parts, len(ids), version=version)
     if not lost and shelf is PRESENT:
         replace_encodings(
             home.linkage, delivery, made.key_version, made.norm_version, records, made.months,

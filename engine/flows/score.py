@@ -19,11 +19,11 @@ from sqlmodel import Session, col, select
 import scoring.tables
 from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, as_utc, day_number
-from engine.flows.encodings import UNKNOWN_MONTH
 from engine.flows.hidden import hidden_records, without_their_homes
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lights import late_sources
+from engine.flows.linkage_work import UNKNOWN_MONTH
 from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
@@ -238,8 +238,7 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
     record_names = home.domain("record").seal(ids)
     people, sure = sorted(set(member_of.values())), read_sure(home.linkage, home.link_runs()[-1])
     names = dict(zip(people, home.domain("analysis").seal(people), strict=True))
-    ring = home.keyring("link")
-    found = read_encodings(home.linkage, order, ring.current, VERSION, home.clock().date())
+    found = read_encodings(home.linkage, order, home.link_version, VERSION, home.clock().date())
     months: dict[bytes, Counter[int]] = defaultdict(Counter)
     for record, month in zip(found.records, found.birth_months, strict=True):
         if month != UNKNOWN_MONTH and record in member_of:

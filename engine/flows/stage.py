@@ -86,10 +86,8 @@ def settle(home: Home, delivery: str, earlier: Sequence[str]) -> None:
 def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:
     home, names = flow.home, flow.home.domain("linkage").seal(records)
     # While a new key is prepared, what comes is encoded under both, so that neither lacks anything.
-    for shelf, version in ((PRESENT, None), (COMING, home.keyring("link").coming)):
-        if shelf is COMING and version is None:
-            continue
-        made = encode(home, contract, prepared.identities, len(records), version=version)
+    encoded = encode(home, contract, prepared.identities, len(records))
+    for shelf, made in zip((PRESENT, COMING), encoded, strict=False):
         write_encodings(
             home.linkage,
             flow.intent,

@@ -189,11 +189,7 @@ def open_keyring(path: Path, purpose: str, passphrase: Callable[[], bytes]) -> K
         mode = stat.S_IMODE(path.stat().st_mode)
         document = json.loads(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        raise ConfigError(
-            "FG-KEY-01",
-            f"the {purpose} keyring is missing or unreadable",
-            "This process was not given that key, or the file must be restored from its backup.",
-        ) from None
+        raise _missing(purpose) from None
     if mode & 0o077:
         raise ConfigError(
             "FG-KEY-02",
@@ -222,6 +218,27 @@ def open_keyring(path: Path, purpose: str, passphrase: Callable[[], bytes]) -> K
             "Give the passphrase this home was made with.",
         ) from None
     return Keyring(purpose, keys, present)
+
+
+def version_in_use(path: Path, purpose: str) -> int:
+    """Return the version that new data is made with, as the file says; no key is opened.
+
+    Raises:
+        ConfigError: ``FG-KEY-01`` missing or unreadable.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="ascii"))
+        return int(document.get("present") or max(map(int, document["keys"])))
+    except (OSError, ValueError, KeyError, AttributeError):
+        raise _missing(purpose) from None
+
+
+def _missing(purpose: str) -> ConfigError:
+    return ConfigError(
+        "FG-KEY-01",
+        f"the {purpose} keyring is missing or unreadable",
+        "This process was not given that key, or the file must be restored from its backup.",
+    )
 
 
 def _derive(passphrase: bytes, salt: bytes, cost: Cost) -> bytes:

@@ -224,6 +224,14 @@ def records_of_source(engine: Engine, source: str, deliveries: Iterable[str]) ->
         return sorted({bytes(row.record) for row in rows if row.delivery in known})
 
 
+def published_records(engine: Engine, deliveries: Iterable[str]) -> list[bytes]:
+    """Return the record pseudonyms of published deliveries, in order, without their encodings."""
+    known = set(deliveries)
+    with engine.connect() as connection:
+        rows = connection.execute(select(encoding.c.record, encoding.c.delivery))
+        return sorted({bytes(row.record) for row in rows if row.delivery in known})
+
+
 def outdated(
     engine: Engine,
     key_version: int,

@@ -7,17 +7,18 @@ part gets a new id (linkage.md 4).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, delete, select, update
 
-from engine.domain.ids import Randomness
 from engine.linkage.aliases import KINDS, Aliases
-from engine.linkage.encode import Words
+from engine.linkage.assign import Assignment
 from engine.linkage.index_tables import membership, number_alias, person, redirect, review_pair
+
+Span = tuple[int, int | None]
+"""First and last day (since 1970-01-01) for which an agency holds a record; None while it does."""
 
 
 @dataclass(frozen=True)
@@ -65,131 +66,42 @@ def review_pairs(engine: Engine, run: str) -> list[ReviewPair]:
     return sorted(found, key=lambda one: (-one.weight, one.left, one.right))
 
 
-@dataclass
-class Assignment:
-    """Which person each record belongs to, and what changed.
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """That a record belongs to a person, and the days for which its agency says that it holds it.
 
-    Attributes:
-        merged: Persons that ended in this run to the one they became.
-        leads: Every former person to the one that holds the records which bore it first.
-        revived: Former persons whose merge no longer holds: they have their own id again.
+    Two axes of time: a run learned it and a later run may end it (``from_run``, ``to_run`` of its row);
+    `since` and `until` are days in the world (since 1970-01-01), `until` None while it holds.
     """
 
-    people: list[bytes] = field(repr=False)
-    created: int = 0
-    merged: dict[bytes, bytes] = field(default_factory=dict, repr=False)
-    leads: dict[bytes, bytes] = field(default_factory=dict, repr=False)
-    split: int = 0
-    revived: list[bytes] = field(default_factory=list, repr=False)
+    person: bytes = field(repr=False)
+    since: int | None
+    until: int | None
 
 
-def assign(
-    records: Sequence[bytes],
-    clusters: Words,
-    before: Mapping[bytes, bytes],
-    randomness: Randomness,
-    past: Mapping[bytes, Sequence[bytes]] | None = None,
-    age: Mapping[bytes, int] | None = None,
-) -> Assignment:
-    """Give every cluster a person id, keeping the ids that people already have.
-
-    When persons merge, the older id stays; when one splits, the id stays with the records that bore it
-    first, and what was merged into it has its former id back (linkage.md 4). An id that nobody bears
-    leads to whoever holds the records that bore it first.
-
-    Args:
-        records: Record pseudonyms, sorted.
-        clusters: Cluster of each record.
-        before: Record to its person before this run.
-        randomness: Source of new ids.
-        past: Record to every person it has belonged to, the earliest first.
-        age: Person to the run that made it; lower is older.
-    """
-    past, age = past or {}, age or {}
-    members: dict[int, list[int]] = {}
-    for row, cluster in enumerate(clusters.tolist()):
-        members.setdefault(cluster, []).append(row)
-    votes = {
-        cluster: Counter(before[records[row]] for row in rows if records[row] in before)
-        for cluster, rows in members.items()
-    }
-    first = {
-        cluster: Counter(past[records[row]][0] for row in rows if past.get(records[row]))
-        for cluster, rows in members.items()
-    }
-    owner, former = _owners(votes, first), _owners(first, first)
-    result = Assignment([b""] * len(records))
-    for cluster, rows in members.items():
-        mine = sorted(
-            (old for old in votes[cluster] if owner[old] == cluster),
-            key=lambda old: (age.get(old, 0), -votes[cluster][old], old),
-        )
-        if mine:
-            chosen = mine[0]
-            result.merged.update(dict.fromkeys(mine[1:], chosen))
-        else:
-            own = sorted(
-                (old for old in first[cluster] if old not in owner and former[old] == cluster),
-                key=lambda old: (-first[cluster][old], age.get(old, 0), old),
-            )
-            chosen = own[0] if own else randomness(16)
-            result.created += not own
-            result.split += bool(votes[cluster])
-            result.revived += own[:1]
-        for row in rows:
-            result.people[row] = chosen
-    result.leads = _leads(result.people, members, former, result.merged)
-    return result
-
-
-def _owners(
-    votes: Mapping[int, Counter[bytes]], first: Mapping[int, Counter[bytes]]
-) -> dict[bytes, int]:
-    """Return the cluster that an id stays with: of records that bore it first, then of most of them."""
-    claims: dict[bytes, tuple[int, int, int]] = {}
-    for cluster, counted in votes.items():
-        for old, count in counted.items():
-            claim = (-first[cluster][old], -count, cluster)
-            if old not in claims or claim < claims[old]:
-                claims[old] = claim
-    return {old: claim[2] for old, claim in claims.items()}
-
-
-def _leads(
-    people: Sequence[bytes],
-    members: Mapping[int, Sequence[int]],
-    former: Mapping[bytes, int],
-    merged: Mapping[bytes, bytes],
-) -> dict[bytes, bytes]:
-    """Return where each id leads that nobody bears any more."""
-    current = set(people)
-    now = {old: people[members[cluster][0]] for old, cluster in former.items()}
-    return {old: new for old, new in {**merged, **now}.items() if old not in current}
-
-
-def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, bytes]:
-    """Return record to person as last published.
+def current_facts(engine: Engine, published: Sequence[str]) -> dict[bytes, Fact]:
+    """Return what is known of every record as last published, also of those that ended.
 
     Args:
         engine: The linkage store.
         published: Published link runs. What another run has staged does not count, neither its new
             memberships nor the ends it put to old ones.
     """
-    runs = set(published)
+    runs, table = set(published), membership.c
+    asked = select(table.record, table.person_id, table.from_run, table.to_run, table.valid_from,
+                   table.valid_to)  # fmt: skip
     with engine.connect() as connection:
-        rows = connection.execute(
-            select(
-                membership.c.record,
-                membership.c.person_id,
-                membership.c.from_run,
-                membership.c.to_run,
-            )
-        )
         return {
-            bytes(row.record): bytes(row.person_id)
-            for row in rows
+            bytes(row.record): Fact(bytes(row.person_id), row.valid_from, row.valid_to)
+            for row in connection.execute(asked)
             if row.from_run in runs and row.to_run not in runs
         }
+
+
+def current_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, bytes]:
+    """Return record to person as last published, of the records that hold."""
+    facts = current_facts(engine, published)
+    return {record: one.person for record, one in facts.items() if one.until is None}
 
 
 def members_of(
@@ -202,7 +114,7 @@ def members_of(
         for start in range(0, len(records), 500):
             some = membership.c.record.in_(list(records[start : start + 500]))
             for row in connection.execute(select(membership).where(some)):
-                if row.from_run in runs and row.to_run not in runs:
+                if row.from_run in runs and row.to_run not in runs and row.valid_to is None:
                     found[bytes(row.record)] = bytes(row.person_id)
     return found
 
@@ -217,7 +129,10 @@ def past_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, lis
     found: dict[bytes, list[bytes]] = {}
     counted = (row for row in rows if row.from_run in order)
     for row in sorted(counted, key=lambda row: order[row.from_run]):
-        found.setdefault(bytes(row.record), []).append(bytes(row.person_id))
+        borne = found.setdefault(bytes(row.record), [])
+        # Another row of the same person says only other days.
+        if borne[-1:] != [bytes(row.person_id)]:
+            borne.append(bytes(row.person_id))
     return found
 
 
@@ -250,7 +165,8 @@ def stage_run(
     records: Sequence[bytes],
     assignment: Assignment,
     identified: Mapping[bytes, bool],
-    before: Mapping[bytes, bytes],
+    held: Mapping[bytes, Fact],
+    spans: Mapping[bytes, Span],
     for_review: Sequence[ReviewPair],
     published: Sequence[str] = (),
     numbers: Aliases | None = None,
@@ -263,14 +179,15 @@ def stage_run(
         records: Record pseudonyms.
         assignment: What the run found.
         identified: Person to whether its records say enough.
-        before: Record to its person before.
+        held: What was known of every record before; see `current_facts`.
+        spans: Days for which the agency of a record holds it; without one it was never sent.
         for_review: Pairs that the run left to people.
         published: Runs that count.
         numbers: Former numbers that the run followed.
     """
-    now = dict(zip(records, assignment.people, strict=True))
-    moved = [record for record in records if before.get(record) != now[record]]
-    gone = [record for record in before if before[record] != now.get(record)]
+    now = facts_now(dict(zip(records, assignment.people, strict=True)), held, spans)
+    changed = [one for one in sorted(now) if held.get(one) != now[one]]
+    gone = [one for one in held if now.get(one) != held[one]]
     with engine.begin() as connection:
         _end(connection, membership.c.record, membership.c.to_run, gone, run)
         _redirects(connection, run, assignment, published)
@@ -279,8 +196,9 @@ def stage_run(
         for table, rows in (
             (
                 membership,
-                [{"record": one, "from_run": run, "person_id": now[one], "to_run": None}
-                 for one in moved],
+                [{"record": one, "from_run": run, "person_id": now[one].person, "to_run": None,
+                  "valid_from": now[one].since, "valid_to": now[one].until}
+                 for one in changed],
             ),
             (
                 person,
@@ -291,6 +209,32 @@ def stage_run(
         ):  # fmt: skip
             if rows:
                 connection.execute(table.insert(), rows)
+
+
+def facts_now(
+    people: Mapping[bytes, bytes], held: Mapping[bytes, Fact], spans: Mapping[bytes, Span]
+) -> dict[bytes, Fact]:
+    """Return what holds after a run: of the records that are there, and of those that ended.
+
+    It follows from what counts now alone, so that what was withdrawn leaves no trace on the axis of the
+    world; the axis of the runs keeps what was once believed.
+
+    Args:
+        people: Record to its person, of the records that are there.
+        held: What was known before.
+        spans: First day and last day (None while it is there) of each record that was sent.
+    """
+    found: dict[bytes, Fact] = {}
+    for record, mine in people.items():
+        since = spans[record][0] if record in spans else None
+        known = held.get(record)
+        if since is None and known is not None:
+            since = known.since
+        found[record] = Fact(mine, since, None)
+    for record, before in held.items():
+        if record not in people and record in spans and spans[record][1] is not None:
+            found[record] = Fact(before.person, *spans[record])
+    return found
 
 
 def _redirects(
@@ -416,5 +360,7 @@ def records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> li
     with engine.connect() as connection:
         rows = connection.execute(select(membership).where(membership.c.person_id == found))
         return sorted(
-            bytes(row.record) for row in rows if row.from_run in runs and row.to_run not in runs
+            bytes(row.record)
+            for row in rows
+            if row.from_run in runs and row.to_run not in runs and row.valid_to is None
         )

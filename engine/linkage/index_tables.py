@@ -62,7 +62,11 @@ membership = Table(
     Column("from_run", String(40), primary_key=True),
     Column("person_id", LargeBinary(16), nullable=False, index=True),
     Column("to_run", String(40), nullable=True, index=True),
+    Column("valid_from", Integer, nullable=True),
+    Column("valid_to", Integer, nullable=True),
 )
+"""Which person a record belongs to, on two axes of time: the runs that knew it, and the days in the world
+(since 1970-01-01) for which the record's agency holds it; `valid_to` is null while it does."""
 
 person = Table(
     "person",
@@ -130,6 +134,8 @@ def ensure(engine: Engine) -> None:
     """Make what a home from before this version has not; what it had of redirects is taken over."""
     found = inspect(engine)
     before = found.has_table("redirect")
+    if found.has_table("membership"):
+        _with_days(engine, {column["name"] for column in found.get_columns("membership")})
     metadata.create_all(engine, checkfirst=True)
     if before or not found.has_table("person"):
         return
@@ -141,3 +147,12 @@ def ensure(engine: Engine) -> None:
                     "redirect_to, NULL FROM person WHERE redirect_to IS NOT NULL"
                 )
             )
+
+
+def _with_days(engine: Engine, columns: set[str]) -> None:
+    """Add the days in the world to memberships from before; the next run fills them in."""
+    missing = [name for name in ("valid_from", "valid_to") if name not in columns]
+    if missing:
+        with engine.begin() as connection:
+            for name in missing:
+                connection.execute(text(f"ALTER TABLE membership ADD COLUMN {name} INTEGER"))

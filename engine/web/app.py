@@ -49,7 +49,8 @@ def create_app(home: Home) -> FastAPI:
     """Return the application for one home.
 
     Args:
-        home: The home; its policy is loaded once and pages say which version they used.
+        home: The home; its policy is loaded once and pages say which version they used. From now on it
+            never opens the linkage key: whoever holds that can try names against every encoding.
     """
     app = FastAPI(
         title="fieldgate",
@@ -59,6 +60,7 @@ def create_app(home: Home) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
+    home.serve()
     clear_spools(home)
     app.state.home = home
     app.state.gate = RouteGate(home.pack)

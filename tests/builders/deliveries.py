@@ -69,6 +69,7 @@ def visits_home(
         path, "demo", Settings(passphrase=None), taken=False, log_key_folder=None,
         clock=clock or Clock(), randomness=seeded(seed),
     )  # fmt: skip
+    home.apart = False
     gateways, policies = home.draft
     delivery = NAMED.replace("MODE", mode).replace("EXTRA", extra)
     text = VISITS.replace("DELIVERY", delivery).replace("CHECKS", checks)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from engine.city.agencies import FILES, City, write_city
 from engine.domain.ids import Actor, Randomness
@@ -44,8 +45,8 @@ def seeded(seed: int) -> Randomness:
 
 
 def make_home(path: Path, *, seed: int = 1, clock: Callable[[], datetime] | None = None) -> Home:
-    """Make a demo home."""
-    return init(
+    """Make a demo home that does all in one process, as many tests make many."""
+    home = init(
         path,
         "demo",
         Settings(passphrase=None),
@@ -54,6 +55,16 @@ def make_home(path: Path, *, seed: int = 1, clock: Callable[[], datetime] | None
         clock=clock or Clock(),
         randomness=seeded(seed),
     )
+    home.apart = False
+    return home
+
+
+def link_elsewhere(home: Home) -> dict[str, Any]:
+    """Link as a command does, in a process that may hold the linkage key; one that serves may not."""
+    other = Home(home.path, home.settings, home.clock, home.randomness, apart=False)
+    result = link(other, OPERATOR)
+    other.close()
+    return result
 
 
 @dataclass

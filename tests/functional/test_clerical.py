@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from engine.flows.near import join, near
 from engine.flows.pair_view import open_pair, open_records
 from engine.flows.part import part
 from engine.flows.person import look
+from engine.flows.person_history import person_history
 from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.second import TWO_PEOPLE
@@ -689,4 +691,58 @@ def test_the_second_reviewer_must_be_allowed_to_see_both_and_the_trail_names_who
     outcome = parse(next(iter(read_events(home.path / "audit")))[1])
     assert (outcome["flow"], outcome["subjects"]["count"]) == ("pair_second", 2)
     assert len(set(outcome["subjects"]["names"])) == 2
+    home.close()
+
+
+def test_who_a_person_was_is_told_for_any_day_and_as_known_on_any_day(tmp_path: Path) -> None:
+    """What was believed then, and what is believed now of then; both for ever."""
+    home = _two(tmp_path)
+    clock = cast("Clock", home.clock)
+    (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
+    decide_pair(home, MATCHER, waits["pair"], "one", WHY, **DEMO)
+    names = home.domain("casework")
+    casework_all = [names.text(one) for one in names.seal(_people(home))]
+    clock.advance(days=10)
+    link(home, OPERATOR)
+    casework = [names.text(one) for one in names.seal(sorted(set(_people(home))))]
+    person = next(
+        one for one in casework if open_records(home, MATCHER, one, **DEMO)["records"] == 2
+    )
+    clock.advance(days=10)
+    part(home, MATCHER, person, 1, WHY, **DEMO)
+    clock.advance(days=1)
+    link(home, OPERATOR)
+    # Now one record; ten days ago two, as known then; and one of then, as known now.
+    day = TODAY + timedelta(days=15)
+
+    def records(**asked: date) -> list[dict[str, Any]]:
+        return list(person_history(home, MATCHER, person, **asked, **DEMO)["records"])
+
+    assert len(records()) == 1
+    assert len(records(known=day)) == 2
+    assert len(records(as_of=day)) == 1
+    assert records(known=day)[0]["since"] == TODAY.isoformat()
+    assert records(as_of=TODAY - timedelta(days=1), known=day) == []
+    assert len(records(known=TODAY)) == 1  # Before the decision they were two people.
+    told = person_history(home, MATCHER, person, known=TODAY, **DEMO)
+    # Whoever holds the other's reference is told of the two as one while they were taken for one.
+    other = next(one for one in casework_all if one != person and one not in casework)
+    both = person_history(home, MATCHER, other, known=day, **DEMO)["records"]
+    assert len(both) == 2
+    assert len(person_history(home, MATCHER, other, **DEMO)["records"]) == 1
+    assert [(one["run"], len(one["joined"]), len(one["left"])) for one in told["changes"]] == [
+        (1, 1, 0), (2, 1, 0), (3, 0, 1),
+    ]  # fmt: skip
+    assert [one["why"] for one in told["changes"]] == [
+        ["records came that the run before did not have"],
+        ["decision 1 was made"],
+        ["decision 2 was made"],
+    ]
+    with pytest.raises(LinkageError, match="FG-LNK-19"):
+        records(known=TODAY - timedelta(days=1))
+    events = [parse(body) for _, body in read_events(home.path / "audit")]
+    shown = [one for one in events if one["flow"] == "person_history" and one.get("rows") == 2]
+    assert [one["phase"] for one in shown] == ["outcome"] * 3
+    assert all(one["subject"] for one in shown)
+    assert "Canaryname" not in json.dumps(told)
     home.close()

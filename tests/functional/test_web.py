@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from audit.canonical import parse
 from audit.log import read_events
-from engine.flows.link import link
 from engine.flows.lists import review_lists
 from engine.flows.submit import submit
 from engine.linkage.index import current_membership
@@ -24,6 +23,7 @@ from tests.builders.partnership import (
     OPERATOR,
     REASON,
     Partnership,
+    link_elsewhere,
     make_home,
     person_row,
     persons_file,
@@ -77,6 +77,8 @@ GATE = {
     ("POST", "/pairs-second"): "pairs",
     ("GET", "/records"): "pairs",
     ("GET", "/records/{person}"): "pairs",
+    ("GET", "/records/{person}/history"): "pairs",
+    ("GET", "/api/records/{person}/history"): "pairs",
     ("POST", "/records/{person}/part"): "pairs",
     ("GET", "/records/{person}/{record}"): "pairs",
     ("POST", "/records/{person}/{record}"): "pairs",
@@ -452,7 +454,7 @@ def test_a_pair_is_decided_on_the_page_and_a_second_reviewer_answers(tmp_path: P
         person_row(PersonID="LA2", BirthDate="2012-03-05", ProtectedAddress="Y"),
     )  # fmt: skip
     submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
-    link(home, OPERATOR)
+    link_elsewhere(home)
     with TestClient(
         create_app(home), base_url="http://127.0.0.1", raise_server_exceptions=False
     ) as one:
@@ -485,7 +487,7 @@ def test_a_pair_is_decided_on_the_page_and_a_second_reviewer_answers(tmp_path: P
             ("final", "demo.matcher_two")
         ]
         assert one.get("/api/pairs").json()["pairs"] == []
-    assert link(home, OPERATOR)["persons"] == 1
+    assert link_elsewhere(home)["persons"] == 1
     home.close()
 
 
@@ -495,7 +497,7 @@ def test_a_missed_match_is_joined_and_a_wrong_one_parted_on_the_page(tmp_path: P
         tmp_path / "persons.csv", person_row(), person_row(PersonID="LA2", BirthDate="2012-03-05")
     )
     submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
-    link(home, OPERATOR)
+    link_elsewhere(home)
     member = current_membership(home.linkage, home.link_runs())
     casework = home.domain("casework")
     reference = casework.text(casework.seal(sorted(member.values()))[0])
@@ -519,7 +521,7 @@ def test_a_missed_match_is_joined_and_a_wrong_one_parted_on_the_page(tmp_path: P
             f"/records/{reference}/1", data={"csrf": token, "pair": pair, "reason": why}
         )
         assert "The record was joined" in done.text
-        assert link(home, OPERATOR)["persons"] == 1
+        assert link_elsewhere(home)["persons"] == 1
         page = one.get(f"/records/{reference}").text
         wrong = one.post(f"/records/{reference}/part", data={"csrf": token, "reason": "no"})
         assert wrong.status_code == 422
@@ -528,7 +530,7 @@ def test_a_missed_match_is_joined_and_a_wrong_one_parted_on_the_page(tmp_path: P
             f"/records/{reference}/part", data={"csrf": token, "record": "2", "reason": why}
         )
         assert "The record was parted" in done.text
-    assert link(home, OPERATOR)["persons"] == 2
+    assert link_elsewhere(home)["persons"] == 2
     home.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.domain.errors import LinkageError
-from engine.flows import encodings
+from engine.flows import linkage_work
 from engine.identity import normalise
 
 
@@ -13,15 +13,15 @@ from engine.identity import normalise
 def test_the_vectors_agree_and_another_normaliser_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encodings.self_test.cache_clear()
-    assert encodings.self_test() > 60
-    encodings.self_test.cache_clear()
+    linkage_work.self_test.cache_clear()
+    assert linkage_work.self_test() > 60
+    linkage_work.self_test.cache_clear()
     monkeypatch.setattr(normalise, "skeleton", lambda part: part)
     with pytest.raises(LinkageError, match="FG-LNK-12"):
-        encodings.self_test()
+        linkage_work.self_test()
     monkeypatch.undo()
     monkeypatch.setattr(normalise, "VERSION", "n0")
     with pytest.raises(LinkageError, match="FG-LNK-12"):
-        encodings.self_test()
+        linkage_work.self_test()
     monkeypatch.undo()
-    assert encodings.self_test() > 60
+    assert linkage_work.self_test() > 60

@@ -12,11 +12,11 @@ import pytest
 from engine.domain.errors import LinkageError
 from engine.linkage import artefacts, written
 from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.assign import Assignment, assign
 from engine.linkage.encode import COLUMNS, Encoder
 from engine.linkage.encodings import read_encodings, write_encodings
 from engine.linkage.index import (
-    Assignment,
-    assign,
+    current_facts,
     current_membership,
     discard_run,
     records_of,
@@ -154,7 +154,8 @@ def test_a_staged_run_counts_for_nobody_until_it_is_published_and_can_be_taken_b
     def stage(run: str, clusters: list[int]) -> None:
         before = current_membership(engine, published)
         made = assign(records, np.array(clusters, np.int64), before, seeded(len(run)))
-        stage_run(engine, run, records, made, dict.fromkeys(made.people, True), before, [])
+        held = current_facts(engine, published)
+        stage_run(engine, run, records, made, dict.fromkeys(made.people, True), held, {}, [])
 
     stage("one", [0, 1, 1])
     assert current_membership(engine, published) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -9,10 +10,13 @@ from fastapi import APIRouter, Form, Header, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.domain.days import day_of
+from engine.domain.errors import ConfigError, LinkageError
 from engine.flows.clerical import SHORTEST_REASON, queue
 from engine.flows.near import join, near
 from engine.flows.pair_view import open_records
 from engine.flows.part import part
+from engine.flows.person_history import person_history
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import get_home, render
 from engine.web.routes.pairs import SHOWN, Reviewer, reason_missing
@@ -39,6 +43,18 @@ class JoinAnswer(Reason):
 def records(request: Request, person: str, user: Reviewer) -> dict[str, Any]:
     """Return every record of a person at the level of the reviewer's role, and what rests on them."""
     return open_records(get_home(request), user.user, person, auth=user.auth)
+
+
+@api.get("/{person}/history", summary="Who a person was on a day, as known on a day")
+def history_of_person(
+    request: Request, person: str, user: Reviewer, as_of: str = "", known: str = ""
+) -> dict[str, Any]:
+    """Return the records that were the person's then, and what every run changed."""
+    today = get_home(request).clock().date()
+    days = [day_of(text, today) if text else None for text in (as_of, known)]
+    return person_history(
+        get_home(request), user.user, person, auth=user.auth, as_of=days[0], known=days[1]
+    )
 
 
 @api.get("/{person}/{record}/near", summary="Records that may belong to the same person")
@@ -113,6 +129,29 @@ def part_form(
         return _records_page(request, person, user, errors, reason)
     made = part(get_home(request), user.user, person, int(record), reason, auth=user.auth)
     return render(request, "record_decided.html", user, made=made, word="parted")
+
+
+@router.get("/records/{person}/history")
+def history_page(
+    request: Request, person: str, user: Reviewer, as_of: str = "", known: str = ""
+) -> Response:
+    """Show who a person was on a day, as known on a day, and what every run changed."""
+    home = get_home(request)
+    days: dict[str, date | None] = {}
+    errors: dict[str, str] = {}
+    for name, text in (("as_of", as_of.strip()), ("known", known.strip())):
+        try:
+            days[name] = day_of(text, home.clock().date()) if text else None
+        except ConfigError:
+            errors[name] = "Enter a day as year-month-day, for example 2026-03-01"
+    found = None
+    if not errors:
+        try:
+            found = person_history(home, user.user, person, auth=user.auth, **days)
+        except LinkageError as error:
+            errors["known"] = f"{error.message[:1].upper()}{error.message[1:]}"
+    return render(request, "person_history.html", user, status=422 if errors else 200, found=found,
+                  person=person, errors=errors, as_of=as_of, known=known)  # fmt: skip
 
 
 @router.get("/records/{person}/{record}")

@@ -1,0 +1,149 @@
+"""The process that holds the linkage key: ``python -I -m engine.flows.linkage_process``.
+
+It reads requests from standard input, a line of JSON each, and answers each with a line of JSON and, for
+encodings, their words. The first line opens the ``link`` keyring; no other keyring can be opened in it, and
+of the home nothing but the linkage lane: whoever asks holds the vault, and never the linkage key. It ends
+with its standard input. What a request raises is told as code, sentence and next step.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from engine.domain.errors import ConfigError, FieldgateError
+from engine.flows.linkage_work import (
+    Encoded,
+    Meant,
+    Place,
+    Sought,
+    encode_identities,
+    look_near,
+    model_of,
+)
+from engine.identity.keys import Keyring, open_keyring
+
+
+def main() -> int:
+    """Answer until standard input ends; return the exit status."""
+    source, answers = sys.stdin.buffer, sys.stdout.buffer
+    opening: dict[str, Any] = json.loads(source.readline())
+    home = Path(opening["home"])
+    _fence(home)
+    try:
+        ring = open_keyring(
+            Path(opening["keyring"]), "link", lambda: base64.b64decode(opening["passphrase"])
+        )
+        _tell(answers, {"ready": True})
+    except ConfigError as error:
+        _tell(answers, _fault(error))
+        return 0
+    for line in source:
+        request: dict[str, Any] = json.loads(line)
+        try:
+            told, words = _answer(ring, opening, request)
+        except FieldgateError as error:
+            told, words = _fault(error), b""
+        _tell(answers, told, words)
+    return 0
+
+
+def _answer(
+    ring: Keyring, opening: Mapping[str, Any], request: Mapping[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    if request["do"] == "encode":
+        meant = Meant(
+            date.fromisoformat(request["today"]), request["test_range"], request["scheme"]
+        )
+        return packed(
+            encode_identities(
+                ring, request["identities"], request["count"], meant, request["version"]
+            )
+        )
+    from engine.store.session import make_engine
+
+    model = model_of(Path(request["model"]) if request["model"] else None, request["wanted"])
+    sought = Sought(
+        bytes.fromhex(request["own"]),
+        request["order"],
+        _records(request["dead"]),
+        _records(request["hidden"]),
+        _records(request["apart"]),
+        [Place(*one) for one in request["places"]],
+        date.fromisoformat(request["today"]),
+    )
+    store = make_engine(Path(opening["home"]) / "linkage" / "linkage.db", opening["store"])
+    found = look_near(store, ring, model, sought)
+    store.dispose()
+    return {"near": [[record.hex(), weight, levels] for record, weight, levels in found]}, b""
+
+
+def _records(names: Sequence[str]) -> set[bytes]:
+    return {bytes.fromhex(one) for one in names}
+
+
+def packed(made: Sequence[Encoded]) -> tuple[dict[str, Any], bytes]:
+    """Return encodings as a document and the words of all of them, little-endian."""
+    words = b"".join(one.words.astype("<i8").tobytes() for one in made)
+    told = [
+        {"key_version": one.key_version, "norm_version": one.norm_version, "months": one.months,
+         "bird": one.bird, "shape": list(one.words.shape)}
+        for one in made
+    ]  # fmt: skip
+    return {"encoded": told, "bytes": len(words)}, words
+
+
+def unpacked(told: Mapping[str, Any], words: bytes) -> list[Encoded]:
+    """Return what `packed` was given."""
+    made: list[Encoded] = []
+    flat, start = np.frombuffer(words, "<i8"), 0
+    for one in told["encoded"]:
+        rows, columns = one["shape"]
+        part = flat[start : start + rows * columns].astype(np.int64).reshape(rows, columns)
+        start += rows * columns
+        made.append(
+            Encoded(one["key_version"], one["norm_version"], one["months"], part, one["bird"])
+        )
+    return made
+
+
+def _tell(stream: IO[bytes], told: Mapping[str, Any], words: bytes = b"") -> None:
+    stream.write(json.dumps(told).encode() + b"\n" + words)
+    stream.flush()
+
+
+def _fault(error: FieldgateError) -> dict[str, Any]:
+    return {
+        "fault": type(error).__name__,
+        "code": error.code,
+        "message": error.message,
+        "next_step": error.next_step,
+    }
+
+
+def _fence(home: Path) -> None:
+    """Make it an error to open anything of the home but the linkage lane and its keyring."""
+    allowed = (home / "linkage", home / "keys" / "link.json")
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in ("open", "sqlite3.connect") or not arguments:
+            return
+        named = arguments[0]
+        if not isinstance(named, str | bytes | Path):
+            return
+        path = Path(named.decode() if isinstance(named, bytes) else named).absolute()
+        if path.is_relative_to(home) and not any(path.is_relative_to(one) for one in allowed):
+            raise PermissionError("the linkage process reads nothing else of the home")
+
+    sys.addaudithook(watch)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
