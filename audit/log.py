@@ -9,7 +9,6 @@ refused. After the commit the checkpoint is appended to a file outside the datab
 from __future__ import annotations
 
 import base64
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,12 +21,19 @@ from audit.canonical import canonical, parse
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.merkle import Frontier, inclusion_proof, leaf_hash
-from audit.note import Checkpoint, Signer
+from audit.note import Checkpoint, Signer, Verifier
+from audit.outside import (
+    CHECKPOINTS,
+    Incident,
+    Lost,
+    append_note,
+    common_base,
+    hold_against,
+    incident_of,
+)
 
 DATABASE = "log.db"
-CHECKPOINTS = "checkpoints.txt"
 VKEY = "log.vkey"
-CUT = "-- the lines above were cut short --"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS leaf (
@@ -107,14 +113,29 @@ class AuditLog:
     Args:
         folder: Holds the database, the checkpoint file and the verifier key.
         signer: The log key; its name is the log's origin.
+        recovering: Open a log that is shorter than what it had signed, or another one; only what two
+            people declare may be appended to it (`declare_lost`).
+
+    Raises:
+        AuditFault: ``FG-AUD-02`` it cannot be used; ``FG-AUD-12`` it is not the log that it had signed.
     """
 
-    def __init__(self, folder: Path, signer: Signer) -> None:
+    def __init__(self, folder: Path, signer: Signer, *, recovering: bool = False) -> None:
         self.folder = folder
         self._signer = signer
         self._lock = threading.Lock()
         self._connection = connect(folder / DATABASE)
-        self._file = self._identity()
+        self._seen = 0
+        try:
+            self._file = self._identity()
+            if not recovering:
+                hold_against(self._connection, folder, signer)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise unwritable(error) from error
+        except AuditFault:
+            self._connection.close()
+            raise
 
     @staticmethod
     def create(folder: Path, vkey: str) -> None:
@@ -182,6 +203,13 @@ class AuditLog:
         with self._transaction() as connection:
             frontier = self._head(connection)
             start = frontier.size
+            if start < self._seen:
+                # Put back from a copy under a process that goes on.
+                raise AuditFault(
+                    "FG-AUD-12",
+                    f"the log holds {start} events and had {self._seen}",
+                    "Stop everything and compare: fieldgate audit verify.",
+                )
             placed = []
             for body in bodies:
                 hashed = leaf_hash(body)
@@ -200,6 +228,7 @@ class AuditLog:
             connection.execute("INSERT INTO checkpoint VALUES (?, ?)", (frontier.size, note))
             if self._identity() != self._file:
                 raise unwritable(FileNotFoundError())
+        self._seen = frontier.size
         return [Entry(seq, hashed, frontier.size, root) for seq, hashed in placed], note
 
     def _head(self, connection: sqlite3.Connection) -> Frontier:
@@ -241,18 +270,33 @@ class AuditLog:
         A lost note is healed by the next one; one that a crash cut short is marked as cut.
         """
         try:
-            with (self.folder / CHECKPOINTS).open("a+b") as stream:
-                stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1024))
-                tail = stream.read()
-                last = tail.rstrip(b"\n").rpartition(b"\n")[2]
-                whole = not tail or (tail.endswith(b"\n\n") and last.startswith("— ".encode()))
-                stream.write((b"" if whole else f"\n{CUT}\n".encode()) + note.encode() + b"\n")
-                stream.flush()
-                os.fdatasync(stream.fileno()) if hasattr(os, "fdatasync") else os.fsync(
-                    stream.fileno()
-                )
+            append_note(self.folder / CHECKPOINTS, note)
         except OSError as error:
             raise unwritable(error) from error
+
+    def incident(self) -> tuple[Incident, int] | None:
+        """Return how the log differs from what it had signed, and how many events are left of that."""
+        verifier = Verifier.from_vkey(self._signer.vkey())
+        with self._lock:
+            try:
+                found = incident_of(self._connection, self.folder, verifier)
+                if found is None:
+                    return None
+                return found, common_base(self._connection, self.folder, verifier)
+            except (OSError, sqlite3.Error) as error:
+                raise unwritable(error) from error
+
+    def declare_lost(self, lost: Lost) -> None:
+        """Sign, outside the database, that events are lost; from then on the log goes on without them.
+
+        The events that say who declared it are appended before: whoever opens the log in between is
+        refused still.
+        """
+        with self._lock:
+            connection = self._connection
+            frontier = self._head(connection)
+        body = Checkpoint(self.origin, frontier.size, frontier.root()).body()
+        self._publish(self._signer.sign(body + lost.line()))
 
     def open_intents(self) -> list[dict[str, Any]]:
         """Return the intent events that have no outcome yet, oldest first."""

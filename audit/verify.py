@@ -9,7 +9,6 @@ as ran, skipped or failed; a check that could not run is not a check that passed
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from typing import Any
 from audit.canonical import parse
 from audit.errors import AuditFault
 from audit.event import schema_problem
-from audit.log import CHECKPOINTS, CUT, DATABASE, VKEY, connect
+from audit.log import DATABASE, VKEY, connect
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
+from audit.outside import CHECKPOINTS, INCIDENTS, Lost, notes
 
 
 @dataclass
@@ -110,7 +110,7 @@ def _verify_database(
 ) -> None:
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
-    outside = _outside_notes(folder, report)
+    outside, declared = _outside_notes(folder, verifier, report)
     connection.execute("BEGIN")
     notes = {
         size: note if isinstance(note, str) else ""
@@ -143,6 +143,10 @@ def _verify_database(
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
     report.open_intents = sorted(intents, key=lambda name: intents[name])
     report.ran.append("intents")
+    if (folder / INCIDENTS).exists() and not declared:
+        report.missing.append(
+            "an incident stands signed beside the log, and nobody declared what is lost"
+        )
 
 
 def _check_leaf(
@@ -172,39 +176,44 @@ def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Repo
     report.ran.append("head")
 
 
-def _outside_notes(folder: Path, report: Report) -> list[tuple[int, str]]:
+def _outside_notes(
+    folder: Path, verifier: Verifier | None, report: Report
+) -> tuple[list[tuple[int, str]], list[Lost]]:
+    """Return the notes of the outside file by size, and what later notes declare lost of them.
+
+    A note about events that were declared lost after it was written attests what is not there any more:
+    it is told as missing, for ever, and is no sign of tampering.
+    """
     try:
         text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         report.missing.append("the checkpoints outside the database are not there")
-        return []
+        return [], []
     found: list[tuple[int, str]] = []
-    for number, note in enumerate(_notes(text)):
+    declared: list[Lost] = []
+    for number, note in enumerate(notes(text)):
         size = plain_size(note.split("\n")[1])
-        if size is not None:
-            found.append((size, note))
-        else:
+        if size is None:
             report.findings.append(f"checkpoint {number} outside the database is malformed")
-    return sorted(found)
+            continue
+        lost = _declared(note, verifier)
+        if lost is not None:
+            declared.append(lost)
+            found = [one for one in found if not lost.base < one[0] <= lost.size]
+            report.missing.append(
+                f"events {lost.base} to {lost.size - 1} were lost, and declared lost in event {size - 1}"
+            )
+        found.append((size, note))
+    return sorted(found), declared
 
 
-def _notes(text: str) -> Iterator[str]:
-    """Split the file of notes: a note is text, an empty line and signature lines.
-
-    What stands before a line `CUT`, or after the last whole note, was cut by a crash; it proves
-    nothing and is left out.
-    """
-    lines: list[str] = []
-    signed = False
-    for line in text.split("\n"):
-        if signed and line == "":
-            yield "\n".join(lines) + "\n"
-            lines, signed = [], False
-        elif line == CUT:
-            lines, signed = [], False
-        elif lines or line:
-            lines.append(line)
-            signed = line.startswith("— ")
+def _declared(note: str, verifier: Verifier | None) -> Lost | None:
+    if verifier is None:
+        return None
+    try:
+        return Lost.of(verifier.open(note))
+    except AuditFault:
+        return None
 
 
 def _a(what: str) -> str:

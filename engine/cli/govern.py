@@ -43,6 +43,31 @@ def audit_verify(
         raise typer.Exit(code[report.status])
 
 
+@audit.command("recover")
+def audit_recover(
+    because: Annotated[str, typer.Option(help="restored, disk or unknown.")],
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Declare that events of the trail are lost, or confirm it as the second person. Cannot be undone."""
+    with told(as_json):
+        from engine.flows.recover_log import recover_log
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = recover_log(opened, user, because, auth=auth)
+        opened.close()
+        emit(
+            result,
+            as_json,
+            lambda: (
+                f"{result['state']}: {result['what']}; {result['left']} events are left. "
+                f"{result['next']}"
+            ),
+        )
+
+
 @audit.command("list")
 def audit_list(
     use: Annotated[str, typer.Option(help="One of the four uses of DPA 2018 s.62(4).")],

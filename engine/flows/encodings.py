@@ -35,7 +35,7 @@ from engine.intake.contract import Contract
 from engine.linkage.artefacts import Model
 from engine.linkage.encode import Encoder
 
-CHUNK = 250_000
+CHUNK = 500_000
 """Records that are handed to the linkage process at a time; a value that many share is keyed once in each."""
 _FAULTS: dict[str, type[FieldgateError]] = {
     "LinkageError": LinkageError,

@@ -153,10 +153,19 @@ class Home:
     @cached_property
     def audit(self) -> AuditLog:
         """The audit log, opened for writing."""
-        signer = Signer.from_bytes(
-            str(self.manifest["log_name"]), self.keyring("log").derive("ed25519", 32)
-        )
-        return AuditLog(self.path / "audit", signer)
+        return AuditLog(self.path / "audit", self._signer())
+
+    def _signer(self) -> Signer:
+        seed = self.keyring("log").derive("ed25519", 32)
+        return Signer.from_bytes(str(self.manifest["log_name"]), seed)
+
+    def recovering_log(self) -> AuditLog:
+        """Open a log that refuses to be written, for two people to declare what is lost of it."""
+        return AuditLog(self.path / "audit", self._signer(), recovering=True)
+
+    def use_log(self, log: AuditLog) -> None:
+        """Write to a log that was opened with `recovering_log`."""
+        self.__dict__["audit"] = log
 
     @cached_property
     def casework(self) -> Engine:

@@ -15,9 +15,10 @@ import pytest
 from audit.canonical import MAX_BYTES, canonical, parse
 from audit.errors import AuditFault
 from audit.event import commitment, event_id, make_event
-from audit.log import CHECKPOINTS, CUT, DATABASE, VKEY, AuditLog, connect, read_events
+from audit.log import CHECKPOINTS, DATABASE, VKEY, AuditLog, connect, read_events
 from audit.merkle import leaf_hash, root_of, verify_inclusion
 from audit.note import Checkpoint, Signer, Verifier
+from audit.outside import CUT
 from audit.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]

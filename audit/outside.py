@@ -1,0 +1,215 @@
+"""What was signed outside the database: read it, and hold a log against it before it may be appended to.
+
+A database that was put back from a backup is shorter than what it signed, or another one. Nothing is
+appended to such a log: it would sign a second history. The incident is written down, signed, and two people
+declare what is lost before the log goes on; the gap stays visible for ever.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.errors import AuditFault
+from audit.merkle import EMPTY, Frontier
+from audit.note import Checkpoint, Signer, Verifier, plain_size
+
+CHECKPOINTS = "checkpoints.txt"
+INCIDENTS = "incidents.txt"
+CUT = "-- the lines above were cut short --"
+RECOVERED = "recovered"
+_TAIL = 65_536
+_ENOUGH = 16
+"""Notes at the end of the file that are looked at: several processes may publish out of order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What two people declared lost: the events from `base` on, up to those of a checkpoint.
+
+    Attributes:
+        base: Number of events that were left.
+        size: Number of events that had been signed.
+        root: Their root.
+    """
+
+    base: int
+    size: int
+    root: bytes
+
+    def line(self) -> str:
+        """Return the extension line of the checkpoint that declares it."""
+        return f"{RECOVERED} {self.base} {self.size} {base64.b64encode(self.root).decode()}\n"
+
+    @staticmethod
+    def of(text: str) -> Lost | None:
+        """Return what a checkpoint's text declares lost, if anything."""
+        for line in text.split("\n")[3:]:
+            parts = line.split(" ")
+            if len(parts) != 4 or parts[0] != RECOVERED:
+                continue
+            base, size = plain_size(parts[1]), plain_size(parts[2])
+            try:
+                root = base64.b64decode(parts[3], validate=True)
+            except ValueError:
+                continue
+            if base is not None and size is not None:
+                return Lost(base, size, root)
+        return None
+
+
+def notes(text: str) -> Iterator[str]:
+    """Split a file of notes: a note is text, an empty line and signature lines.
+
+    What stands before a line `CUT`, or after the last whole note, was cut by a crash; it proves
+    nothing and is left out.
+    """
+    lines: list[str] = []
+    signed = False
+    for line in text.split("\n"):
+        if signed and line == "":
+            yield "\n".join(lines) + "\n"
+            lines, signed = [], False
+        elif line == CUT:
+            lines, signed = [], False
+        elif lines or line:
+            lines.append(line)
+            signed = line.startswith("— ")
+
+
+def append_note(path: Path, note: str) -> None:
+    """Append a signed note durably; one that a crash cut short before it is marked as cut.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with path.open("a+b") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1024))
+        tail = stream.read()
+        last = tail.rstrip(b"\n").rpartition(b"\n")[2]
+        whole = not tail or (tail.endswith(b"\n\n") and last.startswith("— ".encode()))
+        stream.write((b"" if whole else f"\n{CUT}\n".encode()) + note.encode() + b"\n")
+        stream.flush()
+        os.fdatasync(stream.fileno()) if hasattr(os, "fdatasync") else os.fsync(stream.fileno())
+
+
+def last_signed(folder: Path, verifier: Verifier) -> Checkpoint | None:
+    """Return the largest checkpoint at the end of the outside file, back to the last recovery.
+
+    Args:
+        folder: The audit folder.
+        verifier: The log's public key; what it did not sign says nothing.
+    """
+    try:
+        with (folder / CHECKPOINTS).open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+            text = stream.read().decode("utf-8", errors="replace")
+    except OSError:
+        return None
+    best: Checkpoint | None = None
+    for note in list(notes(text))[: -_ENOUGH - 1 : -1]:
+        try:
+            signed = verifier.open(note)
+            stated = Checkpoint.parse(signed)
+        except AuditFault:
+            continue
+        if stated.origin != verifier.name:
+            continue
+        if best is None or stated.size > best.size:
+            best = stated
+        if Lost.of(signed) is not None:
+            break
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A log that is not the one it had signed.
+
+    Attributes:
+        signed: The last checkpoint that was signed outside.
+        found: What the stored events come to, at the same size or at their own when they are fewer.
+    """
+
+    signed: Checkpoint
+    found: Checkpoint
+
+    def sentence(self) -> str:
+        """Say what is wrong."""
+        if self.found.size < self.signed.size:
+            return f"the log holds {self.found.size} events and had signed {self.signed.size}"
+        return f"the first {self.signed.size} events are not those that the log had signed"
+
+
+def incident_of(
+    connection: sqlite3.Connection, folder: Path, verifier: Verifier
+) -> Incident | None:
+    """Compare a log with the last checkpoint that was signed outside it; None when it fits."""
+    # The file first: what was published before is in the database that is read after it.
+    last = last_signed(folder, verifier)
+    if last is None:
+        return None
+    found = found_at(connection, verifier.name, last.size)
+    return None if found == last else Incident(last, found)
+
+
+def hold_against(connection: sqlite3.Connection, folder: Path, signer: Signer) -> None:
+    """Refuse a log that is not the one it had signed (audit_crypto.md 6, 18).
+
+    Raises:
+        AuditFault: ``FG-AUD-12`` it is shorter than that, or another log. The incident stands signed in
+            ``incidents.txt`` beside it.
+    """
+    incident = incident_of(connection, folder, Verifier.from_vkey(signer.vkey()))
+    if incident is None:
+        return
+    signed, found = incident.signed, incident.found
+    note = signer.sign(
+        f"{signer.name}\nincident\n"
+        f"signed {signed.size} {base64.b64encode(signed.root).decode()}\n"
+        f"found {found.size} {base64.b64encode(found.root).decode()}\n"
+    )
+    path = folder / INCIDENTS
+    # The refusal does not hang on it: a disk that takes no incident takes no event either.
+    with suppress(OSError):
+        known = path.read_text(encoding="utf-8") if path.exists() else ""
+        if note not in known:
+            append_note(path, note)
+    raise AuditFault(
+        "FG-AUD-12",
+        incident.sentence(),
+        "Put back the newest copy of the audit folder. If it is lost, two people declare that: "
+        "fieldgate audit recover.",
+    )
+
+
+def common_base(connection: sqlite3.Connection, folder: Path, verifier: Verifier) -> int:
+    """Return the size of the largest checkpoint signed outside that the stored events still bear out."""
+    text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
+    base = 0
+    for note in notes(text):
+        try:
+            stated = Checkpoint.parse(verifier.open(note))
+        except AuditFault:
+            continue
+        if stated.size > base and found_at(connection, verifier.name, stated.size) == stated:
+            base = stated.size
+    return base
+
+
+def found_at(connection: sqlite3.Connection, origin: str, size: int) -> Checkpoint:
+    """Return the tree head of the stored leaves at a size, or at their own when they are fewer."""
+    stored = connection.execute("SELECT note FROM checkpoint WHERE size = ?", (size,)).fetchone()
+    held = connection.execute("SELECT COUNT(*) FROM leaf").fetchone()[0]
+    if stored is not None and held >= size:
+        stated = Checkpoint.parse(str(stored[0]).rpartition("\n\n")[0] + "\n")
+        return Checkpoint(origin, stated.size, stated.root)
+    frontier: Frontier = EMPTY
+    for (hashed,) in connection.execute("SELECT hash FROM leaf ORDER BY seq LIMIT ?", (size,)):
+        frontier = frontier.append(bytes(hashed))
+    return Checkpoint(origin, frontier.size, frontier.root())

@@ -1,0 +1,184 @@
+"""A trail that was put back from a backup takes nothing, until two people declare what is lost."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from audit.canonical import parse
+from audit.errors import AuditFault
+from audit.log import AuditLog, read_events
+from audit.note import Verifier
+from audit.outside import CHECKPOINTS, INCIDENTS, Lost, notes
+from audit.verify import verify
+from engine.domain.errors import AuditError, PolicyRefused
+from engine.flows.deliveries import deliveries
+from engine.flows.home import Home
+from engine.flows.recover_log import recover_log
+from engine.flows.submit import submit
+from tests.builders.partnership import OPERATOR, person_row, persons_file
+
+LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
+DEMO = {"auth": "demo"}
+
+
+def _again(home: Home) -> Home:
+    home.close()
+    return Home(home.path, home.settings, home.clock, home.randomness, apart=False)
+
+
+def _backup(home: Home, to: Path) -> None:
+    with sqlite3.connect(home.path / "audit" / "log.db") as live, sqlite3.connect(to) as copy:
+        live.backup(copy)
+    live.close()
+    copy.close()
+
+
+def _restore(home: Home, backup: Path) -> Home:
+    """Put an older copy of the database back; what was signed outside stays where it is."""
+    home.close()
+    for name in ("log.db", "log.db-wal", "log.db-shm"):
+        (home.path / "audit" / name).unlink(missing_ok=True)
+    shutil.copy(backup, home.path / "audit" / "log.db")
+    return Home(home.path, home.settings, home.clock, home.randomness, apart=False)
+
+
+def _rolled_back(home: Home, tmp_path: Path) -> tuple[Home, int, int]:
+    """Return a home whose trail lost its newest events, and how many there are and had been."""
+    deliveries(home, OPERATOR)
+    left = verify(home.path / "audit").size
+    _backup(home, tmp_path / "log.bak")
+    for _ in range(3):
+        deliveries(home, OPERATOR)
+    signed = verify(home.path / "audit").size
+    return _restore(home, tmp_path / "log.bak"), left, signed
+
+
+@pytest.mark.finding("AUD-18")
+def test_a_trail_put_back_from_a_backup_takes_nothing_and_says_so(
+    home: Home, tmp_path: Path
+) -> None:
+    home, left, signed = _rolled_back(home, tmp_path)
+    file = persons_file(tmp_path / "p.csv", person_row())
+    for _ in range(2):
+        with pytest.raises(AuditFault, match=f"FG-AUD-12.*{left} events and had signed {signed}"):
+            submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    assert home.published() == {}
+    (incident,) = notes((home.path / "audit" / INCIDENTS).read_text(encoding="utf-8"))
+    vkey = (home.path / "audit" / "log.vkey").read_text(encoding="ascii")
+    text = Verifier.from_vkey(vkey).open(incident)
+    assert f"signed {signed} " in text
+    assert f"found {left} " in text
+    report = verify(home.path / "audit")
+    assert report.status == "tampered"
+    assert any("cut off" in one for one in report.findings)
+    home.close()
+
+
+@pytest.mark.finding("AUD-18")
+def test_two_people_declare_the_loss_and_the_gap_stays_for_ever(home: Home, tmp_path: Path) -> None:
+    home, left, signed = _rolled_back(home, tmp_path)
+    with pytest.raises(PolicyRefused, match="FG-AUD-13"):
+        recover_log(home, OTHER, "restored", **DEMO)
+    with pytest.raises(PolicyRefused, match="FG-AUD-13"):
+        recover_log(home, LEAD, "because I say so", **DEMO)
+    told = recover_log(home, LEAD, "restored", **DEMO)
+    assert (told["state"], told["left"], told["signed"]) == ("declared", left, signed)
+    with pytest.raises(PolicyRefused, match="FG-AUD-15"):
+        recover_log(home, LEAD, "restored", **DEMO)
+    # Declared by one, it takes nothing yet.
+    with pytest.raises(AuditFault, match="FG-AUD-12"):
+        deliveries(home, OPERATOR)
+    home = _again(home)
+    assert recover_log(home, DPO, "restored", **DEMO)["state"] == "recovered"
+    home = _again(home)
+    for _ in range(4):
+        deliveries(home, OPERATOR)
+        report = verify(home.path / "audit")
+        assert (report.status, report.findings) == ("incomplete", [])
+        assert any(f"events {left} to {signed - 1} were lost" in one for one in report.missing)
+    assert report.size > signed
+    first = [parse(body) for seq, body in read_events(home.path / "audit") if seq >= left][::-1][0]
+    assert (first["kind"], first["flow"], first["actor"]["id"]) == ("recovery", "recover_log", DPO)
+    assert f"declared_by {LEAD}" in first["rules"]
+    with pytest.raises(AuditError, match="FG-AUD-14"):
+        recover_log(home, LEAD, "restored", **DEMO)
+    home.close()
+
+
+def test_a_second_loss_after_a_recovery_is_another_incident(home: Home, tmp_path: Path) -> None:
+    home, _, _ = _rolled_back(home, tmp_path)
+    for user in (LEAD, DPO):
+        recover_log(home, user, "disk", **DEMO)
+    home = _again(home)
+    home, left, signed = _rolled_back(home, tmp_path)
+    with pytest.raises(AuditFault, match=f"FG-AUD-12.*{left} events and had signed {signed}"):
+        deliveries(home, OPERATOR)
+    for user in (LEAD, DPO):
+        assert recover_log(home, user, "unknown", **DEMO)["left"] == left
+    home = _again(home)
+    deliveries(home, OPERATOR)
+    report = verify(home.path / "audit")
+    assert (report.status, report.findings) == ("incomplete", [])
+    assert len([one for one in report.missing if "were lost" in one]) == 2
+    home.close()
+
+
+def test_another_history_of_the_same_length_is_refused_and_what_is_common_is_kept(
+    home: Home, tmp_path: Path
+) -> None:
+    home, left, signed = _rolled_back(home, tmp_path)
+    path = home.path / "audit" / CHECKPOINTS
+    outside = path.read_bytes()
+    # Somebody who holds the log key goes on from the backup, and puts the outside file back.
+    home.use_log(home.recovering_log())
+    for _ in range(6):
+        deliveries(home, OPERATOR)
+    path.write_bytes(outside)
+    home = _again(home)
+    with pytest.raises(AuditFault, match=f"FG-AUD-12.*the first {signed} events are not those"):
+        deliveries(home, OPERATOR)
+    assert recover_log(home, LEAD, "unknown", **DEMO)["left"] == left
+    home.close()
+
+
+def test_a_copy_put_back_under_a_process_that_goes_on_is_noticed(
+    home: Home, tmp_path: Path
+) -> None:
+    deliveries(home, OPERATOR)
+    _backup(home, tmp_path / "log.bak")
+    deliveries(home, OPERATOR)
+    with (
+        sqlite3.connect(tmp_path / "log.bak") as copy,
+        sqlite3.connect(home.path / "audit" / "log.db") as live,
+    ):
+        copy.backup(live)
+    copy.close()
+    live.close()
+    with pytest.raises(AuditFault, match="FG-AUD-12"):
+        deliveries(home, OPERATOR)
+    home.close()
+
+
+def test_a_declaration_that_the_log_key_did_not_sign_declares_nothing(
+    home: Home, tmp_path: Path
+) -> None:
+    home, left, signed = _rolled_back(home, tmp_path)
+    log: AuditLog = home.recovering_log()
+    found = log.incident()
+    assert found is not None
+    log.close()
+    line = Lost(left, signed, found[0].signed.root).line()
+    path = home.path / "audit" / CHECKPOINTS
+    first = path.read_text(encoding="utf-8").split("\n\n")[0]
+    head, _, signature = first.partition("\n\n")
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(f"{head}\n{line}\n— {log.origin} AAAA\n\n")
+    assert signature == ""
+    with pytest.raises(AuditFault, match="FG-AUD-12"):
+        deliveries(home, OPERATOR)
+    assert verify(home.path / "audit").status == "tampered"
+    home.close()
