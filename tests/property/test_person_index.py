@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.linkage.artefacts import load_model, shipped
+from engine.linkage.assign import assign
 from engine.linkage.blocks import capped, communal
 from engine.linkage.cluster import Memory, cluster, same_local_id
 from engine.linkage.decide import decide
@@ -21,7 +22,7 @@ from engine.linkage.edges import Edges
 from engine.linkage.encode import BLOCKS, COLUMNS, Encoder, Words
 from engine.linkage.index import (
     ReviewPair,
-    assign,
+    current_facts,
     current_membership,
     discard_run,
     past_membership,
@@ -62,7 +63,8 @@ def _run(engine: Any, name: str, parts: list[int], runs: list[str]) -> dict[byte
         records, _labels(parts), before, seeded(len(runs) + 1),
         past_membership(engine, runs), person_ages(engine, runs),
     )  # fmt: skip
-    stage_run(engine, name, records, made, dict.fromkeys(made.people, True), before, [], runs)
+    held = current_facts(engine, runs)
+    stage_run(engine, name, records, made, dict.fromkeys(made.people, True), held, {}, [], runs)
     runs.append(name)
     return current_membership(engine, runs)
 
@@ -457,6 +459,6 @@ def test_pairs_for_review_come_back_as_they_were_written() -> None:
     engine = _memory_engine()
     made = assign(RECORDS[:2], np.array([0, 1]), {}, seeded(3))
     pair = ReviewPair(RECORDS[0], RECORDS[1], "merge_guard", 7.5, {"given": 6, "dob": -1})
-    stage_run(engine, "r1", RECORDS[:2], made, dict.fromkeys(made.people, True), {}, [pair])
+    stage_run(engine, "r1", RECORDS[:2], made, dict.fromkeys(made.people, True), {}, {}, [pair])
     assert review_pairs(engine, "r1") == [pair]
     engine.dispose()
