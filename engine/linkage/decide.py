@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.linkage.aliases import Aliases, aliases, with_present_numbers
+from engine.linkage.apart import cluster_apart
 from engine.linkage.artefacts import Model
 from engine.linkage.blocks import Capped, capped, communal, without_home, without_shared_numbers
 from engine.linkage.cluster import (
     Clusters,
     Memory,
-    cluster,
     enough_to_identify,
     same_local_id,
 )
@@ -201,7 +201,7 @@ def _decided(
     unclear = _unclear(plain, edges, allowed, links, auto, model.leader_margin, memory)
     certain = [pair for pair in same_local_id(plain) if not (apart[pair[0]] or apart[pair[1]])]
     joining = linking.take(np.flatnonzero(~unclear))
-    clusters = cluster(plain, certain, joining, memory)
+    clusters = cluster_apart(plain, certain, joining, memory)
     held = held_pairs(clusters.cluster, known, must) if known is not None else []
     if held:
         clusters = _holding(plain, certain, joining, memory, clusters, held)
@@ -248,7 +248,7 @@ def _holding(
 ) -> Clusters:
     """Cluster again with some pairs kept apart for now, and say of what that refuses why."""
     apart = replace(memory, cannot=[*memory.cannot, *held])
-    again = cluster(words, certain, joining, apart)
+    again = cluster_apart(words, certain, joining, apart)
     known = set(before.refused)
     refused = [
         one if one in known or one[2] != "decided_apart" else (one[0], one[1], ALERT)
