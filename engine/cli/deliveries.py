@@ -315,12 +315,14 @@ def _decide(number: int, home: Path | None, as_json: bool, *, accept: bool) -> N
 
 
 def _back(result: dict[str, Any]) -> str:
-    if not result["restored"]:
-        return ""
-    numbers = " and ".join(str(one) for one in result["restored"])
-    return (
-        f"What it replaced {'stands' if result['withdrawn'] else 'would stand'} again: {numbers}. "
-    )
+    done, said = result["withdrawn"], ""
+    for name, word, would in (
+        ("restored", "stands again", "would stand again"),
+        ("destroyed", "was sent anew since and is gone", "was sent anew since and would go"),
+    ):
+        for one in result[name]:
+            said += f"Delivery {one}, which it replaced, {word if done else would}. "
+    return said
 
 
 @deliveries.command("withdraw")

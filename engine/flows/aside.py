@@ -12,6 +12,7 @@ from engine.flows.clients import ROLE
 from engine.flows.home import Home
 from engine.flows.incoming import contract_for
 from engine.flows.intent import Flow
+from engine.flows.standing import STANDS
 from engine.identity.vault_read import open_aside
 from engine.intake.terms import intake_for
 from engine.store.session import reading
@@ -48,10 +49,11 @@ def rows_aside(home: Home, actor: Actor, number: int) -> dict[str, Any]:
                     "there is no such delivery of that agency",
                     "See fieldgate deliveries list.",
                 )
-            delivery, source = found.id, found.source
+            delivery, source, stands = found.id, found.source, found.state in STANDS
         columns = _columns(home, actor.agency, source)
         flow.commit(lambda _: None)
-        held = open_aside(home.vault, home.keyring("vault"), delivery)
+        # What is replaced can be mended by nobody.
+        held = open_aside(home.vault, home.keyring("vault"), delivery) if stands else []
         rows: list[dict[str, Any]] = [
             {
                 "table": one.table,

@@ -16,7 +16,6 @@ from engine.flows.passphrase import DEMO_PASSPHRASE, passphrase
 from engine.identity.keys import DEMO, PURPOSES, STRONG, create_keyring
 from engine.identity.vault_tables import metadata as vault_metadata
 from engine.settings import Settings
-from engine.store.migrate import upgrade
 
 PROFILES = ("demo", "single", "split")
 LANES = (
@@ -82,7 +81,7 @@ def create_home(
     home.__dict__["manifest"] = manifest
     signer = Signer.from_bytes(str(manifest["log_name"]), home.keyring("log").derive("ed25519", 32))
     AuditLog.create(path / "audit", signer.vkey())
-    upgrade(home.casework)
+    home.casework  # noqa: B018  # opening it makes its tables
     vault_metadata.create_all(home.vault)
     home.linkage  # noqa: B018  # opening it makes its tables
     _copy_policy(path, demo=profile == "demo", clock=clock)

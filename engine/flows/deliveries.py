@@ -14,9 +14,9 @@ from engine.flows.intent import Flow
 from engine.flows.standing import (
     KEPT,
     STANDS,
-    comes_back,
     corrected,
     replace_row,
+    undone_by,
     withdraw_row,
 )
 from engine.flows.stated import settle_words
@@ -208,7 +208,8 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
     """
     kind = "approve" if accept else "erasure"
     word = "accepted" if accept else "refused"
-    details = {"counts": {"delivery": number}, "rules": [word]}
+    details: dict[str, Any] = {"counts": {"delivery": number}, "rules": [word]}
+    replaced: list[int] = []
     with Flow(home, "release_delivery", kind, actor, details) as flow:
 
         def publish(session: Session) -> Delivery:
@@ -221,8 +222,9 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
                 before = found.receipt.get("replaces")
                 _nobody_else_corrects(session, found, before)
                 # What it corrects went on counting while it waited, and was perhaps taken back since.
-                for one in corrected(session, before):
-                    replace_row(session, one, flow, found.id)
+                replaced.extend(
+                    replace_row(session, one, flow, found.id) for one in corrected(session, before)
+                )
                 settle_words(session, flow, found)
             else:
                 withdraw_row(session, found.id, flow)
@@ -231,6 +233,7 @@ def release(home: Home, number: int, actor: Actor, *, accept: bool) -> dict[str,
 
         done = flow.commit(publish)
         complete(home)
+        details["rules"] = [word, *(f"replaces {one}" for one in replaced)]
         flow.finish({**details, "source": done.source})
         return {"number": number, "source": done.source, "state": word, "by": actor.user}
 
@@ -269,17 +272,19 @@ def withdraw(home: Home, number: int, actor: Actor, *, dry_run: bool = False) ->
             receipt, intent, source = dict(found.receipt), found.id, found.source
             if found.state not in KEPT:
                 raise _not_waiting()
-            back = [one.number for one in comes_back(session, found)]
+            plan = undone_by(session, found)
         if not dry_run:
-            back = flow.commit(lambda session: withdraw_row(session, intent, flow))
+            plan = flow.commit(lambda session: withdraw_row(session, intent, flow))
             complete(home)
-        details["counts"] = {"delivery": number, "restored": len(back)}
+        details["rules"] += [f"restores {one}" for one in plan.restored]
+        details["rules"] += [f"destroys {one}" for one in plan.destroyed]
         flow.finish({**details, "source": source, "rows": receipt["rows"]["kept"]})
         return {
             "number": number,
             "source": source,
             "withdrawn": not dry_run,
-            "restored": back,
+            "restored": plan.restored,
+            "destroyed": plan.destroyed,
             "records": receipt["records"],
             "events": receipt["events"],
             "states": receipt["states"],

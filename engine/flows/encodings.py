@@ -1,17 +1,20 @@
 """Work with the linkage key for a home: in a process of its own, or in this one.
 
-A process that holds the vault asks the linkage process and never opens the linkage key; a run of linkage
-is the linkage process itself, and opens no other key than that and the pseudonyms'.
+Whatever takes a delivery in or serves pages holds the vault, asks the linkage process and opens no linkage
+key; a run of linkage is the linkage process itself, and opens no other key than that and the pseudonyms'.
+Changing the key (`engine.flows.rekey`) opens both.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,8 @@ from engine.linkage.encode import Encoder
 
 CHUNK = 500_000
 """Records that are handed to the linkage process at a time; a value that many share is keyed once in each."""
+LONGEST = 1800.0
+"""Seconds after which a request to the linkage process is given up."""
 _FAULTS: dict[str, type[FieldgateError]] = {
     "LinkageError": LinkageError,
     "ConfigError": ConfigError,
@@ -134,7 +139,7 @@ def near_records(home: Home, sought: Sought) -> list[Near]:
                 "apart": [one.hex() for one in sought.apart],
                 "places": [list(one) for one in sought.places],
                 "today": sought.today.isoformat(),
-                "model": str(folder) if folder else None,
+                "model": str(folder.resolve()) if folder else None,
                 "wanted": home.pack.governance.linkage_model,
             }
         )
@@ -161,52 +166,59 @@ class _LinkageProcess:
         into, out = self._process.stdin, self._process.stdout
         assert into is not None
         assert out is not None
+        # One that hangs is ended, so that whoever asked is answered.
+        watch = Timer(LONGEST, self._process.kill)
+        watch.start()
         try:
             into.write(json.dumps(request).encode() + b"\n")
             into.flush()
-            told: dict[str, Any] = json.loads(out.readline())
-            words = out.read(told.get("bytes", 0))
+            answer: dict[str, Any] = json.loads(out.readline())
+            words = out.read(answer.get("bytes", 0))
         except (OSError, ValueError):
-            raise self._failed() from None
-        if "fault" in told:
-            kind = _FAULTS.get(told["fault"], LinkageError)
-            raise kind(told["code"], told["message"], told["next_step"])
-        if len(words) != told.get("bytes", 0):
-            raise self._failed()
-        return told, words
+            raise _ended() from None
+        finally:
+            watch.cancel()
+        if "fault" in answer:
+            kind = _FAULTS.get(answer["fault"], LinkageError)
+            raise kind(answer["code"], answer["message"], answer["next_step"])
+        if len(words) != answer.get("bytes", 0):
+            raise _ended()
+        return answer, words
 
-    def _failed(self) -> LinkageError:
-        # Only the type of the error is told: its text might hold a value.
-        self._process.kill()
-        _, errors = self._process.communicate()
-        last = (errors.decode("utf-8", "replace").strip().splitlines() or ["unknown"])[-1]
-        return LinkageError(
-            "FG-LNK-18",
-            f"the linkage process failed ({last.split(':')[0].rsplit('.', 1)[-1][:40]})",
-            "Nothing was stored. Try again; report this if it repeats.",
-        )
+
+def _ended() -> LinkageError:
+    return LinkageError(
+        "FG-LNK-18",
+        "the linkage process ended without an answer",
+        "Nothing was stored. Try again; report this if it repeats.",
+    )
 
 
 @contextmanager
 def _linkage_process(home: Home) -> Iterator[_LinkageProcess]:
     """Start the linkage process, with the linkage keyring's passphrase and nothing else."""
     words = passphrase(home.settings, home.path, home.profile, "link")
+    model = home.settings.linkage_model
     with subprocess.Popen(  # our own module, no shell
         [sys.executable, "-I", "-m", "engine.flows.linkage_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=home.path,
+        # What a process prints about an error may hold a value, and a full pipe would stop it.
+        stderr=subprocess.DEVNULL,
+        cwd=home.path / "linkage",
         env={"OMP_NUM_THREADS": "1", "PATH": "", "LC_ALL": "C.UTF-8"},
     ) as started:
         process = _LinkageProcess(started)
         try:
             process.ask(
                 {
-                    "home": str(home.path),
-                    "keyring": str(home.path / "keys" / "link.json"),
+                    "home": os.path.realpath(home.path),
+                    "keyring": os.path.realpath(home.path / "keys" / "link.json"),
                     "passphrase": base64.b64encode(words).decode(),
                     "store": database_url(home.settings.linkage_url),
+                    "beside": [
+                        os.path.realpath(one) for one in (sys.prefix, model) if one is not None
+                    ],
                 }
             )
             yield process
@@ -214,5 +226,7 @@ def _linkage_process(home: Home) -> Iterator[_LinkageProcess]:
             started.kill()
             raise
         finally:
+            # Closing writes what is left, and the process may be gone.
             if started.stdin is not None:
-                started.stdin.close()
+                with suppress(OSError):
+                    started.stdin.close()

@@ -30,6 +30,7 @@ from engine.intake.contract import contract_of
 from engine.intake.contract_lint import contract_problems
 from engine.linkage.index_tables import ensure
 from engine.settings import Settings
+from engine.store.migrate import ensure_newest
 from engine.store.session import make_engine, reading
 from engine.store.tables import AgreementStop, Delivery, LinkDecision, LinkRun, PolicyPointer
 from engine.warehouse.files import Warehouse
@@ -169,10 +170,12 @@ class Home:
 
     @cached_property
     def casework(self) -> Engine:
-        """The casework database."""
-        return make_engine(
+        """The casework database, at the newest schema."""
+        made = make_engine(
             self.path / "casework" / "casework.db", database_url(self.settings.casework_url)
         )
+        ensure_newest(made)
+        return made
 
     @cached_property
     def vault(self) -> Engine:

@@ -98,15 +98,16 @@ def link(
                 known_people(home, found, before),
             )  # fmt: skip
         flow.arrow("cluster")
+        past = past_membership(home.linkage, runs)
         assignment = assign(
             found.records, linked.clusters.cluster, before, home.randomness,
-            past_membership(home.linkage, runs), person_ages(home.linkage, runs),
+            past, person_ages(home.linkage, runs),
         )  # fmt: skip
         identified = _identified(assignment, linked)
         flow.arrow("stage")
         stage_run(
             home.linkage, flow.intent, found.records, assignment, identified, held,
-            spans_of(home, found.records, held.keys() - set(found.records)),
+            spans_of(home, found.records, held.keys() - set(found.records)), past,
             [ReviewPair(found.records[one.left], found.records[one.right], one.reason, one.weight,
                         one.levels) for one in linked.questions],
             runs,

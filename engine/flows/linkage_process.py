@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -18,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from engine.domain.errors import ConfigError, FieldgateError
+from engine.domain.errors import LinkageError, told
 from engine.flows.linkage_work import (
     Encoded,
     Meant,
@@ -36,22 +37,22 @@ def main() -> int:
     source, answers = sys.stdin.buffer, sys.stdout.buffer
     opening: dict[str, Any] = json.loads(source.readline())
     home = Path(opening["home"])
-    _fence(home)
+    _fence(home, [Path(one) for one in opening["beside"]])
     try:
         ring = open_keyring(
             Path(opening["keyring"]), "link", lambda: base64.b64decode(opening["passphrase"])
         )
         _tell(answers, {"ready": True})
-    except ConfigError as error:
+    except Exception as error:  # noqa: BLE001  # told by its code, or by its type alone
         _tell(answers, _fault(error))
         return 0
     for line in source:
         request: dict[str, Any] = json.loads(line)
         try:
-            told, words = _answer(ring, opening, request)
-        except FieldgateError as error:
-            told, words = _fault(error), b""
-        _tell(answers, told, words)
+            answer, words = _answer(ring, opening, request)
+        except Exception as error:  # noqa: BLE001  # as above; the process is whole for the next
+            answer, words = _fault(error), b""
+        _tell(answers, answer, words)
     return 0
 
 
@@ -92,19 +93,19 @@ def _records(names: Sequence[str]) -> set[bytes]:
 def packed(made: Sequence[Encoded]) -> tuple[dict[str, Any], bytes]:
     """Return encodings as a document and the words of all of them, little-endian."""
     words = b"".join(one.words.astype("<i8").tobytes() for one in made)
-    told = [
+    each = [
         {"key_version": one.key_version, "norm_version": one.norm_version, "months": one.months,
          "bird": one.bird, "shape": list(one.words.shape)}
         for one in made
     ]  # fmt: skip
-    return {"encoded": told, "bytes": len(words)}, words
+    return {"encoded": each, "bytes": len(words)}, words
 
 
-def unpacked(told: Mapping[str, Any], words: bytes) -> list[Encoded]:
+def unpacked(answer: Mapping[str, Any], words: bytes) -> list[Encoded]:
     """Return what `packed` was given."""
     made: list[Encoded] = []
     flat, start = np.frombuffer(words, "<i8"), 0
-    for one in told["encoded"]:
+    for one in answer["encoded"]:
         rows, columns = one["shape"]
         part = flat[start : start + rows * columns].astype(np.int64).reshape(rows, columns)
         start += rows * columns
@@ -114,12 +115,18 @@ def unpacked(told: Mapping[str, Any], words: bytes) -> list[Encoded]:
     return made
 
 
-def _tell(stream: IO[bytes], told: Mapping[str, Any], words: bytes = b"") -> None:
-    stream.write(json.dumps(told).encode() + b"\n" + words)
+def _tell(stream: IO[bytes], answer: Mapping[str, Any], words: bytes = b"") -> None:
+    stream.write(json.dumps(answer).encode() + b"\n" + words)
     stream.flush()
 
 
-def _fault(error: FieldgateError) -> dict[str, Any]:
+def _fault(stranger: Exception) -> dict[str, Any]:
+    error = told(stranger) or LinkageError(
+        "FG-LNK-18",
+        # Only the type: the text might hold a value.
+        f"the linkage process failed ({type(stranger).__name__})",
+        "Nothing was stored. Try again; report this if it repeats.",
+    )
     return {
         "fault": type(error).__name__,
         "code": error.code,
@@ -128,9 +135,15 @@ def _fault(error: FieldgateError) -> dict[str, Any]:
     }
 
 
-def _fence(home: Path) -> None:
-    """Make it an error to open anything of the home but the linkage lane and its keyring."""
-    allowed = (home / "linkage", home / "keys" / "link.json")
+def _fence(home: Path, beside: Sequence[Path] = ()) -> None:
+    """Make it an error to open anything of the home but the linkage lane and its keyring.
+
+    Args:
+        home: The home.
+        beside: Folders that may lie in it and be read: an installation, a model of one's own.
+    """
+    inside = [one for one in beside if one != home and one.is_relative_to(home)]
+    allowed = (home / "linkage", home / "keys" / "link.json", *inside)
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in ("open", "sqlite3.connect") or not arguments:
@@ -138,7 +151,7 @@ def _fence(home: Path) -> None:
         named = arguments[0]
         if not isinstance(named, str | bytes | Path):
             return
-        path = Path(named.decode() if isinstance(named, bytes) else named).absolute()
+        path = Path(os.path.realpath(named.decode() if isinstance(named, bytes) else named))
         if path.is_relative_to(home) and not any(path.is_relative_to(one) for one in allowed):
             raise PermissionError("the linkage process reads nothing else of the home")
 

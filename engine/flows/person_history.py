@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
-from engine.domain.errors import LinkageError
+from engine.domain.errors import LinkageError, PolicyRefused
 from engine.domain.ids import as_utc, day_number, from_day_number
 from engine.flows.clerical import reviewer
 from engine.flows.decision import NOTHING
@@ -71,7 +71,11 @@ def person_history(
         facts = known_of(home.linkage, published, {person_id, bearer})
         numbers, titles = _named(home, account, person_id, facts)
         decided = _decisions(home, facts)
-        then = [one for one in facts if one.person == bearer and one.at(place, day)]
+        then = [
+            one
+            for one in facts
+            if one.person == bearer and one.at(place, day) and one.record in numbers
+        ]
         answer = {
             "person": text,
             "as_of": _day(day),
@@ -83,7 +87,9 @@ def person_history(
                 for one in sorted(then, key=lambda one: numbers[one.record])
             ],
             "changes": [
-                _told(runs, one, numbers, decided) for one in changes(facts, person_id, len(runs))
+                _told(runs, one, numbers, decided)
+                for one in changes(facts, person_id, len(runs))
+                if numbers.keys() & {*one.joined, *one.left}
             ],
             "legend": {str(number): titles[record] for record, number in numbers.items()},
             "note": NOTHING,
@@ -119,12 +125,29 @@ def _named(
     """Number the records, those that are the person's now as `open_records` does, and say what they are."""
     held = records_of(home.linkage, person_id, home.link_runs())
     sides = sides_of(home, account, home.domain("linkage").open(held))
-    others = sorted({one.record for one in facts} - set(held))
+    others = _told_of(home, account, facts, set(held))
     there = {one.record for one in facts if one.last is None and one.until is None}
     numbers = {record: number for number, record in enumerate([*held, *others], 1)}
     titles = {record: side.title for record, side in zip(held, sides, strict=True)}
     titles |= {record: ELSEWHERE if record in there else ENDED for record in others}
     return numbers, titles
+
+
+def _told_of(home: Home, account: Account, facts: list[Known], held: set[bytes]) -> list[bytes]:
+    """Return the records that are not the person's now, but for those that the role may not know of.
+
+    A record that left because its person is protected must not be told by its leaving (LNK-15).
+    """
+    there = {one.record for one in facts if one.last is None and one.until is None}
+    found = []
+    for record in sorted({one.record for one in facts} - held):
+        if record in there:
+            try:
+                sides_of(home, account, home.domain("linkage").open([record]))
+            except PolicyRefused:
+                continue
+        found.append(record)
+    return found
 
 
 class _Decision(NamedTuple):
@@ -162,8 +185,8 @@ def _told(
     return {
         "run": run.number,
         "on": as_utc(run.published_at).date().isoformat(),
-        "joined": sorted(numbers[record] for record in one.joined),
-        "left": sorted(numbers[record] for record in one.left),
+        "joined": sorted(numbers[record] for record in one.joined if record in numbers),
+        "left": sorted(numbers[record] for record in one.left if record in numbers),
         "why": _why(runs, one, decided),
     }
 

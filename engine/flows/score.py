@@ -190,16 +190,20 @@ def _groups_before(home: Home, as_of: int) -> dict[str, str] | None:
 def _before(home: Home, as_of: int) -> dict[str, Any] | None:
     """Return the run that the trend is held against: the newest that is old enough, if it is whole.
 
-    A run from which a delivery was withdrawn is no ground to compare with, and an older one is taken.
+    A run over a delivery that was withdrawn or corrected since is no ground to compare with, and an older
+    one is taken.
     """
     with Session(reading(home.casework)) as session:
         runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).all()
+        stands = set(session.exec(select(Delivery.id).where(Delivery.state == "accepted")).all())
     for one in runs:
         path = home.warehouse.run(one.id) / JOB
         if int(one.manifest["as_of"]) > as_of - home.tables.increase_days or not path.exists():
             continue
         job = json.loads(path.read_text(encoding="utf-8"))
-        if all(Path(name).exists() for name in job["events"]):
+        # A file is named after its delivery, a copy of a run's own after its kind as well.
+        from_those = {Path(name).stem.rpartition(".")[2] for name in job["events"]}
+        if from_those <= stands and all(Path(name).exists() for name in job["events"]):
             return {
                 "run": one.id,
                 "as_of": int(one.manifest["as_of"]),

@@ -37,10 +37,16 @@ def sides_of(home: Home, account: Account, records: Sequence[bytes]) -> list[Sid
     """Return what a role may see of some records; nobody decides about what they may not see.
 
     Raises:
-        PolicyRefused: ``FG-REV-03`` nothing of one of them may be shown.
+        PolicyRefused: ``FG-REV-03`` nothing of one of them may be shown, or it was withdrawn since.
     """
     pack, today = home.pack, home.clock().date()
     of = sources_of(home, list(records))
+    if any(record not in of for record in records):
+        raise PolicyRefused(
+            "FG-REV-03",
+            "one of the records was withdrawn or deleted since the last link",
+            "Link again: fieldgate link.",
+        )
     request = Request(
         account.role,
         account.agency,

@@ -7,6 +7,7 @@ if it had never been sent. It goes for good when somebody withdraws it as well.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
@@ -19,11 +20,35 @@ STANDS = ("accepted", "paused")
 KEPT = (*STANDS, "replaced")
 
 
+@dataclass(frozen=True)
+class Undone:
+    """What else a withdrawal did.
+
+    Attributes:
+        restored: Numbers of what stands again.
+        destroyed: Numbers of what was sent anew meanwhile, and goes for good.
+    """
+
+    restored: list[int]
+    destroyed: list[int]
+
+
 def corrected(session: Session, delivery: str | None) -> list[str]:
-    """Return what a correction replaces: a delivery, and what that one was to correct while it waits."""
+    """Return what a correction replaces: a delivery, and what that one was to correct while it waits.
+
+    Raises:
+        PolicyRefused: ``FG-SUB-22`` another correction has taken the place of one of them: both would
+            count.
+    """
     found: list[str] = []
     while delivery is not None and delivery not in found:
         one = session.get(Delivery, delivery)
+        if one is not None and one.state == "replaced":
+            raise PolicyRefused(
+                "FG-SUB-22",
+                "another delivery has corrected the same one meanwhile",
+                "Refuse this one, and correct the other: fieldgate submit --replaces.",
+            )
         if one is None or one.state not in STANDS:
             break
         found.append(delivery)
@@ -31,7 +56,7 @@ def corrected(session: Session, delivery: str | None) -> list[str]:
     return found
 
 
-def replace_row(session: Session, delivery: str, flow: Flow, by: str) -> None:
+def replace_row(session: Session, delivery: str, flow: Flow, by: str) -> int:
     """Let a delivery count no more because another one took its place; nothing of it is destroyed.
 
     Its bytes may be sent again afterwards, as what corrects the correction.
@@ -42,6 +67,9 @@ def replace_row(session: Session, delivery: str, flow: Flow, by: str) -> None:
         flow: The flow that publishes the correction.
         by: The correction.
 
+    Returns:
+        The number of what was replaced.
+
     Raises:
         PolicyRefused: ``FG-SUB-22`` it was withdrawn, refused or replaced meanwhile.
     """
@@ -49,9 +77,10 @@ def replace_row(session: Session, delivery: str, flow: Flow, by: str) -> None:
     found.stood, found.state, found.replaced_by = found.state, "replaced", by
     found.content_hash = _no_bytes("replaced", found.id)
     settle_words(session, flow, found)
+    return found.number
 
 
-def withdraw_row(session: Session, delivery: str, flow: Flow) -> list[int]:
+def withdraw_row(session: Session, delivery: str, flow: Flow) -> Undone:
     """Mark a delivery as withdrawn and let what it replaced stand as it did before.
 
     Of a delivery that is itself replaced, the successor holds from then on what it had replaced.
@@ -61,29 +90,31 @@ def withdraw_row(session: Session, delivery: str, flow: Flow) -> list[int]:
         delivery: What is withdrawn; its bytes may be sent again afterwards.
         flow: The flow that withdraws it.
 
-    Returns:
-        The numbers of what stands again.
-
     Raises:
         PolicyRefused: ``FG-SUB-22`` it was withdrawn or refused meanwhile.
     """
     found = _standing(session, delivery, KEPT)
-    successor, held, back = (
+    successor, held, plan = (
         found.replaced_by,
         replaced_of(session, found),
-        comes_back(session, found),
+        undone_by(session, found),
     )
     _drop(session, flow, found)
     for one in held:
         if successor is not None:
             one.replaced_by = successor
-        elif one in back:
+        elif one.number in plan.destroyed:
+            stands = _stands_for(session, found, one)
+            # What it had replaced in its turn is held from now on by what stands for it.
+            for earlier in replaced_of(session, one):
+                earlier.replaced_by = stands.id
+            _drop(session, flow, one)
+    for one in held:
+        if one.number in plan.restored:
             one.state, one.stood, one.replaced_by = one.stood or "accepted", None, None
             one.content_hash = one.receipt["content_sha256"]
             settle_words(session, flow, one)
-        else:
-            _drop(session, flow, one)
-    return [one.number for one in back]
+    return plan
 
 
 def replaced_of(session: Session, found: Delivery) -> list[Delivery]:
@@ -92,20 +123,28 @@ def replaced_of(session: Session, found: Delivery) -> list[Delivery]:
     return list(session.exec(query.order_by(col(Delivery.number))).all())
 
 
-def comes_back(session: Session, found: Delivery) -> list[Delivery]:
-    """Return what stands again once a delivery is withdrawn, the oldest first.
+def undone_by(session: Session, found: Delivery) -> Undone:
+    """Return what stands again once a delivery is withdrawn, and what goes with it.
 
     What was sent anew meanwhile does not come back: it would count twice.
     """
-    if found.replaced_by is not None:
-        return []
-    return [
-        one
-        for one in replaced_of(session, found)
-        if (anew := same_bytes(session, one.agency, one.source, one.receipt["content_sha256"]))
-        is None
-        or anew.id == found.id
-    ]
+    plan = Undone([], [])
+    if found.replaced_by is None:
+        for one in replaced_of(session, found):
+            back = _stands_for(session, found, one) is one
+            (plan.restored if back else plan.destroyed).append(one.number)
+    return plan
+
+
+def _stands_for(session: Session, found: Delivery, one: Delivery) -> Delivery:
+    """Return what stands with the bytes of a replaced delivery once another is withdrawn: it, or another."""
+    sent = one.receipt["content_sha256"]
+    anew = same_bytes(session, one.agency, one.source, sent)
+    if anew is not None and anew.id != found.id:
+        return anew
+    twins = [each for each in replaced_of(session, found) if each.receipt["content_sha256"] == sent]
+    # One that counted goes before one that only waited.
+    return min(twins, key=lambda each: (each.stood != "accepted", each.number))
 
 
 def same_bytes(session: Session, agency: str, source: str, content_hash: str) -> Delivery | None:

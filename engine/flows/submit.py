@@ -151,10 +151,14 @@ def _submit(
         detail = DeliveryDetail(
             delivery=flow.intent, sealed=lanes.sealed_detail(home, flow.intent, prepared)
         )
-        flow.commit(lambda session: _publish(session, flow, delivery, flags, detail, replaced))
+        gone = flow.commit(
+            lambda session: _publish(session, flow, delivery, flags, detail, replaced)
+        )
         if not pauses:
             _afterwards(flow, source)
-        entry = flow.finish(outcome_of(home, receipt, prepared, records, options))
+        outcome = outcome_of(home, receipt, prepared, records, options)
+        outcome["rules"] += [f"replaces {one}" for one in gone]
+        entry = flow.finish(outcome)
         receipt["number"] = delivery.number
         receipt["audit"] = {"entry": entry.seq, "proof": home.audit.proof(entry.seq)}
         return receipt
@@ -322,21 +326,24 @@ def _publish(
     flags: list[StatedFlag],
     detail: DeliveryDetail,
     replaced: str | None,
-) -> None:
+) -> list[int]:
+    """Publish a delivery; return the numbers of what it replaced."""
     same = _same(session, delivery.agency, delivery.source, delivery.content_hash)
     if same is not None:
         raise _AlreadyAccepted(same)
+    gone: list[int] = []
     # A correction that waits for a release replaces nothing yet: it may still be refused.
     if delivery.state == "accepted" and replaced is not None:
         # One that was taken back meanwhile is none to correct: `replace_row` refuses it.
-        for one in corrected(session, replaced) or [replaced]:
-            replace_row(session, one, flow, delivery.id)
+        taken = corrected(session, replaced) or [replaced]
+        gone = [replace_row(session, one, flow, delivery.id) for one in taken]
     delivery.number = next_number(session)
     session.add(delivery)
     session.add(detail)
     session.add_all(flags)
     if delivery.state == "accepted":
         settle_words(session, flow, delivery)
+    return gone
 
 
 def _afterwards(flow: Flow, source: str) -> None:

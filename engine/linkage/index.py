@@ -120,11 +120,13 @@ def members_of(
 
 
 def past_membership(engine: Engine, published: Sequence[str]) -> dict[bytes, list[bytes]]:
-    """Return every person that each record has belonged to, in the order of the runs."""
+    """Return every person that each record has belonged to while it held, in the order of the runs."""
     order = {run: number for number, run in enumerate(published)}
     with engine.connect() as connection:
         rows = connection.execute(
-            select(membership.c.record, membership.c.person_id, membership.c.from_run)
+            select(membership.c.record, membership.c.person_id, membership.c.from_run).where(
+                membership.c.valid_to.is_(None)
+            )
         ).all()
     found: dict[bytes, list[bytes]] = {}
     counted = (row for row in rows if row.from_run in order)
@@ -167,6 +169,7 @@ def stage_run(
     identified: Mapping[bytes, bool],
     held: Mapping[bytes, Fact],
     spans: Mapping[bytes, Span],
+    past: Mapping[bytes, Sequence[bytes]],
     for_review: Sequence[ReviewPair],
     published: Sequence[str] = (),
     numbers: Aliases | None = None,
@@ -181,11 +184,13 @@ def stage_run(
         identified: Person to whether its records say enough.
         held: What was known of every record before; see `current_facts`.
         spans: Days for which the agency of a record holds it; without one it was never sent.
+        past: Record to every person it has belonged to while it held; see `past_membership`.
         for_review: Pairs that the run left to people.
         published: Runs that count.
         numbers: Former numbers that the run followed.
     """
-    now = facts_now(dict(zip(records, assignment.people, strict=True)), held, spans)
+    people = dict(zip(records, assignment.people, strict=True))
+    now = facts_now(people, held, spans, past, assignment.leads)
     changed = [one for one in sorted(now) if held.get(one) != now[one]]
     gone = [one for one in held if now.get(one) != held[one]]
     with engine.begin() as connection:
@@ -212,7 +217,11 @@ def stage_run(
 
 
 def facts_now(
-    people: Mapping[bytes, bytes], held: Mapping[bytes, Fact], spans: Mapping[bytes, Span]
+    people: Mapping[bytes, bytes],
+    held: Mapping[bytes, Fact],
+    spans: Mapping[bytes, Span],
+    past: Mapping[bytes, Sequence[bytes]],
+    leads: Mapping[bytes, bytes],
 ) -> dict[bytes, Fact]:
     """Return what holds after a run: of the records that are there, and of those that ended.
 
@@ -223,6 +232,9 @@ def facts_now(
         people: Record to its person, of the records that are there.
         held: What was known before.
         spans: First day and last day (None while it is there) of each record that was sent.
+        past: Record to every person it has belonged to while it held, the earliest first.
+        leads: Former person to the one that holds the records which bore it first: what ended goes with
+            its person when that one is merged, and back when the merge is undone.
     """
     found: dict[bytes, Fact] = {}
     for record, mine in people.items():
@@ -233,7 +245,8 @@ def facts_now(
         found[record] = Fact(mine, since, None)
     for record, before in held.items():
         if record not in people and record in spans and spans[record][1] is not None:
-            found[record] = Fact(before.person, *spans[record])
+            bearer = (past.get(record) or [before.person])[-1]
+            found[record] = Fact(leads.get(bearer, bearer), *spans[record])
     return found
 
 

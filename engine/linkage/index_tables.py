@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Engine,
     Float,
+    Inspector,
     Integer,
     LargeBinary,
     MetaData,
@@ -135,7 +136,7 @@ def ensure(engine: Engine) -> None:
     found = inspect(engine)
     before = found.has_table("redirect")
     if found.has_table("membership"):
-        _with_days(engine, {column["name"] for column in found.get_columns("membership")})
+        _with_days(engine)
     metadata.create_all(engine, checkfirst=True)
     if before or not found.has_table("person"):
         return
@@ -149,10 +150,15 @@ def ensure(engine: Engine) -> None:
             )
 
 
-def _with_days(engine: Engine, columns: set[str]) -> None:
+def _with_days(engine: Engine) -> None:
     """Add the days in the world to memberships from before; the next run fills them in."""
-    missing = [name for name in ("valid_from", "valid_to") if name not in columns]
-    if missing:
+
+    def missing(found: Inspector) -> list[str]:
+        there = {column["name"] for column in found.get_columns("membership")}
+        return [name for name in ("valid_from", "valid_to") if name not in there]
+
+    if missing(inspect(engine)):
         with engine.begin() as connection:
-            for name in missing:
+            # Looked at again under the lock: two processes may open an old home at once.
+            for name in missing(inspect(connection)):
                 connection.execute(text(f"ALTER TABLE membership ADD COLUMN {name} INTEGER"))

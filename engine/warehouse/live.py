@@ -144,7 +144,8 @@ def live_of(order: Sequence[Sent], spoken: Mapping[str, Path], merges: Mapping[s
             named[sent.source] = np.unique(np.concatenate([later, fresh]))
         if sent.window is not None:
             windows.setdefault(sent.source, []).append(sent.window)
-    joined = _joins(order, merges)
+    # A record that no delivery that counts has brought is nobody to be merged into.
+    joined = {old: new for old, new in _joins(order, merges).items() if new in seen}
     alive.update(joined[record] for record in joined if record in alive)
     dead = (seen - alive) | set(joined)
     return Live(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,10 +18,12 @@ from engine.domain.errors import ConfigError, LinkageError
 from engine.flows import encodings
 from engine.flows.home import Home
 from engine.flows.link import link
+from engine.flows.linkage_process import _fault
 from engine.flows.near import near
 from engine.flows.submit import submit
 from engine.identity.normalise import VERSION
 from engine.intake.contract import contract_of
+from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.encodings import read_encodings
 from engine.linkage.index import current_membership
 from engine.web.app import create_app
@@ -122,10 +127,53 @@ def test_a_wrong_passphrase_and_a_fault_inside_come_back_as_their_codes(home: Ho
 
 
 def test_a_process_that_breaks_tells_no_value(home: Home) -> None:
+    """Not even where the text of an error has lines of its own."""
     contract = contract_of(home.pack.sources["council.persons"])
     home.serve()
-    broken = {"birth_date": ["Canaryname-not-a-day"], "given_name": [17]}
+    broken: dict[str, list[Any]] = {"given_name": [{"Canaryname\n Canarytwo": "x"}]}
     with pytest.raises(LinkageError, match="FG-LNK-18") as raised:
-        encodings.encode(home, contract, broken, 1)  # type: ignore[arg-type]
-    assert "anary" not in json.dumps([raised.value.message, raised.value.next_step])
+        encodings.encode(home, contract, broken, 1)
+    told = json.dumps([str(raised.value), raised.value.message, raised.value.next_step])
+    assert "anary" not in told
     assert "Error" in raised.value.message
+    fault = _fault(ValueError("bad cell\nCanaryname Fakename 2010-03-04"))
+    assert fault["message"] == "the linkage process failed (ValueError)"
+    assert "anary" not in json.dumps(fault)
+
+
+def test_a_store_that_is_busy_is_told_as_busy_and_not_as_a_defect() -> None:
+    class OperationalError(Exception):
+        pass
+
+    assert _fault(OperationalError("locked"))["code"] == "FG-HOME-07"
+
+
+def test_a_process_that_hangs_is_ended_and_whoever_asked_is_answered(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = contract_of(home.pack.sources["council.persons"])
+    home.serve()
+    monkeypatch.setattr(encodings, "LONGEST", 0.001)
+    with pytest.raises(LinkageError, match="FG-LNK-18.*without an answer"):
+        encodings.encode(home, contract, IDENTITIES, 30)
+
+
+def test_a_model_of_ones_own_may_lie_in_the_home_and_be_named_by_a_relative_path(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = persons_file(
+        tmp_path / "p.csv", person_row(), person_row(PersonID="LA2", BirthDate="2012-03-05")
+    )
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    before = _near(home)
+    shutil.copytree(shipped(), home.path / "own-model")
+    monkeypatch.chdir(home.path)
+    home.settings = home.settings.model_copy(update={"linkage_model": Path("own-model")})
+    pack = home.pack
+    monkeypatch.setattr(
+        home, "_current",
+        replace(pack, governance=replace(pack.governance, linkage_model=load_model(shipped()).hash)),
+    )  # fmt: skip
+    home.serve()
+    assert _near(home) == before

@@ -10,6 +10,7 @@ import pytest
 from engine.domain.ids import day_number
 from engine.flows.deliveries import withdraw
 from engine.flows.home import Home
+from engine.flows.incoming import Options
 from engine.flows.link import link
 from engine.linkage.index import current_facts, current_membership
 from tests.builders.deliveries import send, visit, visits_home
@@ -105,3 +106,61 @@ def test_a_home_from_before_the_days_learns_them_with_the_next_run(tmp_path: Pat
     assert _spans(again) == [(0, None)]
     assert current_membership(again.linkage, again.link_runs()) == people
     again.close()
+
+
+def test_the_end_does_not_move_when_its_row_is_named_again(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", [visit("P1", "V1"), visit("P2", "V2")])
+    link(home, OPERATOR)
+    _later(home)
+    # The row passes to somebody else, and is sent again later.
+    send(home, tmp_path, "visits-2", [visit("P1", "V2")])
+    assert _spans(home) == [(0, 1), (0, None)]
+    _later(home)
+    send(home, tmp_path, "visits-3", [visit("P1", "V2", "ASB")])
+    assert _spans(home) == [(0, 1), (0, None)]
+    home.close()
+
+
+def test_a_window_of_other_days_and_a_back_load_end_nobody(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    home = visits_home(tmp_path / "a" / "home", mode="window")
+    send(
+        home,
+        tmp_path,
+        "visits-1",
+        [visit("P1", "V1", day="2026-09-01"), visit("P2", "V2", day="2026-09-02")],
+    )
+    link(home, OPERATOR)
+    _later(home)
+    send(home, tmp_path, "visits-2", [visit("P1", "V3"), visit("P3", "V4", day="2026-10-02")])
+    _later(home)
+    send(
+        home,
+        tmp_path,
+        "visits-3",
+        [visit("P1", "V1", day="2026-09-01"), visit("P1", "V5", day="2026-09-02")],
+    )
+    assert _spans(home) == [(0, 2), (0, None), (1, None)]
+    home.close()
+    home = visits_home(tmp_path / "b" / "home", mode="full")
+    send(home, tmp_path, "visits-4", [visit("P1", "V1"), visit("P2", "V2")])
+    link(home, OPERATOR)
+    _later(home)
+    send(home, tmp_path, "visits-5", [visit("P1", "V9")], options=Options(history=True))
+    _later(home)
+    send(home, tmp_path, "visits-6", [visit("P1", "V1")])
+    assert _spans(home) == [(0, 2), (0, None)]
+    home.close()
+
+
+def test_a_correction_does_not_make_people_younger_here(tmp_path: Path) -> None:
+    home = visits_home(tmp_path / "home")
+    send(home, tmp_path, "visits-1", [visit("P1", "V1"), visit("P2", "V2")])
+    _later(home)
+    better = [visit("P1", "V1"), visit("P2", "V2", "ASB"), visit("P3", "V3")]
+    send(home, tmp_path, "visits-2", better, options=Options(replaces=1))
+    # Who was in what it corrected is held since then; who was not, since now.
+    assert _spans(home) == [(0, None), (0, None), (1, None)]
+    home.close()

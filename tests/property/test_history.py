@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.linkage.assign import Assignment
-from engine.linkage.history import changes, known_of
+from engine.linkage.history import bearer_at, changes, known_of
 from engine.linkage.index import (
     Fact,
     Span,
@@ -17,6 +17,7 @@ from engine.linkage.index import (
     current_membership,
     discard_run,
     facts_now,
+    past_membership,
     stage_run,
 )
 from engine.linkage.index_tables import metadata
@@ -50,13 +51,14 @@ def test_every_run_is_told_as_it_was_known_whatever_came_later(
         run = f"run{number}"
         records = sorted(people)
         made = Assignment([people[one] for one in records])
+        past = past_membership(engine, published)
         stage_run(
-            engine, run, records, made, dict.fromkeys(PEOPLE, True), held, days, [], published
+            engine, run, records, made, dict.fromkeys(PEOPLE, True), held, days, past, [], published
         )
         # Nothing of it counts before it is published.
         assert current_facts(engine, published) == held
         published.append(run)
-        expected = facts_now(people, held, days)
+        expected = facts_now(people, held, days, past, {})
         held = current_facts(engine, published)
         assert held == expected
         assert current_membership(engine, published) == people
@@ -81,4 +83,40 @@ def test_every_run_is_told_as_it_was_known_whatever_came_later(
         }
     discard_run(engine, published.pop())
     assert current_facts(engine, published) == (was[-2] if len(was) > 1 else {})
+    engine.dispose()
+
+
+def test_what_ended_goes_with_its_person_when_that_one_is_merged_and_back_when_it_is_parted(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path / "linkage.db")
+    metadata.create_all(engine)
+    runs: list[str] = []
+    one, ended, other = RECORDS[:3]
+    mine, theirs = PEOPLE[:2]
+
+    def run(people: dict[bytes, bytes], days: dict[bytes, Span], leads: dict[bytes, bytes]) -> None:
+        made = Assignment([people[record] for record in sorted(people)], leads=leads)
+        stage_run(
+            engine, f"r{len(runs)}", sorted(people), made, dict.fromkeys(PEOPLE, True),
+            current_facts(engine, runs), days, past_membership(engine, runs), [], runs,
+        )  # fmt: skip
+        runs.append(f"r{len(runs)}")
+
+    whole: dict[bytes, Span] = {one: (0, None), other: (0, None), ended: (0, None)}
+    run({one: mine, ended: mine, other: theirs}, whole, {})
+    over = {**whole, ended: (0, 5)}
+    run({one: mine, other: theirs}, over, {})
+    run({one: theirs, other: theirs}, over, {mine: theirs})
+    assert current_facts(engine, runs)[ended].person == theirs
+    for asked in (mine, theirs):
+        bearer = bearer_at(engine, runs, asked, 2)
+        told = known_of(engine, runs, {bearer})
+        assert {each.record for each in told if each.person == bearer and each.at(2, 2)} == {
+            one,
+            ended,
+            other,
+        }
+    run({one: mine, other: theirs}, over, {})
+    assert current_facts(engine, runs)[ended].person == mine
     engine.dispose()

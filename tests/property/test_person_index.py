@@ -64,7 +64,7 @@ def _run(engine: Any, name: str, parts: list[int], runs: list[str]) -> dict[byte
         past_membership(engine, runs), person_ages(engine, runs),
     )  # fmt: skip
     held = current_facts(engine, runs)
-    stage_run(engine, name, records, made, dict.fromkeys(made.people, True), held, {}, [], runs)
+    stage_run(engine, name, records, made, dict.fromkeys(made.people, True), held, {}, {}, [], runs)
     runs.append(name)
     return current_membership(engine, runs)
 
@@ -459,6 +459,6 @@ def test_pairs_for_review_come_back_as_they_were_written() -> None:
     engine = _memory_engine()
     made = assign(RECORDS[:2], np.array([0, 1]), {}, seeded(3))
     pair = ReviewPair(RECORDS[0], RECORDS[1], "merge_guard", 7.5, {"given": 6, "dob": -1})
-    stage_run(engine, "r1", RECORDS[:2], made, dict.fromkeys(made.people, True), {}, {}, [pair])
+    stage_run(engine, "r1", RECORDS[:2], made, dict.fromkeys(made.people, True), {}, {}, {}, [pair])
     assert review_pairs(engine, "r1") == [pair]
     engine.dispose()

@@ -155,7 +155,7 @@ def test_a_staged_run_counts_for_nobody_until_it_is_published_and_can_be_taken_b
         before = current_membership(engine, published)
         made = assign(records, np.array(clusters, np.int64), before, seeded(len(run)))
         held = current_facts(engine, published)
-        stage_run(engine, run, records, made, dict.fromkeys(made.people, True), held, {}, [])
+        stage_run(engine, run, records, made, dict.fromkeys(made.people, True), held, {}, {}, [])
 
     stage("one", [0, 1, 1])
     assert current_membership(engine, published) == {}
