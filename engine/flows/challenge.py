@@ -13,7 +13,8 @@ from engine.domain.errors import RunError
 from engine.domain.ids import Actor, day_number
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.score import job_of, run_process
+from engine.flows.score import job_of
+from engine.flows.scoring_process import run_process
 from policies.model import Product
 
 PURPOSE = "model_development"

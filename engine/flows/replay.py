@@ -17,7 +17,8 @@ from engine.domain.errors import NotReplayable, RunError
 from engine.domain.ids import Actor, as_utc
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.score import JOB, run_process, tie_key
+from engine.flows.score import JOB, tie_key
+from engine.flows.scoring_process import run_process
 from engine.store.session import reading
 from engine.store.tables import Delivery, ScoreRun
 from scoring.run import code_hash, input_paths, inputs_hash

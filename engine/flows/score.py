@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
@@ -24,6 +22,7 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lights import late_sources
 from engine.flows.linkage_work import UNKNOWN_MONTH
+from engine.flows.scoring_process import run_process
 from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
@@ -339,36 +338,6 @@ def kinds_of(contract: Contract, yield_id: str) -> set[str]:
 def tie_key(home: Home) -> str:
     """Return the key of the order of ties, for one run of the scoring process."""
     return home.keyring("psn").derive("list-ties", 32).hex()
-
-
-def run_process(job: dict[str, Any], out: Path, module: str = "scoring.run") -> dict[str, Any]:
-    """Run the scoring process with a scrubbed environment; the job comes on standard input.
-
-    Raises:
-        RunError: The code of the process, or ``FG-RUN-05`` when it failed without one.
-    """
-    process = subprocess.run(  # noqa: S603  # our own modules, no shell
-        [sys.executable, "-I", "-m", module],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        cwd=out,
-        env={"OMP_NUM_THREADS": "1", "PATH": "", "LC_ALL": "C.UTF-8"},
-        check=False,
-    )
-    if process.returncode == 3:
-        fault = json.loads(process.stderr.strip().splitlines()[-1])
-        raise RunError(fault["code"], fault["message"], fault["next_step"])
-    if process.returncode != 0:
-        # Only the type of the error is told: its text might hold a value.
-        last = (process.stderr.strip().splitlines() or ["unknown"])[-1].split(":")[0]
-        raise RunError(
-            "FG-RUN-05",
-            f"the scoring process failed ({last.rsplit('.', 1)[-1][:40]})",
-            "Run it again; report this if it repeats.",
-        )
-    manifest: dict[str, Any] = json.loads(process.stdout)
-    return manifest
 
 
 def _items(home: Home, run: str, lists: dict[str, pa.Table]) -> list[ReviewItem]:
