@@ -17,8 +17,6 @@ from contextlib import contextmanager, suppress
 from threading import Timer
 from typing import Any
 
-import numpy as np
-
 from engine.domain.errors import ConfigError, FieldgateError, LinkageError
 from engine.flows.home import Home, database_url
 from engine.flows.linkage_process import unpacked
@@ -32,6 +30,7 @@ from engine.flows.linkage_work import (
     encoder_under,
     look_near,
     model_of,
+    sex_groups,
 )
 from engine.flows.passphrase import passphrase
 from engine.intake.contract import Contract
@@ -77,17 +76,17 @@ def encode(
     home: Home,
     contract: Contract,
     identities: Mapping[str, Sequence[str | None]],
-    count: int,
+    records: Sequence[bytes],
     *,
     version: int | None = None,
 ) -> list[Encoded]:
-    """Normalise and encode the identities of some records of a source.
+    """Normalise, encode and seal the identities of some records of a source.
 
     Args:
         home: The home.
         contract: The contract of their source.
         identities: Identity part to one clear value per record.
-        count: Number of records.
+        records: Their pseudonyms in the linkage domain.
         version: See `engine.flows.linkage_work.encode_identities`.
 
     Raises:
@@ -97,18 +96,19 @@ def encode(
     derived_key = contract.fields[contract.key].type == "derived"
     meant = Meant(home.clock().date(), home.is_demo, "" if derived_key else contract.scheme)
     if not home.apart:
-        return encode_identities(home.keyring("link"), identities, count, meant, version)
+        ring = home.keyring("link")
+        return encode_identities(ring, identities, records, meant, home.randomness, version)
     parts: list[list[Encoded]] = []
     with _linkage_process(home) as process:
-        for start in range(0, max(count, 1), CHUNK):
-            stop = min(start + CHUNK, count)
+        for start in range(0, max(len(records), 1), CHUNK):
+            stop = start + CHUNK
             told, words = process.ask(
                 {
                     "do": "encode",
                     "identities": {
                         name: list(cells[start:stop]) for name, cells in identities.items() if cells
                     },
-                    "count": stop - start,
+                    "records": [one.hex() for one in records[start:stop]],
                     "today": meant.today.isoformat(),
                     "test_range": meant.accept_test_range,
                     "scheme": meant.local_scheme,
@@ -146,13 +146,27 @@ def near_records(home: Home, sought: Sought) -> list[Near]:
     return [(bytes.fromhex(record), weight, levels) for record, weight, levels in told["near"]]
 
 
+def sexes_of(home: Home) -> dict[bytes, str]:
+    """Return the sex of every record as a numbered group; asked of the linkage process.
+
+    Raises:
+        LinkageError: ``FG-LNK-02``, ``FG-LNK-13``, ``FG-LNK-18``.
+    """
+    order, today = home.published(), home.clock().date()
+    if not home.apart:
+        return sex_groups(home.linkage, home.keyring("link"), order, today)
+    with _linkage_process(home) as process:
+        told, _ = process.ask({"do": "sexes", "order": order, "today": today.isoformat()})
+    return {bytes.fromhex(record): group for record, group in told["sexes"].items()}
+
+
 def _joined(parts: Sequence[Encoded]) -> Encoded:
     first = parts[0]
     return Encoded(
         first.key_version,
         first.norm_version,
         [month for one in parts for month in one.months],
-        np.concatenate([one.words for one in parts]),
+        [row for one in parts for row in one.sealed],
         first.bird,
     )
 

@@ -20,15 +20,13 @@ from sqlmodel import Session, col, select
 from engine.city.agencies import TRUTH_KEYS, TRUTH_RISK
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor, as_utc
+from engine.flows.encodings import sexes_of
 from engine.flows.equality import NOT_KNOWN, groups_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lists import latest_run
 from engine.identity import vault_write
-from engine.identity.normalise import VERSION
-from engine.linkage.encodings import read_encodings
 from engine.linkage.index import current_membership
-from engine.linkage.quality import sexes
 from engine.store.session import reading
 from engine.store.tables import Evaluation, ScoreRun
 from scoring.evaluate import Confusion, by_group, hold
@@ -301,10 +299,7 @@ def _groups(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
 
 
 def _sexes(home: Home, names: Sequence[bytes]) -> list[str]:
-    known = read_encodings(
-        home.linkage, home.published(), home.link_version, VERSION, home.clock().date()
-    )
-    groups = dict(zip(known.records, sexes(known.words).tolist(), strict=True))
+    groups = sexes_of(home)
     return [groups.get(one, NOT_KNOWN) for one in names]
 
 

@@ -85,7 +85,7 @@ def link(
             raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
         flow.arrow("encodings")
         found = all_records(
-            home.linkage, encoder_of(home), order, dead_records(home), home.clock().date()
+            home.linkage, home.keyring("link"), order, dead_records(home), home.clock().date()
         )
         model = frozen_model(home)
         memory, stated = _memory(home, found), _stated_flags(home, found.records)

@@ -17,9 +17,8 @@ from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from engine.domain.errors import LinkageError, told
+from engine.domain.ids import system_randomness
 from engine.flows.linkage_work import (
     Encoded,
     Meant,
@@ -28,6 +27,7 @@ from engine.flows.linkage_work import (
     encode_identities,
     look_near,
     model_of,
+    sex_groups,
 )
 from engine.identity.keys import Keyring, open_keyring
 
@@ -65,13 +65,31 @@ def _answer(
         )
         return packed(
             encode_identities(
-                ring, request["identities"], request["count"], meant, request["version"]
+                ring,
+                request["identities"],
+                [bytes.fromhex(one) for one in request["records"]],
+                meant,
+                system_randomness,
+                request["version"],
             )
         )
     from engine.store.session import make_engine
 
-    model = model_of(Path(request["model"]) if request["model"] else None, request["wanted"])
-    sought = Sought(
+    store = make_engine(Path(opening["home"]) / "linkage" / "linkage.db", opening["store"])
+    try:
+        if request["do"] == "sexes":
+            today = date.fromisoformat(request["today"])
+            groups = sex_groups(store, ring, request["order"], today)
+            return {"sexes": {record.hex(): group for record, group in groups.items()}}, b""
+        model = model_of(Path(request["model"]) if request["model"] else None, request["wanted"])
+        found = look_near(store, ring, model, _sought(request))
+        return {"near": [[record.hex(), weight, levels] for record, weight, levels in found]}, b""
+    finally:
+        store.dispose()
+
+
+def _sought(request: Mapping[str, Any]) -> Sought:
+    return Sought(
         bytes.fromhex(request["own"]),
         request["order"],
         _records(request["dead"]),
@@ -80,10 +98,6 @@ def _answer(
         [Place(*one) for one in request["places"]],
         date.fromisoformat(request["today"]),
     )
-    store = make_engine(Path(opening["home"]) / "linkage" / "linkage.db", opening["store"])
-    found = look_near(store, ring, model, sought)
-    store.dispose()
-    return {"near": [[record.hex(), weight, levels] for record, weight, levels in found]}, b""
 
 
 def _records(names: Sequence[str]) -> set[bytes]:
@@ -91,11 +105,11 @@ def _records(names: Sequence[str]) -> set[bytes]:
 
 
 def packed(made: Sequence[Encoded]) -> tuple[dict[str, Any], bytes]:
-    """Return encodings as a document and the words of all of them, little-endian."""
-    words = b"".join(one.words.astype("<i8").tobytes() for one in made)
+    """Return encodings as a document and the sealed words of all of them, one after the other."""
+    words = b"".join(row for one in made for row in one.sealed)
     each = [
         {"key_version": one.key_version, "norm_version": one.norm_version, "months": one.months,
-         "bird": one.bird, "shape": list(one.words.shape)}
+         "bird": one.bird, "size": len(one.sealed[0]) if one.sealed else 0}
         for one in made
     ]  # fmt: skip
     return {"encoded": each, "bytes": len(words)}, words
@@ -104,13 +118,13 @@ def packed(made: Sequence[Encoded]) -> tuple[dict[str, Any], bytes]:
 def unpacked(answer: Mapping[str, Any], words: bytes) -> list[Encoded]:
     """Return what `packed` was given."""
     made: list[Encoded] = []
-    flat, start = np.frombuffer(words, "<i8"), 0
+    start = 0
     for one in answer["encoded"]:
-        rows, columns = one["shape"]
-        part = flat[start : start + rows * columns].astype(np.int64).reshape(rows, columns)
-        start += rows * columns
+        size, count = one["size"], len(one["months"])
+        sealed = [words[at : at + size] for at in range(start, start + size * count, size or 1)]
+        start += size * count
         made.append(
-            Encoded(one["key_version"], one["norm_version"], one["months"], part, one["bird"])
+            Encoded(one["key_version"], one["norm_version"], one["months"], sealed, one["bird"])
         )
     return made
 

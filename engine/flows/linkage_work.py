@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sqlalchemy import Engine
 
 from engine.domain.errors import LinkageError
-from engine.domain.ids import EPOCH
+from engine.domain.ids import EPOCH, Randomness
 from engine.identity import normalise as normalise_
 from engine.identity.keys import Keyring
 from engine.identity.normalise import VERSION, normalise
@@ -30,6 +30,8 @@ from engine.linkage.blocks import Places, listed
 from engine.linkage.encode import ENCODER_VERSION, Encoder, Words, mix
 from engine.linkage.encodings import EncodedRecords, foreign_deliveries, read_encodings
 from engine.linkage.forget import needed_again
+from engine.linkage.quality import sexes
+from engine.linkage.sealed import Seal
 
 UNKNOWN_MONTH = -(10**6)
 Mask = npt.NDArray[np.bool_]
@@ -41,13 +43,14 @@ class Encoded:
 
     Attributes:
         months: Birth month of each record, months since January 1970.
+        sealed: Words of each record, which only this key opens; see `engine.linkage.sealed`.
         bird: What the invented people come to under this key; see `canary`.
     """
 
     key_version: int
     norm_version: str
     months: list[int] = field(repr=False)
-    words: Words = field(repr=False)
+    sealed: list[bytes] = field(repr=False)
     bird: int = field(repr=False)
 
 
@@ -78,20 +81,28 @@ def encoder_under(ring: Keyring, version: int | None = None) -> Encoder:
     return Encoder(ring.derive("encode", 32, number), number)
 
 
+def seal_under(ring: Keyring, version: int | None = None) -> Seal:
+    """Return what seals and opens words under a version of the linkage key, the one in use when None."""
+    number = ring.current if version is None else version
+    return Seal(ring.derive("words", 32, number), number)
+
+
 def encode_identities(
     ring: Keyring,
     identities: Mapping[str, Sequence[str | None]],
-    count: int,
+    records: Sequence[bytes],
     meant: Meant,
+    randomness: Randomness,
     version: int | None = None,
 ) -> list[Encoded]:
-    """Normalise and encode the identities of some records.
+    """Normalise and encode the identities of some records, and seal what comes of it.
 
     Args:
         ring: The ``link`` keyring.
         identities: Identity part to one clear value per record.
-        count: Number of records.
+        records: Their pseudonyms in the linkage domain, to which the words are bound.
         meant: How they are to be read.
+        randomness: Source of nonces.
         version: The only version to encode under; None takes the one in use and the coming one, so
             that neither lacks anything while both are carried.
 
@@ -101,7 +112,7 @@ def encode_identities(
     self_test()
     clean = normalise(
         dict(identities),
-        count,
+        len(records),
         meant.today,
         accept_test_range=meant.accept_test_range,
         local_scheme=meant.local_scheme,
@@ -112,7 +123,8 @@ def encode_identities(
     for number in both if version is None else [version]:
         encoder = encoder_under(ring, number)
         words = encoder.encode(clean, meant.today)
-        made.append(Encoded(number, clean.version, months, words, canary(encoder)))
+        sealed = seal_under(ring, number).seal(records, words, randomness)
+        made.append(Encoded(number, clean.version, months, sealed, canary(encoder)))
     return made
 
 
@@ -139,13 +151,13 @@ def model_of(folder: Path | None, wanted: str) -> Model:
 
 
 def all_records(
-    store: Engine, encoder: Encoder, order: Mapping[str, int], dead: Collection[bytes], today: date
+    store: Engine, ring: Keyring, order: Mapping[str, int], dead: Collection[bytes], today: date
 ) -> EncodedRecords:
     """Return every record that counts, encoded under the present key.
 
     Args:
         store: The linkage store.
-        encoder: The encoder of this run.
+        ring: The ``link`` keyring.
         order: Published delivery to its place in time.
         dead: Records of which no row holds any more, and those their agency merged into others.
         today: Day of the run.
@@ -154,7 +166,7 @@ def all_records(
         LinkageError: ``FG-LNK-02`` mixed versions, ``FG-LNK-13`` another key (LNK-31), ``FG-LNK-14``
             words deleted: a run would link nobody without a word.
     """
-    found = read_encodings(store, dict(order), encoder.key_version, VERSION, today)
+    found = read_encodings(store, dict(order), seal_under(ring), VERSION, today)
     lost = needed_again(store, dict(order), set(dead))
     if lost:
         raise LinkageError(
@@ -162,7 +174,7 @@ def all_records(
             f"{len(lost)} encodings were deleted by policy and are needed again",
             "Make them again from the vault: fieldgate keys reencode.",
         )
-    strange = foreign_deliveries(store, dict(order), canary(encoder))
+    strange = foreign_deliveries(store, dict(order), canary(encoder_under(ring)))
     if strange:
         raise LinkageError(
             "FG-LNK-13",
@@ -253,7 +265,7 @@ def look_near(store: Engine, ring: Keyring, model: Model, sought: Sought) -> lis
     from engine.linkage.lookup import Lookup
 
     encoder = encoder_under(ring)
-    found = all_records(store, encoder, sought.order, sought.dead, sought.today)
+    found = all_records(store, ring, sought.order, sought.dead, sought.today)
     hidden = _among(found, sought.hidden) | on_the_list(
         encoder, sought.places, sought.today, found.words
     )
@@ -276,6 +288,14 @@ def look_near(store: Engine, ring: Keyring, model: Model, sought: Sought) -> lis
             (records[right if left == mine else left], float(edges.weight[place]), levels)
         )
     return result
+
+
+def sex_groups(
+    store: Engine, ring: Keyring, order: Mapping[str, int], today: date
+) -> dict[bytes, str]:
+    """Return the sex of every record as a numbered group: which token is which is not known."""
+    found = read_encodings(store, dict(order), seal_under(ring), VERSION, today)
+    return dict(zip(found.records, sexes(found.words).tolist(), strict=True))
 
 
 def _among(found: EncodedRecords, some: Collection[bytes]) -> Mask:

@@ -25,7 +25,6 @@ from engine.identity.keys import add_key, drop_older, use_newest
 from engine.identity.normalise import VERSION
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
-from engine.linkage.encode import ENCODER_VERSION
 from engine.linkage.encodings import (
     COMING,
     PRESENT,
@@ -39,6 +38,7 @@ from engine.linkage.encodings import (
     write_encodings,
 )
 from engine.linkage.forget import came_back, needed_again
+from engine.linkage.sealed import STORED
 from engine.store.session import reading
 from engine.store.tables import Delivery
 
@@ -114,7 +114,7 @@ def reencode(home: Home, actor: Actor, *, dry_run: bool = False) -> dict[str, An
         made = 0
         with alone(home, "link", "FG-LNK-04"):
             strange = _foreign(home, ring.current)
-            old = outdated(home.linkage, ring.current, VERSION, ENCODER_VERSION, strange)
+            old = outdated(home.linkage, ring.current, VERSION, STORED, strange)
             lost = _lost(home)
             if not dry_run:
                 made += sum(_again(home, *one, rows) for one, rows in old.items())
@@ -303,16 +303,16 @@ def _again(
             parts[part][row] = value
     ring = home.keyring("link")
     version = ring.coming if shelf is COMING else ring.current
-    (made,) = encode(home, contract, parts, len(ids), version=version)
+    (made,) = encode(home, contract, parts, records, version=version)
     if not lost and shelf is PRESENT:
         replace_encodings(
             home.linkage, delivery, made.key_version, made.norm_version, records, made.months,
-            made.words, made.bird,
+            made.sealed, made.bird,
         )  # fmt: skip
         return len(records)
     write_encodings(
         home.linkage, delivery, contract.agency, source, made.key_version, made.norm_version,
-        records, made.months, made.words, made.bird, shelf=shelf,
+        records, made.months, made.sealed, made.bird, shelf=shelf,
     )  # fmt: skip
     if lost:
         came_back(home.linkage, {(record, delivery) for record in records})

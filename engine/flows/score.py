@@ -26,7 +26,7 @@ from engine.flows.scoring_process import run_process
 from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
-from engine.linkage.encodings import read_encodings, records_of_source
+from engine.linkage.encodings import birth_months, records_of_source
 from engine.linkage.index import current_membership, resolve
 from engine.linkage.sure import SURE, read_sure
 from engine.store.session import reading
@@ -241,9 +241,9 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
     record_names = home.domain("record").seal(ids)
     people, sure = sorted(set(member_of.values())), read_sure(home.linkage, home.link_runs()[-1])
     names = dict(zip(people, home.domain("analysis").seal(people), strict=True))
-    found = read_encodings(home.linkage, order, home.link_version, VERSION, home.clock().date())
+    born_in = birth_months(home.linkage, order, home.link_version, VERSION)
     months: dict[bytes, Counter[int]] = defaultdict(Counter)
-    for record, month in zip(found.records, found.birth_months, strict=True):
+    for record, month in sorted(born_in.items()):
         if month != UNKNOWN_MONTH and record in member_of:
             months[member_of[record]][month] += 1
     # The month most records agree on; of several, the latest, which keeps somebody a child longer.

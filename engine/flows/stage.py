@@ -86,7 +86,7 @@ def settle(home: Home, delivery: str, earlier: Sequence[str]) -> None:
 def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:
     home, names = flow.home, flow.home.domain("linkage").seal(records)
     # While a new key is prepared, what comes is encoded under both, so that neither lacks anything.
-    encoded = encode(home, contract, prepared.identities, len(records))
+    encoded = encode(home, contract, prepared.identities, names)
     for shelf, made in zip((PRESENT, COMING), encoded, strict=False):
         write_encodings(
             home.linkage,
@@ -97,7 +97,7 @@ def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[b
             made.norm_version,
             names,
             made.months,
-            made.words,
+            made.sealed,
             made.bird,
             shelf=shelf,
         )

@@ -109,6 +109,8 @@ def load_model(folder: Path) -> Model:
         if text != manifest_text(folder):
             raise _altered("a file does not fit its signed hash")
         model: dict[str, Any] = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+        if any(review < model["review_weight"] for _, review in model["bands"].values()):
+            raise _altered("a band of two agencies asks below the weight that pairs are kept from")
         return Model(
             probabilities={
                 comparison: {level: (m, u) for level, (m, u) in levels.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import (
@@ -23,8 +24,9 @@ from sqlalchemy import (
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import EPOCH
-from engine.linkage.encode import ADULT, CHILD, COLUMNS, ENCODER_VERSION, Words
+from engine.linkage.encode import ADULT, CHILD, COLUMNS, Words
 from engine.linkage.index_tables import canary, coming_canary, coming_encoding, encoding
+from engine.linkage.sealed import STORED, Seal
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,15 @@ def write_encodings(
     norm_version: str,
     records: Sequence[bytes],
     birth_months: Sequence[int],
-    words: Words,
+    words: Sequence[bytes],
     bird: int = 0,
     *,
     shelf: Shelf = PRESENT,
 ) -> None:
     """Write the encodings of a delivery; they count only once the delivery is published.
 
-    `bird` is the number that invented people came to under the same key; see `foreign_deliveries`.
+    `words` are sealed (`engine.linkage.sealed`). `bird` is the number that invented people came to under
+    the same key; see `foreign_deliveries`.
     What the coming key made of the same records already is replaced.
     """
     rows = [
@@ -90,9 +93,9 @@ def write_encodings(
             "source": source,
             "key_version": key_version,
             "norm_version": norm_version,
-            "encoder_version": ENCODER_VERSION,
+            "encoder_version": STORED,
             "birth_month": month,
-            "words": row.astype("<i8").tobytes(),
+            "words": row,
         }
         for record, month, row in zip(records, birth_months, words, strict=True)
     ]
@@ -155,7 +158,7 @@ def forget_delivery(engine: Engine, delivery: str) -> None:
 def read_encodings(
     engine: Engine,
     order: Mapping[str, int],
-    key_version: int,
+    seal: Seal,
     norm_version: str,
     today: date,
 ) -> EncodedRecords:
@@ -164,46 +167,74 @@ def read_encodings(
     Args:
         engine: The linkage store.
         order: Published delivery to its place in time.
-        key_version: Version of the link key that this run holds.
+        seal: Opens the words, under the version of the linkage key that this run holds.
         norm_version: Version of the normaliser that this run expects.
         today: Day of the run; the coarse age band is taken on it, and not on the day of a delivery,
             so that a birthday between two deliveries parts nobody.
 
     Raises:
         LinkageError: ``FG-LNK-02`` when a row was made with another key, normaliser or encoder:
-            zero links would otherwise look like a clean result (linkage.md 4.1, cases 31 and 32).
+            zero links would otherwise look like a clean result (linkage.md 4.1, cases 31 and 32);
+            ``FG-LNK-13`` one does not open.
     """
-    newest: dict[bytes, tuple[int, str, str, int, bytes, str]] = {}
+    newest = _newest(engine, order, seal.version, norm_version)
+    records = sorted(newest)
+    words = seal.open(records, [newest[record].words for record in records])
+    months = [newest[record].birth_month for record in records]
+    words[:, COLUMNS.index("band")] = _bands(months, today)
+    return EncodedRecords(
+        records,
+        [newest[record].agency for record in records],
+        [newest[record].source for record in records],
+        months,
+        words,
+        [newest[record].delivery for record in records],
+    )
+
+
+def birth_months(
+    engine: Engine, order: Mapping[str, int], key_version: int, norm_version: str
+) -> dict[bytes, int]:
+    """Return the birth month of every record as its newest published delivery says; no word is read.
+
+    Raises:
+        LinkageError: ``FG-LNK-02``, as for `read_encodings`.
+    """
+    newest = _newest(engine, order, key_version, norm_version)
+    return {record: one.birth_month for record, one in newest.items()}
+
+
+class _Row(NamedTuple):
+    place: int
+    agency: str
+    source: str
+    birth_month: int
+    words: bytes
+    delivery: str
+
+
+def _newest(
+    engine: Engine, order: Mapping[str, int], key_version: int, norm_version: str
+) -> dict[bytes, _Row]:
+    newest: dict[bytes, _Row] = {}
     with engine.connect() as connection:
         for row in connection.execute(select(encoding)):
             place = order.get(row.delivery)
             if place is None:
                 continue
             versions = (row.key_version, row.norm_version, row.encoder_version)
-            if versions != (key_version, norm_version, ENCODER_VERSION):
+            if versions != (key_version, norm_version, STORED):
                 raise LinkageError(
                     "FG-LNK-02",
                     f"a delivery of {row.source} was encoded with another key or version",
                     "Make it again under the present key: fieldgate keys reencode.",
                 )
             record = bytes(row.record)
-            if record not in newest or place > newest[record][0]:
-                newest[record] = (
+            if record not in newest or place > newest[record].place:
+                newest[record] = _Row(
                     place, row.agency, row.source, row.birth_month, bytes(row.words), row.delivery
-                )  # fmt: skip
-    records = sorted(newest)
-    raw = b"".join(newest[record][4] for record in records)
-    words = np.frombuffer(raw, "<i8").astype(np.int64).reshape(len(records), len(COLUMNS))
-    months = [newest[record][3] for record in records]
-    words[:, COLUMNS.index("band")] = _bands(months, today)
-    return EncodedRecords(
-        records,
-        [newest[record][1] for record in records],
-        [newest[record][2] for record in records],
-        months,
-        words,
-        [newest[record][5] for record in records],
-    )
+                )
+    return newest
 
 
 def _bands(months: Sequence[int], today: date) -> Words:
@@ -276,7 +307,7 @@ def not_yet_coming(
         table.c.delivery == encoding.c.delivery,
         table.c.key_version == key_version,
         table.c.norm_version == norm_version,
-        table.c.encoder_version == ENCODER_VERSION,
+        table.c.encoder_version == STORED,
     )
     known = and_(birds.c.delivery == encoding.c.delivery, birds.c.value == bird)
     asked = (
@@ -342,7 +373,7 @@ def replace_encodings(
     norm_version: str,
     records: Sequence[bytes],
     birth_months: Sequence[int],
-    words: Words,
+    words: Sequence[bytes],
     bird: int = 0,
 ) -> None:
     """Put new encodings of some records of a delivery in the place of the old ones, all or none."""
@@ -355,8 +386,8 @@ def replace_encodings(
                 .values(
                     key_version=key_version,
                     norm_version=norm_version,
-                    encoder_version=ENCODER_VERSION,
+                    encoder_version=STORED,
                     birth_month=month,
-                    words=row.astype("<i8").tobytes(),
+                    words=row,
                 )
             )

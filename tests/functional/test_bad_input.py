@@ -22,12 +22,10 @@ from engine.flows.home import Home
 from engine.flows.score import score
 from engine.flows.setup import init, operator
 from engine.flows.submit import submit
-from engine.linkage.encodings import EncodedRecords, read_encodings
 from engine.settings import Settings
 from engine.settings import settings as read_settings
 from tests.builders.partnership import (
     OPERATOR,
-    TODAY,
     Clock,
     person_row,
     persons_file,
@@ -44,8 +42,6 @@ def _cli(*arguments: str) -> tuple[int, dict[str, object], str]:
 
 def _nothing_was_kept(home: Home) -> None:
     assert home.published() == {}
-    found: EncodedRecords = read_encodings(home.linkage, {"x": 1}, 1, "n1", TODAY)
-    assert found.records == []
     with home.vault.connect() as connection:
         for table in ("sealed_identity", "record_key"):
             assert connection.exec_driver_sql(f"select count(*) from {table}").scalar() == 0

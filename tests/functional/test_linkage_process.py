@@ -19,15 +19,15 @@ from engine.flows import encodings
 from engine.flows.home import Home
 from engine.flows.link import link
 from engine.flows.linkage_process import _fault
+from engine.flows.linkage_work import seal_under
 from engine.flows.near import near
 from engine.flows.submit import submit
-from engine.identity.normalise import VERSION
 from engine.intake.contract import contract_of
 from engine.linkage.artefacts import load_model, shipped
-from engine.linkage.encodings import read_encodings
+from engine.linkage.encodings import published_records
 from engine.linkage.index import current_membership
 from engine.web.app import create_app
-from tests.builders.partnership import OPERATOR, TODAY, person_row, persons_file
+from tests.builders.partnership import OPERATOR, person_row, persons_file
 
 IDENTITIES = {
     "given_name": ["Zelda", None, "Ada"] * 10,
@@ -36,6 +36,7 @@ IDENTITIES = {
     "nhs_number": ["9990000018", None, None] * 10,
     "address": [],
 }
+NAMES = [bytes([n]) * 32 for n in range(30)]
 DEMO = {"auth": "demo"}
 MATCHER = "demo.matcher"
 
@@ -45,15 +46,18 @@ def test_another_process_gives_the_same_words_also_in_parts(
     home: Home, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     contract = contract_of(home.pack.sources["council.persons"])
-    (here,) = encodings.encode(home, contract, IDENTITIES, 30)
+    seal = seal_under(home.keyring("link"))
+    (here,) = encodings.encode(home, contract, IDENTITIES, NAMES)
     home.serve()
     monkeypatch.setattr(encodings, "CHUNK", chunk)
-    (there,) = encodings.encode(home, contract, IDENTITIES, 30)
-    assert there.words.tolist() == here.words.tolist()
+    (there,) = encodings.encode(home, contract, IDENTITIES, NAMES)
+    words = seal.open(NAMES, there.sealed)
+    assert words.tolist() == seal.open(NAMES, here.sealed).tolist()
+    assert len(words) == 30
     assert (there.months, there.bird) == (here.months, here.bird)
     assert (there.key_version, there.norm_version) == (here.key_version, here.norm_version)
-    (nobody,) = encodings.encode(home, contract, {}, 0)
-    assert nobody.words.shape == (0, here.words.shape[1])
+    (nobody,) = encodings.encode(home, contract, {}, [])
+    assert (nobody.sealed, nobody.months) == ([], [])
 
 
 def _near(home: Home) -> list[dict[str, object]]:
@@ -90,8 +94,10 @@ def test_pages_take_in_and_look_near_without_the_linkage_key(home: Home, tmp_pat
         )
         assert "1 rows came, 1 were kept" in sent.text
         assert "link" not in home._rings
-    found = read_encodings(home.linkage, home.published(), home.link_version, VERSION, TODAY)
-    assert len(found.records) == 4
+    assert len(published_records(home.linkage, home.published())) == 4
+    found = encodings.sexes_of(home)
+    assert set(found.values()) <= {"group 1", "group 2", "not known"}
+    assert len(found) == 4
 
 
 def test_the_linkage_process_opens_nothing_else_of_the_home(home: Home) -> None:
@@ -120,10 +126,10 @@ def test_a_wrong_passphrase_and_a_fault_inside_come_back_as_their_codes(home: Ho
     contract = contract_of(home.pack.sources["council.persons"])
     home.serve()
     with pytest.raises(ConfigError, match="FG-KEY-04"):
-        encodings.encode(home, contract, IDENTITIES, 30, version=9)
+        encodings.encode(home, contract, IDENTITIES, NAMES, version=9)
     (home.path / "keys" / "demo.passphrase").write_text("another one")
     with pytest.raises(ConfigError, match="FG-KEY-03"):
-        encodings.encode(home, contract, IDENTITIES, 30)
+        encodings.encode(home, contract, IDENTITIES, NAMES)
 
 
 def test_a_process_that_breaks_tells_no_value(home: Home) -> None:
@@ -132,7 +138,7 @@ def test_a_process_that_breaks_tells_no_value(home: Home) -> None:
     home.serve()
     broken: dict[str, list[Any]] = {"given_name": [{"Canaryname\n Canarytwo": "x"}]}
     with pytest.raises(LinkageError, match="FG-LNK-18") as raised:
-        encodings.encode(home, contract, broken, 1)
+        encodings.encode(home, contract, broken, NAMES[:1])
     told = json.dumps([str(raised.value), raised.value.message, raised.value.next_step])
     assert "anary" not in told
     assert "Error" in raised.value.message
@@ -155,7 +161,7 @@ def test_a_process_that_hangs_is_ended_and_whoever_asked_is_answered(
     home.serve()
     monkeypatch.setattr(encodings, "LONGEST", 0.001)
     with pytest.raises(LinkageError, match="FG-LNK-18.*without an answer"):
-        encodings.encode(home, contract, IDENTITIES, 30)
+        encodings.encode(home, contract, IDENTITIES, NAMES)
 
 
 def test_a_model_of_ones_own_may_lie_in_the_home_and_be_named_by_a_relative_path(

@@ -18,10 +18,12 @@ from engine.flows.decision import Ask
 from engine.flows.deliveries import withdraw
 from engine.flows.home import Home
 from engine.flows.link import link
+from engine.flows.linkage_work import seal_under
 from engine.flows.rekey import begin, promote, reencode, retire, rotate, shown
 from engine.flows.reveal import reveal
 from engine.flows.submit import submit
 from engine.identity.keys import DEMO, add_key, create_keyring
+from engine.linkage.encode import COLUMNS
 from engine.linkage.encodings import promote_coming
 from engine.linkage.index import current_membership
 from engine.linkage.index_tables import canary, coming_canary, coming_encoding, encoding
@@ -67,7 +69,13 @@ def test_a_new_key_changes_every_word_and_no_person(tmp_path: Path) -> None:
     assert (made["records"], made["made"], made["key_version"]) == (3, 3, 2)
     after = _rows(home)
     assert [row.key_version for row in after] == [2, 2, 2]
-    assert all(one.words != other.words for one, other in zip(before, after, strict=True))
+    ring, names = home.keyring("link"), [bytes(row.record) for row in before]
+    old, new = (
+        seal_under(ring, version).open(names, [bytes(row.words) for row in rows])
+        for version, rows in ((1, before), (2, after))
+    )
+    tokens = [COLUMNS.index(name) for name in ("given", "surname", "dob")]
+    assert (old[:, tokens] != new[:, tokens]).all()
     assert [row.birth_month for row in after] == [row.birth_month for row in before]
     again = link(home, OPERATOR)
     assert again["records_compared"] == 3  # Pairs of another key are of no use.
@@ -162,7 +170,10 @@ def test_encodings_that_nothing_needs_are_deleted_and_made_again_when_they_are(
     last = link(home, OPERATOR)
     assert current_membership(home.linkage, home.link_runs()) == people
     held = {(row.record, row.delivery): row.words for row in _rows(home)}
-    assert all(held[row.record, row.delivery] == row.words for row in before)
+    seal, names = seal_under(home.keyring("link")), [row.record for row in before]
+    made_again = [held[row.record, row.delivery] for row in before]
+    # The same words under the same key, sealed anew.
+    assert (seal.open(names, made_again) == seal.open(names, [row.words for row in before])).all()
     assert last["encodings_to_delete"] == 0  # What was withdrawn went at once.
     home.close()
 

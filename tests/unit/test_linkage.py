@@ -24,11 +24,13 @@ from engine.linkage.index import (
 )
 from engine.linkage.index_tables import metadata
 from engine.linkage.linker import SplinkLinker, keyed_frequencies
+from engine.linkage.sealed import Seal
 from engine.linkage.settings_v2 import COMPARISONS, gamma
 from engine.store.session import make_engine
 from tests.builders.encoded import KEY, TODAY, encoded, person
 from tests.builders.partnership import seeded
 
+SEAL = Seal(bytes(range(32)), 1)
 ROWS = [
     person("Ada", "Fakename", "2010-03-04"),
     person("Ada", "Fakename", "2010-03-04"),
@@ -65,13 +67,15 @@ def test_another_key_or_version_is_an_error_and_never_a_silent_zero(tmp_path: Pa
     engine = make_engine(tmp_path / "l.db")
     metadata.create_all(engine)
     words = encoded(ROWS[:1])
-    write_encodings(engine, "d1", "council", "s", 1, "n1", [b"r" * 32], [482], words)
-    found = read_encodings(engine, {"d1": 1}, 1, "n1", TODAY)
+    names = [b"r" * 32]
+    sealed = SEAL.seal(names, words, seeded(4))
+    write_encodings(engine, "d1", "council", "s", 1, "n1", names, [482], sealed)
+    found = read_encodings(engine, {"d1": 1}, SEAL, "n1", TODAY)
     assert np.array_equal(found.words, words)
     for version, norm in ((2, "n1"), (1, "n2")):
         with pytest.raises(LinkageError, match="FG-LNK-02"):
-            read_encodings(engine, {"d1": 1}, version, norm, TODAY)
-    assert read_encodings(engine, {}, 1, "n1", TODAY).records == []
+            read_encodings(engine, {"d1": 1}, replace(SEAL, version=version), norm, TODAY)
+    assert read_encodings(engine, {}, SEAL, "n1", TODAY).records == []
     engine.dispose()
 
 
@@ -185,8 +189,9 @@ def test_a_birthday_between_two_deliveries_parts_nobody(tmp_path: Path) -> None:
     old[0, band], new[0, band] = 1, 2  # As two deliveries would have it, before and after.
     month = (2008 - 1970) * 12 + 9
     for delivery, record, words in (("d1", b"r" * 32, old), ("d2", b"s" * 32, new)):
-        write_encodings(engine, delivery, "council", "s", 1, "n1", [record], [month], words)
-    found = read_encodings(engine, {"d1": 1, "d2": 2}, 1, "n1", TODAY)
+        sealed = SEAL.seal([record], words, seeded(5))
+        write_encodings(engine, delivery, "council", "s", 1, "n1", [record], [month], sealed)
+    found = read_encodings(engine, {"d1": 1, "d2": 2}, SEAL, "n1", TODAY)
     assert found.words[:, band].tolist() == [2, 2]
     engine.dispose()
 
@@ -222,3 +227,24 @@ def test_sql_that_was_kept_gives_the_same_bytes() -> None:
         written.keep(f"another {_}", [])
     assert len(written._kept) <= written._MOST
     written._kept.clear()
+
+
+def test_sealed_words_open_for_their_record_and_key_alone() -> None:
+    words, names = encoded(ROWS), [bytes([n]) * 32 for n in range(3)]
+    sealed = SEAL.seal(names, words, seeded(6))
+    assert np.array_equal(SEAL.open(names, sealed), words)
+    assert SEAL.open([], []).shape == (0, len(COLUMNS))
+    # Nothing of a word stands in what is stored, and the same words are never sealed alike.
+    assert words[0].astype("<i8").tobytes()[:16] not in sealed[0]
+    assert SEAL.seal(names, words, seeded(7)) != sealed
+    assert sealed[0] != sealed[1]
+    altered = bytes([sealed[0][20] ^ 1])
+    for other, given_names, given in (
+        (replace(SEAL, key=bytes(32)), names, sealed),
+        (replace(SEAL, version=2), names, sealed),
+        (SEAL, [names[1], names[0], names[2]], sealed),
+        (SEAL, names, [sealed[0][:20] + altered + sealed[0][21:], *sealed[1:]]),
+        (SEAL, names, [b"", *sealed[1:]]),
+    ):
+        with pytest.raises(LinkageError, match="FG-LNK-13"):
+            other.open(given_names, given)
