@@ -20,6 +20,7 @@ from engine.linkage.decide import decide
 from engine.linkage.edge_store import Scored, forget, keep_only, load, save, score
 from engine.linkage.edges import Edges
 from engine.linkage.encode import BLOCKS, COLUMNS, Encoder, Words
+from engine.linkage.history import bearer_at, changes, known_of
 from engine.linkage.index import (
     ReviewPair,
     current_facts,
@@ -78,13 +79,34 @@ def test_a_merge_that_is_undone_restores_every_id(parts: list[int], one: int, ot
     merged = [parts[other] if part == parts[one] else part for part in parts]
     during = _run(engine, "r2", merged, runs)
     assert len(set(during.values())) == len(set(merged))
+    then = known_of(engine, runs, first.values())
     after = _run(engine, "r3", parts, runs)
     assert after == first
+    # What is known now is what was known at first, and the merge is told of its own run for ever.
+    told = known_of(engine, runs, first.values())
+    for run, was in enumerate((first, during, first)):
+        assert {one.record: one.person for one in told if one.at(run, 0)} == was
+        assert sum(one.at(run, 0) for one in told) == len(was)
+    assert [one for one in then if one.at(1, 0)] == [
+        replace(one, last=None) for one in told if one.at(1, 0)
+    ]
+    for person_id in first.values():
+        story = changes(told, person_id, len(runs))
+        merge, undone = ([one for one in story if one.run == run] for run in (1, 2))
+        # Whoever came with the merge went with its undoing, and to where they came from.
+        assert [(one.joined, one.left) for one in merge] == [
+            (one.left, one.joined) for one in undone
+        ]
+        assert bool(merge) is (
+            parts[one] != parts[other] and person_id in (first[RECORDS[one]], first[RECORDS[other]])
+        )
     for record, person_id in first.items():
         assert resolve(engine, person_id, runs) == person_id
         assert record in records_of(engine, person_id, runs)
         # And as it was while it was merged, every id led to where its records were.
         assert resolve(engine, person_id, runs[:2]) == during[record]
+        led = [bearer_at(engine, runs, person_id, run) for run in range(3)]
+        assert led == [person_id, during[record], person_id]
     engine.dispose()
 
 
