@@ -32,6 +32,7 @@ from engine.flows.reveal import reveal
 from engine.flows.score import score
 from engine.flows.submit import submit
 from engine.flows.watch import Watcher
+from engine.linkage.index import review_pairs
 from engine.store.tables import DeliveryDetail, LinkRun, RecordFlag, SubjectState
 from tests.builders.deliveries import COLUMNS, content, send, visit, visits_home
 from tests.builders.partnership import (
@@ -303,6 +304,44 @@ def test_a_year_of_birth_alone_is_shown_as_one_and_never_links(home: Home, tmp_p
     values = {one["part"]: one["value"] for one in shown["identity"]}
     assert values["birth_date"] == "1990 (no day was given)"
     assert [fact["rule"] for fact in shown["facts"]] == ["sto.cse"]
+
+
+@pytest.mark.finding("LNK-18")
+def test_nhs_numbers_that_cannot_be_are_counted_in_each_source_and_identify_nobody(
+    home: Home, tmp_path: Path
+) -> None:
+    wrong = "9990000019"  # Its check digit is not 9.
+    people = [
+        person_row(PersonID=f"LA{n}", Forename=name, Surname=f"{name}fake", BirthDate=f"201{n}-0{n}-1{n}",
+                   Address=f"{n} Mill Lane", Postcode=f"TL{n} 1AA", NHSNumber=number)
+        for n, (name, number) in enumerate(
+            (("Ada", wrong), ("Bella", "1111111111"), ("Cleo", "12345"), ("Dora", ""),
+             ("Edna", "9990000018"), ("Faye", wrong)), 1)
+    ]  # fmt: skip
+    header = ("PatientRef", "NHSNumber", "GivenName", "FamilyName", "BirthDate", "Sex", "Postcode", "Flag",
+              "FlagFrom", "RecordedOn")  # fmt: skip
+    more = ("F", "TL9 9ZZ", "MH", "2026-10-01", "2026-11-01")
+    patients = [
+        ["R1", wrong, "Zelda", "Other", "1990-07-08", *more],
+        ["R2", "9990000018", "Edna", "Ednafake", "2015-05-15", *more],
+    ]
+    council = submit(home, persons_file(tmp_path / "a.csv", *people), agency="council",
+                     source="council.persons", actor=OPERATOR)  # fmt: skip
+    health = submit(home, write_csv(tmp_path / "b.csv", header, patients), agency="health",
+                    source="health.flags", actor=OPERATOR)  # fmt: skip
+    for receipt, rows, counts, told in (
+        (council, 6, (1, 4, 1), {"FG-ROW-04": [2, 3, 7], "FG-ROW-03": [4]}),
+        (health, 2, (1, 1, 0), {"FG-ROW-04": [2]}),
+    ):
+        # The number is no identifier, and the row stays.
+        assert receipt["rows"] == {"in": rows, "kept": rows, "dropped": {}}
+        assert receipt["identifiers"]["nhs_number"] == {
+            **dict(zip(("good", "unusable", "missing"), counts, strict=True)), "weak": 0,
+        }  # fmt: skip
+        assert {one["code"]: one["rows"] for one in receipt["findings"]} == told
+    # Three records with one wrong number are three people, and nobody is asked about them.
+    assert link(home, OPERATOR)["persons"] == 7
+    assert review_pairs(home.linkage, home.link_runs()[-1]) == []
 
 
 @pytest.mark.finding("LNK-30")

@@ -14,7 +14,7 @@ from engine.flows.home import Home
 from engine.flows.link import link
 from engine.flows.score import score
 from engine.flows.submit import submit
-from engine.linkage.index import current_membership
+from engine.linkage.index import current_facts, current_membership, review_pairs
 from tests.builders.partnership import OPERATOR, TODAY, Partnership, make_partnership
 
 
@@ -102,8 +102,12 @@ def test_commands_run_the_line_one_by_one(tmp_path: Path, partnership: Partnersh
     assert run("doctor")["ok"] is True
 
 
-def test_same_file_twice_is_the_same_delivery(partnership: Partnership) -> None:
+@pytest.mark.finding("LNK-27")
+def test_same_file_twice_is_the_same_delivery(tmp_path: Path) -> None:
+    partnership = make_partnership(tmp_path)
     home, city = partnership.home, partnership.city
+    before = current_facts(home.linkage, home.link_runs())
+    asked = review_pairs(home.linkage, home.link_runs()[-1])
     again = submit(
         home, city.file("health.flags"), agency="health", source="health.flags", actor=OPERATOR
     )
@@ -111,6 +115,12 @@ def test_same_file_twice_is_the_same_delivery(partnership: Partnership) -> None:
     assert again["duplicate"] is True
     assert again["delivery"] == first["delivery"]
     assert len(home.published()) == 8
+    second = link(home, OPERATOR)
+    assert second["records_compared"] == 0
+    assert (second["ids_created"], second["ids_merged"], second["ids_split"]) == (0, 0, 0)
+    assert current_facts(home.linkage, home.link_runs()) == before
+    assert review_pairs(home.linkage, home.link_runs()[-1]) == asked != []
+    home.close()
 
 
 def test_linking_again_keeps_every_person_id(tmp_path: Path) -> None:
