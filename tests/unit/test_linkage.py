@@ -13,6 +13,9 @@ from engine.domain.errors import LinkageError
 from engine.linkage import artefacts, written
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.assign import Assignment, assign
+from engine.linkage.cluster import Memory
+from engine.linkage.decide import decide
+from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Encoder
 from engine.linkage.encodings import read_encodings, write_encodings
 from engine.linkage.index import (
@@ -39,6 +42,7 @@ ROWS = [
 
 
 def test_the_shipped_model_is_signed_and_any_change_is_refused(tmp_path: Path) -> None:
+    """splink 2882, 1155, 1743, 2808: training does not repeat from a seed, so what was trained is kept."""
     assert load_model(shipped()).auto_weight > 0
     for name in (*artefacts.SIGNED, artefacts.MANIFEST):
         folder = tmp_path / name
@@ -53,6 +57,7 @@ def test_the_shipped_model_is_signed_and_any_change_is_refused(tmp_path: Path) -
 
 
 def test_every_level_of_every_comparison_has_probabilities_off_zero_and_one() -> None:
+    """splink 161: an m or a u at zero never moves, and vetoes whatever else a pair says."""
     model = load_model(shipped())
     for name, levels in COMPARISONS.items():
         assert set(model.probabilities[name]) == {label for label, _ in levels} | {"else"}
@@ -80,6 +85,7 @@ def test_another_key_or_version_is_an_error_and_never_a_silent_zero(tmp_path: Pa
 
 
 def test_a_frozen_model_predicts_byte_equal_and_the_order_of_records_changes_no_weight() -> None:
+    """splink 1903 (predictions differed from run to run) and 2882, 1155, 1743, 2808 (so did models)."""
     words = encoded(ROWS)
     linker = SplinkLinker(Encoder(KEY, 1), load_model(shipped()))
     first, second = linker.edges(words), linker.edges(words)
@@ -88,8 +94,8 @@ def test_a_frozen_model_predicts_byte_equal_and_the_order_of_records_changes_no_
     assert sorted(first.weight.tolist()) == sorted(turned.weight.tolist())
 
 
-@pytest.mark.finding("LNK-29")
 def test_pairs_scored_a_part_at_a_time_are_those_of_one_run_byte_for_byte() -> None:
+    """splink 785: a large job died for want of memory; ours is done in parts, which must change nothing."""
     words = encoded([*ROWS, *[person(f"Xy{n % 7}a", "Fakename", "2001-02-03") for n in range(40)]])
     model = load_model(shipped())
     whole = SplinkLinker(Encoder(KEY, 1), model).edges(words)
@@ -101,13 +107,84 @@ def test_pairs_scored_a_part_at_a_time_are_those_of_one_run_byte_for_byte() -> N
 
 @pytest.mark.finding("LNK-27")
 def test_a_pairs_weight_does_not_depend_on_what_else_was_delivered() -> None:
+    """splink 2035: a person who was sent many times made a rare name look common."""
     linker = SplinkLinker(Encoder(KEY, 1), load_model(shipped()))
     alone = linker.edges(encoded(ROWS[:2]))
     crowd = linker.edges(
         encoded([*ROWS, *[person(f"Xy{n}a", "Fakename", "2001-02-03") for n in range(30)]])
     )
-    pair = np.flatnonzero((crowd.left == 0) & (crowd.right == 1))
-    assert alone.weight.tolist() == crowd.weight[pair].tolist()
+    resent = linker.edges(encoded([*ROWS, *ROWS[:1] * 30]))
+    for more in (crowd, resent):
+        pair = np.flatnonzero((more.left == 0) & (more.right == 1))
+        assert alone.weight.tolist() == more.weight[pair].tolist()
+
+
+def _three_agencies() -> tuple[SplinkLinker, Edges, list[str]]:
+    """A record of the council, of the schools and of the police, alike and of one weight pair by pair."""
+    linker = SplinkLinker(Encoder(KEY, 1), load_model(shipped()))
+    edges = linker.edges(encoded([ROWS[0]] * 3))
+    assert len(set(edges.weight.tolist())) == 1
+    return linker, edges, ["schools", "council", "police"]
+
+
+def test_two_agencies_with_a_band_of_their_own_have_its_weights_in_either_order() -> None:
+    _, edges, agencies = _three_agencies()
+    model = load_model(shipped())
+    assert model.bands == {}  # As shipped, all agencies have the same.
+    model = replace(model, bands={"council|schools": (20.0, 12.0), "police|police": (30.0, 25.0)})
+    own = {(0, 1): (20.0, 12.0)}
+    pairs = list(zip(edges.left.tolist(), edges.right.tolist(), strict=True))
+    assert sorted(pairs) == [(0, 1), (0, 2), (1, 2)]
+    default = (model.auto_weight, model.review_weight)
+    auto, review = model.thresholds(agencies, edges)
+    assert list(zip(auto.tolist(), review.tolist(), strict=True)) == [
+        own.get(pair, default) for pair in pairs
+    ]
+    # Of two records of one agency the band is that agency's with itself.
+    auto, review = model.thresholds(["police"] * 3, edges)
+    assert (set(auto.tolist()), set(review.tolist())) == ({30.0}, {25.0})
+    none = edges.take(np.zeros(0, np.int64))
+    assert [len(one) for one in model.thresholds(agencies, none)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("auto", "review", "linked", "asked"),
+    [
+        (0.0, -9.0, True, []),  # At its weight a pair links.
+        (
+            0.5,
+            0.0,
+            False,
+            ["review_band"],
+        ),  # Half a bit below, at the weight of review, it is asked.
+        (9.0, 0.5, False, []),  # Below both it is nothing.
+    ],
+)
+def test_a_pair_of_agencies_links_and_asks_at_the_weights_of_its_own_band(
+    auto: float, review: float, linked: bool, asked: list[str]
+) -> None:
+    linker, edges, agencies = _three_agencies()
+    weight, words = float(edges.weight[0]), encoded([ROWS[0]] * 2)
+    model = replace(
+        load_model(shipped()), bands={"council|schools": (weight + auto, weight + review)}
+    )
+    found = decide(words, agencies[:2], linker, model, Memory())
+    assert len(set(found.clusters.cluster.tolist())) == (1 if linked else 2)
+    assert [one.reason for one in found.questions] == asked
+    # The same two records of two other agencies go by the weights of all.
+    other = decide(words, agencies[1:], linker, model, Memory())
+    assert len(set(other.clusters.cluster.tolist())) == 1
+    assert other.questions == []
+
+
+def test_what_the_guard_holds_back_is_asked_from_three_bits_below_the_band_of_the_pair() -> None:
+    linker, _, agencies = _three_agencies()
+    words = encoded([ROWS[0], person("Bella", "Fakename", "2010-03-04")])  # A twin.
+    weight = float(linker.edges(words).weight[0])
+    for above, asked in ((2.9, ["merge_guard"]), (3.1, [])):
+        model = replace(load_model(shipped()), bands={"council|schools": (weight + above, -99.0)})
+        found = decide(words, agencies[:2], linker, model, Memory())
+        assert [one.reason for one in found.questions] == asked
 
 
 def test_a_name_outside_the_frozen_table_is_taken_as_rare() -> None:
