@@ -63,6 +63,7 @@ def _agree(home: Home, model: str) -> None:
 
 
 def test_a_model_from_labelled_records_is_signed_and_a_home_links_with_it(tmp_path: Path) -> None:
+    """splink 2882, 1155, 1743, 2808: no two trainings agree, so a home links with one whose hash is agreed."""
     lesson = labelled(PACK, TABLES, ENCODER, _labelled(tmp_path), TODAY)
     made = make_model(lesson, ENCODER, tmp_path / "model", seeded(5), TODAY)
     model = load_model(tmp_path / "model")

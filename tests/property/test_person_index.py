@@ -230,6 +230,7 @@ def _decided(words: Words, memory: Memory | None = None) -> list[set[int]]:
 @settings(max_examples=15, deadline=None)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_records_changes_nobody(rows: list[Any], chance: Any) -> None:
+    """splink 1903: pairs and clusters differed between two runs over the same records."""
     order = list(range(len(rows)))
     chance.shuffle(order)
     plain = _decided(_encoded(rows))
@@ -360,6 +361,7 @@ def test_a_refused_join_parts_nobody_who_has_nothing_to_do_with_it() -> None:
 
 @pytest.mark.finding("LNK-24")
 def test_a_block_that_would_swamp_a_run_is_refined_and_what_it_skips_is_counted() -> None:
+    """splink 2732: one value that many rows share made a block of more pairs than could be compared."""
     rows = [person(f"Mock{n:03}a", "Fakename", "2010-01-01", postcode="TL1 0AA") for n in range(40)]
     words = encoded([*rows, person("Ada", "Other", "1980-03-04", postcode="TL2 2BB")])
     plain, none = capped(words, 1000)

@@ -35,6 +35,7 @@ ROWS: list[Row] = [
 @pytest.mark.deep
 @pytest.mark.filterwarnings("ignore")
 def test_spark_gives_the_pairs_of_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """splink 1903: pairs and clusters differed between two runs on Spark; a frozen model gives one answer."""
     if importlib.util.find_spec("pyspark") is None:
         pytest.skip("pyspark is not installed: make spark")
     if shutil.which("java") is None:
