@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -204,6 +205,33 @@ def test_findings_named_in_tests_have_the_form_of_the_design() -> None:
     found.discard("([^")
     assert len(found) > 40
     assert [one for one in sorted(found) if not form.fullmatch(one)] == []
+
+
+def _markers(path: Path) -> set[str]:
+    """Return the findings that tests of a file carry, whether written on them or taken from a table."""
+    text = path.read_text(encoding="utf-8")
+    marks = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.finding"
+    ]
+    found = {arg.value for mark in marks for arg in mark.args if isinstance(arg, ast.Constant)}
+    if all(isinstance(arg, ast.Constant) for mark in marks for arg in mark.args):
+        return found
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for name, test in vars(module).items():
+        for mark in getattr(test, "pytestmark", []) if name.startswith("test_") else []:
+            for row in mark.args[1] if mark.name == "parametrize" else []:
+                more = getattr(row, "marks", [])
+                found.update(arg for one in more if one.name == "finding" for arg in one.args)
+    return found
+
+
+def test_every_failure_case_of_linkage_is_held_by_a_test_and_no_other_is_named() -> None:
+    """linkage.md 4.1; its table has no 26 and no 28, and ends with 34."""
+    cases = {f"LNK-{number}" for number in range(1, 35) if number not in (26, 28)}
+    found = {name for path in (ROOT / "tests").rglob("*.py") for name in _markers(path)}
+    assert {name for name in found if name.startswith("LNK-")} == cases
 
 
 def test_property_tests_of_the_law_files_parse_with_any_yaml_reader() -> None:
