@@ -287,6 +287,9 @@ def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> lis
     rows = np.flatnonzero((numbers != 0) & ~apart)
     if not len(rows):
         return []
+    held = np.unique(np.stack([numbers[rows], clusters.cluster[rows]], axis=1), axis=0)
+    shared = held[1:, 0][held[1:, 0] == held[:-1, 0]]
+    rows = _by_words(words, rows[np.isin(numbers[rows], shared)])
     held = np.stack([numbers[rows], clusters.cluster[rows]], axis=1)
     firsts = rows[np.sort(np.unique(held, axis=0, return_index=True)[1])]
     order = firsts[np.argsort(numbers[firsts], kind="stable")]
@@ -295,6 +298,11 @@ def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> lis
         (min(one, two), max(one, two))
         for one, two in zip(order[same].tolist(), order[same + 1].tolist(), strict=True)
     ]
+
+
+def _by_words(words: Words, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return rows in the order of what they say: no question hangs on the order that records came in."""
+    return rows[np.lexsort(words[rows].T[::-1])] if len(rows) else rows
 
 
 def _without_a_name(
@@ -314,7 +322,7 @@ def _without_a_name(
     ]
     if not len(nameless):
         return []
-    others = np.flatnonzero(usable & np.isin(key, key[nameless]) & ~apart)
+    others = _by_words(words, np.flatnonzero(usable & np.isin(key, key[nameless]) & ~apart))
     found: dict[int, dict[int, int]] = {}
     for row in others.tolist():
         found.setdefault(int(key[row]), {}).setdefault(int(clusters.cluster[row]), row)

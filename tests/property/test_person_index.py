@@ -486,3 +486,28 @@ def test_pairs_for_review_come_back_as_they_were_written() -> None:
     stage_run(engine, "r1", RECORDS[:2], made, dict.fromkeys(made.people, True), {}, {}, {}, [pair])
     assert review_pairs(engine, "r1") == [pair]
     engine.dispose()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(7)))
+def test_beside_whom_a_question_stands_does_not_hang_on_the_order_of_rows(order: list[int]) -> None:
+    """Of five at one home three are asked about, and always the same three."""
+    named = [person(name, "Fakename", "2010-03-04")
+             for name in ("Ada", "Bella", "Cleo", "Dora", "Edna")]  # fmt: skip
+    rows = [*named, person("Baby", "Fakename", "2010-03-04"),
+            person("Ada", "Fakename", "2010-03-04", postcode="TL2 2BB")]  # fmt: skip
+
+    def asked(some: list[dict[str, str]]) -> set[frozenset[tuple[str, ...]]]:
+        found = decide(
+            encoded(some), ["a"] * len(some), SplinkLinker(Encoder(KEY, 1), MODEL), MODEL, Memory()
+        )
+        said = [tuple(map(str, one.values())) for one in some]
+        return {
+            frozenset((said[one.left], said[one.right]))
+            for one in found.questions
+            if one.reason == "no_given_name"
+        }
+
+    first = asked(rows)
+    assert len(first) == 3
+    assert asked([rows[place] for place in order]) == first
