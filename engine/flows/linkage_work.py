@@ -136,10 +136,16 @@ def model_of(folder: Path | None, wanted: str) -> Model:
         wanted: Hash that the policy names, or "".
 
     Raises:
-        LinkageError: ``FG-LNK-01`` it is not signed, or was altered; ``FG-LNK-17`` the policy names
-            another one.
+        LinkageError: ``FG-LNK-01`` it is not signed, was altered, or belongs to other versions;
+            ``FG-LNK-17`` the policy names another one.
     """
     model = load_model(folder or shipped())
+    if model.normaliser != VERSION:
+        raise LinkageError(
+            "FG-LNK-01",
+            "the linkage model belongs to another version of the normaliser",
+            "Install the release again, or train it anew: fieldgate linkage train.",
+        )
     agreed = {model.hash} if folder else {model.hash, ""}
     if wanted not in agreed:
         raise LinkageError(

@@ -7,6 +7,7 @@ and forgotten with it (linkage.md 5.2).
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,13 @@ from engine.city.agencies import FILES, TRUTH_KEYS, write_city
 from engine.city.population import make_population
 from engine.domain.errors import LinkageError
 from engine.domain.ids import Randomness
-from engine.identity.normalise import fold, name_parts, normalise
+from engine.identity.normalise import VERSION, fold, name_parts, normalise
 from engine.intake.contract import contract_of
 from engine.intake.prepare import prepare
 from engine.intake.read import open_delivery
 from engine.intake.terms import intake_for
 from engine.linkage import artefacts
-from engine.linkage.encode import Encoder, Words
+from engine.linkage.encode import ENCODER_VERSION, Encoder, Words
 from engine.linkage.train import Town, train
 from policies.model import Pack
 from scoring.tables import Tables
@@ -161,15 +162,19 @@ def make_model(lesson: Lesson, encoder: Encoder, folder: Path, randomness: Rando
     draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         measured = train(
-            draft, encoder, lesson.towns, lesson.names, fewest=lesson.fewest, told=lesson.told
-        )
-        (draft / artefacts.CARD).write_text(_card(measured, lesson, today), encoding="utf-8")
+            draft, encoder, lesson.towns, lesson.names, fewest=lesson.fewest, told=lesson.told,
+            normaliser=VERSION,
+        )  # fmt: skip
+        unseen = json.loads((draft / artefacts.MODEL).read_text(encoding="utf-8"))["unseen"]
+        card = _card(measured, lesson, today, unseen)
+        (draft / artefacts.CARD).write_text(card, encoding="utf-8")
         artefacts.sign(draft, Signer.from_bytes(artefacts.RELEASE, randomness(32)))
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return {
         "records": lesson.records,
+        "unseen": unseen,
         "measured": {name: round(float(value), 4) for name, value in measured.items()},
         "model": artefacts.load_model(folder).hash,
     }
@@ -242,12 +247,14 @@ def _truth(rows: list[dict[str, str]]) -> dict[tuple[str, str], int]:
     return {(row["source"], row["local_key"]): numbers[row["person"]] for row in rows}
 
 
-def _card(measured: Mapping[str, float], lesson: Lesson, today: date) -> str:
+def _card(measured: Mapping[str, float], lesson: Lesson, today: date, unseen: Sequence[str]) -> str:
     lines = [
         "# Model card of the household-aware linkage model, version 2.",
         "model: household-aware v2 (linkage.md 3.4 and 3.5)",
         f"trained_on: {lesson.told}",
         f"records: {lesson.records}",
+        f"made_with: encoder {ENCODER_VERSION}, normaliser {VERSION}",
+        f"counted_on_no_true_pair: [{', '.join(unseen)}]",
         f"trained_as_of: {today.isoformat()}",
         "use: linking records of partner agencies into persons, behind the merge guard",
         "not_for: proof of identity; merging without review where the guard refuses",

@@ -21,6 +21,7 @@ from audit.errors import AuditFault
 from audit.note import Signer, Verifier
 from engine.domain.errors import LinkageError
 from engine.linkage.edges import Edges, Floats
+from engine.linkage.encode import ENCODER_VERSION
 
 MODEL, GIVEN, SURNAME, CARD = (
     "model.json",
@@ -47,6 +48,7 @@ class Model:
         leader_margin: Bits by which the best person must lead the next.
         bands: Two agencies, joined by ``|`` in order, to their own (auto, review) weights.
         hash: SHA-256 over the signed files.
+        normaliser: Version of the normaliser that its words were made with; "" for one in the making.
     """
 
     probabilities: dict[str, dict[str, tuple[float, float]]]
@@ -58,6 +60,7 @@ class Model:
     hash: str
     leader_margin: float = 0.0
     bands: dict[str, tuple[float, float]] = field(default_factory=dict)
+    normaliser: str = ""
 
     def thresholds(self, agencies: Sequence[str], edges: Edges) -> tuple[Floats, Floats]:
         """Return, pair by pair, the weights from which it links and from which it is reviewed.
@@ -101,7 +104,8 @@ def load_model(folder: Path) -> Model:
     """Load the frozen model.
 
     Raises:
-        LinkageError: ``FG-LNK-01`` when a file is missing, altered, or not signed by the release key.
+        LinkageError: ``FG-LNK-01`` when a file is missing, altered, or not signed by the release key, or
+            it belongs to words of another encoder.
     """
     try:
         verifier = Verifier.from_vkey((folder / VKEY).read_text(encoding="ascii"))
@@ -109,6 +113,8 @@ def load_model(folder: Path) -> Model:
         if text != manifest_text(folder):
             raise _altered("a file does not fit its signed hash")
         model: dict[str, Any] = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+        if model["encoder"] != ENCODER_VERSION:
+            raise _altered("it was counted on words of another encoder")
         if any(review < model["review_weight"] for _, review in model["bands"].values()):
             raise _altered("a band of two agencies asks below the weight that pairs are kept from")
         return Model(
@@ -127,6 +133,7 @@ def load_model(folder: Path) -> Model:
             leader_margin=model["leader_margin"],
             bands={pair: (auto, review) for pair, (auto, review) in model["bands"].items()},
             hash=hashlib.sha256(text.encode()).hexdigest(),
+            normaliser=str(model["normaliser"]),
         )
     except (OSError, AuditFault, KeyError, ValueError):
         raise _altered("a file is missing or malformed") from None

@@ -20,7 +20,7 @@ from engine.linkage import artefacts
 from engine.linkage.artefacts import Model
 from engine.linkage.cluster import cluster, enough_to_identify, same_local_id
 from engine.linkage.edges import Edges
-from engine.linkage.encode import Encoder, Words
+from engine.linkage.encode import ENCODER_VERSION, Encoder, Words
 from engine.linkage.guard import may_link
 from engine.linkage.linker import SplinkLinker, arrow_table
 from engine.linkage.settings_v2 import COMPARISONS, NULLS, TERM_FREQUENCY
@@ -65,6 +65,7 @@ def train(
     *,
     fewest: int = 1,
     told: str = "a synthetic city",
+    normaliser: str = "",
 ) -> dict[str, float]:
     """Count the probabilities, choose the weights, and write the artefacts (unsigned).
 
@@ -76,6 +77,7 @@ def train(
         fewest: People who must bear a name before the table holds it; of a real population a rare name
             is somebody's.
         told: What the records are, for the first line of the tables.
+        normaliser: Version of the normaliser that the words were made with.
 
     Returns:
         What was measured on the training data.
@@ -89,7 +91,7 @@ def train(
             key=lambda item: (-item[1], item[0]),
         )
         artefacts.write_frequencies(folder / file, shares, told)
-    probabilities = _probabilities(towns)
+    probabilities, unseen = _probabilities(towns)
     true_pairs = sum(
         count * (count - 1) // 2 for one in towns for count in Counter(one.people.tolist()).values()
     )
@@ -110,6 +112,11 @@ def train(
         "review_weight": auto - REVIEW_BITS,
         "leader_margin": LEADER_MARGIN,
         "bands": bands,
+        # What it was counted on: words of another version mean something else.
+        "encoder": ENCODER_VERSION,
+        "normaliser": normaliser,
+        # Comparisons of which no true pair had both values: their numbers are a guess (splink 161).
+        "unseen": unseen,
     }
     (folder / artefacts.MODEL).write_text(
         json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8"
@@ -125,7 +132,10 @@ def _case(name: str) -> str:
     return f"case when {NULLS[name]} then -1{arms} else 0 end"
 
 
-def _probabilities(towns: Sequence[Town]) -> dict[str, dict[str, tuple[float, float]]]:
+def _probabilities(
+    towns: Sequence[Town],
+) -> tuple[dict[str, dict[str, tuple[float, float]]], list[str]]:
+    """Return the probabilities, and the comparisons of which no true pair has both values."""
     words = np.concatenate([one.words for one in towns])
     truth = np.concatenate([one.people + number * _APART for number, one in enumerate(towns)])
     starts = np.cumsum([0, *(len(one.words) for one in towns)])
@@ -148,21 +158,19 @@ def _probabilities(towns: Sequence[Town]) -> dict[str, dict[str, tuple[float, fl
         pairs += [(a, b) for place, a in enumerate(run) for b in run[place + 1 :]]
     same = np.array(pairs, np.int64)
     found: dict[str, dict[str, tuple[float, float]]] = {}
-    shares = {
-        "m": _level_shares(connection, columns, same[:, 0], same[:, 1]),
-        "u": _level_shares(connection, columns, one[different], two[different]),
-    }
+    m, seen = _level_shares(connection, columns, same[:, 0], same[:, 1])
+    u, _ = _level_shares(connection, columns, one[different], two[different])
     for name, levels in COMPARISONS.items():
         labels = [label for label, _ in levels] + ["else"]
         found[name] = {
             label: (
-                shares["m"][name].get(len(levels) - number, 1e-6),
-                shares["u"][name].get(len(levels) - number, 1e-6),
+                m[name].get(len(levels) - number, 1e-6),
+                u[name].get(len(levels) - number, 1e-6),
             )
             for number, label in enumerate(labels)
         }
     connection.close()
-    return _floored_frequencies(found)
+    return _floored_frequencies(found), sorted(name for name, count in seen.items() if not count)
 
 
 def _level_shares(
@@ -170,13 +178,15 @@ def _level_shares(
     columns: object,
     left: np.ndarray,
     right: np.ndarray,
-) -> dict[str, dict[int, float]]:
+) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
+    """Return the share of each level of each comparison, and how many pairs it was counted on."""
     import pyarrow as pa
 
     connection.register("pairs", pa.table({"l": left, "r": right}))
     names = columns.column_names  # type: ignore[attr-defined]
     sides = ", ".join(f"a.{name} as {name}_l, b.{name} as {name}_r" for name in names)
     found: dict[str, dict[int, float]] = {}
+    seen: dict[str, int] = {}
     connection.execute(
         f"create or replace temp table sides as select {sides} from pairs "  # noqa: S608
         "join words a on a.rid = pairs.l join words b on b.rid = pairs.r"
@@ -185,12 +195,13 @@ def _level_shares(
         rows = connection.execute(
             f"select {_case(name)} as g, count(*) from sides group by 1 having g >= 0"  # noqa: S608
         ).fetchall()
-        total = sum(count for _, count in rows) + 0.5 * (len(COMPARISONS[name]) + 1)
+        seen[name] = sum(count for _, count in rows)
+        total = seen[name] + 0.5 * (len(COMPARISONS[name]) + 1)
         found[name] = {
             level: (dict(rows).get(level, 0) + 0.5) / total
             for level in range(len(COMPARISONS[name]) + 1)
         }
-    return found
+    return found, seen
 
 
 def _floored_frequencies(

@@ -13,15 +13,18 @@ from typer.testing import CliRunner
 
 import gateways.load
 import policies.load
+from audit.note import Signer
 from engine.city.agencies import FILES, TRUTH_KEYS, write_city
 from engine.cli.main import app
 from engine.domain.errors import LinkageError
 from engine.flows.home import Home
 from engine.flows.link import link
+from engine.flows.linkage_work import model_of
 from engine.flows.submit import submit
 from engine.flows.training import FEWEST, labelled, make_model
-from engine.linkage.artefacts import load_model, read_frequencies, shipped
-from engine.linkage.encode import Encoder
+from engine.identity.normalise import VERSION
+from engine.linkage.artefacts import RELEASE, load_model, read_frequencies, shipped, sign
+from engine.linkage.encode import ENCODER_VERSION, Encoder
 from engine.settings import Settings
 from scoring.tables import load_tables
 from scoring.tables import shipped as shipped_tables
@@ -69,6 +72,12 @@ def test_a_model_from_labelled_records_is_signed_and_a_home_links_with_it(tmp_pa
     model = load_model(tmp_path / "model")
     assert made["model"] == model.hash != load_model(shipped()).hash
     assert made["records"] == lesson.records > 100
+    # What it was counted on stands in what is signed, and what it never saw is told (splink 161).
+    document = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
+    assert (document["encoder"], document["normaliser"]) == (ENCODER_VERSION, VERSION)
+    assert made["unseen"] == document["unseen"]
+    assert set(document["unseen"]) < set(document["probabilities"])
+    assert "counted_on_no_true_pair" in (tmp_path / "model" / "model_card.yaml").read_text()
     assert "labelled" in (tmp_path / "model" / "model_card.yaml").read_text(encoding="utf-8")
     # A table that goes with a model names nobody who is one of few.
     for column, file in (("given", "given.csv"), ("surname", "surname.csv")):
@@ -143,3 +152,27 @@ def test_the_command_makes_a_model_from_a_synthetic_town(tmp_path: Path) -> None
     again = CliRunner().invoke(app, asked)
     assert again.exit_code == 15
     assert "FG-LNK-15" in again.output
+
+
+@pytest.mark.parametrize("part", ["encoder", "normaliser"])
+def test_a_model_of_other_words_is_refused_however_well_it_is_signed(
+    tmp_path: Path, part: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(shipped(), folder)
+    document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps({**document, part: "x0"}), encoding="utf-8")
+    sign(folder, Signer.from_bytes(RELEASE, bytes(32)))
+    with pytest.raises(LinkageError, match="FG-LNK-01"):
+        model_of(folder, "")
+
+
+def test_a_band_that_asks_below_what_is_kept_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(shipped(), folder)
+    document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    document["bands"] = {"council|police": [9.0, document["review_weight"] - 1]}
+    (folder / "model.json").write_text(json.dumps(document), encoding="utf-8")
+    sign(folder, Signer.from_bytes(RELEASE, bytes(32)))
+    with pytest.raises(LinkageError, match="FG-LNK-01"):
+        load_model(folder)
