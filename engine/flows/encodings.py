@@ -19,19 +19,9 @@ from typing import Any
 
 from engine.domain.errors import ConfigError, FieldgateError, LinkageError
 from engine.flows.home import Home, database_url
+from engine.flows.linkage_lookup import Near, Place, Sought, look_near, model_of, sex_groups
 from engine.flows.linkage_process import unpacked
-from engine.flows.linkage_work import (
-    Encoded,
-    Meant,
-    Near,
-    Place,
-    Sought,
-    encode_identities,
-    encoder_under,
-    look_near,
-    model_of,
-    sex_groups,
-)
+from engine.flows.linkage_work import Encoded, Meant, encode_identities, encoder_under
 from engine.flows.passphrase import passphrase
 from engine.intake.contract import Contract
 from engine.linkage.artefacts import Model
@@ -57,7 +47,7 @@ def encoder_of(home: Home, version: int | None = None) -> Encoder:
 
 
 def frozen_model(home: Home) -> Model:
-    """Return the model that this home links with; see `engine.flows.linkage_work.model_of`.
+    """Return the model that this home links with; see `engine.flows.linkage_lookup.model_of`.
 
     A model signs itself with a key of its own; that it is the one that two people agreed to, its hash in
     the policy says.
@@ -123,7 +113,7 @@ def near_records(home: Home, sought: Sought) -> list[Near]:
     """Return the records that share a key with one, the heaviest first.
 
     Raises:
-        LinkageError: See `engine.flows.linkage_work.look_near`; ``FG-LNK-18`` the process failed.
+        LinkageError: See `engine.flows.linkage_lookup.look_near`; ``FG-LNK-18`` the process failed.
     """
     if not home.apart:
         return look_near(home.linkage, home.keyring("link"), frozen_model(home), sought)

@@ -20,7 +20,7 @@ from engine.flows.hidden import HIDING
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link_measure import measured
-from engine.flows.linkage_work import all_records, on_the_list
+from engine.flows.linkage_lookup import all_records, on_the_list
 from engine.flows.spans import spans_of
 from engine.flows.states import joined_names
 from engine.identity.normalise import VERSION

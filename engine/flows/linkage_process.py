@@ -15,21 +15,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from engine.domain.errors import LinkageError, told
 from engine.domain.ids import system_randomness
-from engine.flows.linkage_work import (
-    Encoded,
-    Meant,
-    Place,
-    Sought,
-    encode_identities,
-    look_near,
-    model_of,
-    sex_groups,
-)
+from engine.flows.linkage_work import Encoded, Meant, encode_identities
 from engine.identity.keys import Keyring, open_keyring
+
+if TYPE_CHECKING:
+    from engine.flows.linkage_lookup import Sought
 
 
 def main() -> int:
@@ -73,6 +67,8 @@ def _answer(
                 request["version"],
             )
         )
+    # What only questions about the store need is imported for them alone.
+    from engine.flows.linkage_lookup import look_near, model_of, sex_groups
     from engine.store.session import make_engine
 
     store = make_engine(Path(opening["home"]) / "linkage" / "linkage.db", opening["store"])
@@ -89,6 +85,8 @@ def _answer(
 
 
 def _sought(request: Mapping[str, Any]) -> Sought:
+    from engine.flows.linkage_lookup import Place, Sought
+
     return Sought(
         bytes.fromhex(request["own"]),
         request["order"],

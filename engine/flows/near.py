@@ -17,7 +17,7 @@ from engine.flows.encodings import near_records, places_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.link import dead_records, kept_apart
-from engine.flows.linkage_work import Sought
+from engine.flows.linkage_lookup import Sought
 from engine.flows.open_pairs import pair_token
 from engine.flows.pair_view import show
 from engine.flows.part import find_person

@@ -19,7 +19,7 @@ from engine.cli.main import app
 from engine.domain.errors import LinkageError
 from engine.flows.home import Home
 from engine.flows.link import link
-from engine.flows.linkage_work import model_of
+from engine.flows.linkage_lookup import model_of
 from engine.flows.submit import submit
 from engine.flows.training import FEWEST, labelled, make_model
 from engine.identity.normalise import VERSION
