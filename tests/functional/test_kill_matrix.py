@@ -171,9 +171,8 @@ def _repeat(home: Home, step: str, file: Path, *, happened: bool) -> None:
     _do(home, step, file)
 
 
-@pytest.mark.parametrize(
-    "step", ["submit", *(pytest.param(one, marks=pytest.mark.deep) for one in STEPS[1:])]
-)
+@pytest.mark.deep
+@pytest.mark.parametrize("step", STEPS)
 def test_an_interrupt_at_any_arrow_takes_back_what_was_begun(tmp_path: Path, step: str) -> None:
     (tmp_path / "record").mkdir()
     arrows = _arrows(tmp_path / "record", step)
