@@ -25,7 +25,8 @@ CUT = "-- the lines above were cut short --"
 RECOVERED = "recovered"
 _TAIL = 65_536
 _ENOUGH = 16
-"""Notes at the end of the file that are looked at: several processes may publish out of order."""
+"""Notes of the log key that are looked at, from the end: several processes may publish out of order. Others
+say nothing and hide none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def last_signed(folder: Path, verifier: Verifier) -> Checkpoint | None:
     except OSError:
         return None
     best: Checkpoint | None = None
-    for note in list(notes(text))[: -_ENOUGH - 1 : -1]:
+    seen = 0
+    for note in reversed(list(notes(text))):
         try:
             signed = verifier.open(note)
             stated = Checkpoint.parse(signed)
@@ -122,7 +124,8 @@ def last_signed(folder: Path, verifier: Verifier) -> Checkpoint | None:
             continue
         if best is None or stated.size > best.size:
             best = stated
-        if Lost.of(signed) is not None:
+        seen += 1
+        if seen == _ENOUGH or Lost.of(signed) is not None:
             break
     return best
 

@@ -19,7 +19,7 @@ from audit.event import schema_problem
 from audit.log import DATABASE, VKEY, connect
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
-from audit.outside import CHECKPOINTS, INCIDENTS, Lost, notes
+from audit.outside import CHECKPOINTS, Lost, notes
 
 
 @dataclass
@@ -110,7 +110,7 @@ def _verify_database(
 ) -> None:
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
-    outside, declared = _outside_notes(folder, verifier, report)
+    outside = _outside_notes(folder, verifier, report)
     connection.execute("BEGIN")
     notes = {
         size: note if isinstance(note, str) else ""
@@ -143,10 +143,6 @@ def _verify_database(
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
     report.open_intents = sorted(intents, key=lambda name: intents[name])
     report.ran.append("intents")
-    if (folder / INCIDENTS).exists() and not declared:
-        report.missing.append(
-            "an incident stands signed beside the log, and nobody declared what is lost"
-        )
 
 
 def _check_leaf(
@@ -178,19 +174,18 @@ def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Repo
 
 def _outside_notes(
     folder: Path, verifier: Verifier | None, report: Report
-) -> tuple[list[tuple[int, str]], list[Lost]]:
-    """Return the notes of the outside file by size, and what later notes declare lost of them.
+) -> list[tuple[int, str]]:
+    """Return the notes of the outside file by size, but for those of events declared lost after them.
 
-    A note about events that were declared lost after it was written attests what is not there any more:
-    it is told as missing, for ever, and is no sign of tampering.
+    Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
+    tampering.
     """
     try:
         text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         report.missing.append("the checkpoints outside the database are not there")
-        return [], []
+        return []
     found: list[tuple[int, str]] = []
-    declared: list[Lost] = []
     for number, note in enumerate(notes(text)):
         size = plain_size(note.split("\n")[1])
         if size is None:
@@ -198,13 +193,12 @@ def _outside_notes(
             continue
         lost = _declared(note, verifier)
         if lost is not None:
-            declared.append(lost)
             found = [one for one in found if not lost.base < one[0] <= lost.size]
             report.missing.append(
                 f"events {lost.base} to {lost.size - 1} were lost, and declared lost in event {size - 1}"
             )
         found.append((size, note))
-    return sorted(found), declared
+    return sorted(found)
 
 
 def _declared(note: str, verifier: Verifier | None) -> Lost | None:

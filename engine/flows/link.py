@@ -84,9 +84,7 @@ def link(
         if not order:
             raise LinkageError("FG-LNK-03", "no delivery has been accepted", "Submit one first.")
         flow.arrow("encodings")
-        found = all_records(
-            home.linkage, home.keyring("link"), order, dead_records(home), home.clock().date()
-        )
+        found = _counting(home, order)
         model = frozen_model(home)
         memory, stated = _memory(home, found), _stated_flags(home, found.records)
         flow.arrow("predict")
@@ -126,21 +124,21 @@ def link(
         return {"run": flow.intent, **summary}
 
 
+def _counting(home: Home, order: dict[str, int]) -> EncodedRecords:
+    """Return every record that counts; see `engine.flows.linkage_lookup.all_records`."""
+    ring, today = home.keyring("link"), home.clock().date()
+    return all_records(home.linkage, ring, order, dead_records(home), today)
+
+
 def kept_apart(home: Home, records: Sequence[bytes]) -> tuple[set[bytes], set[bytes]]:
     """Return the records whose address must not speak, and those that nothing links to others."""
     stated = _stated_flags(home, records)
-
-    def flagged(*flags: str) -> set[bytes]:
-        return {
-            records[row]
-            for row, held in stated.items()
-            if any(held.get(one) == "y" for one in flags)
-        }
-
+    hidden, apart = (
+        {records[row] for row in _rows_with(stated, *flags)} for flags in (HIDING, ("adopted",))
+    )
     member = current_membership(home.linkage, home.link_runs())
-    hidden = flagged(*HIDING)
     whose = {member[one] for one in hidden if one in member}
-    return hidden | {one for one in records if member.get(one) in whose}, flagged("adopted")
+    return hidden | {one for one in records if member.get(one) in whose}, apart
 
 
 def dead_records(home: Home) -> set[bytes]:
@@ -224,8 +222,12 @@ def _memory(home: Home, found: EncodedRecords) -> Memory:
 def _flagged(stated: dict[int, dict[str, str]], found: EncodedRecords, *flags: str) -> Mask:
     """Return the records on which one of some flags is set."""
     mask = np.zeros(len(found.records), dtype=bool)
-    mask[[row for row, held in stated.items() if any(held.get(one) == "y" for one in flags)]] = True
+    mask[_rows_with(stated, *flags)] = True
     return mask
+
+
+def _rows_with(stated: dict[int, dict[str, str]], *flags: str) -> list[int]:
+    return [row for row, held in stated.items() if any(held.get(one) == "y" for one in flags)]
 
 
 def _summary(

@@ -21,7 +21,7 @@ from engine.flows.part import find_person
 from engine.flows.sides import sides_of
 from engine.linkage.history import Change, Known, bearer_at, changes, known_of
 from engine.linkage.index import records_of
-from engine.linkage.memory import pairs_of
+from engine.linkage.memory import decided_about
 from engine.store.session import reading
 from engine.store.tables import Account, LinkDecision, LinkRun
 
@@ -125,22 +125,21 @@ def _named(
     """Number the records, those that are the person's now as `open_records` does, and say what they are."""
     held = records_of(home.linkage, person_id, home.link_runs())
     sides = sides_of(home, account, home.domain("linkage").open(held))
-    others = _told_of(home, account, facts, set(held))
     there = {one.record for one in facts if one.last is None and one.until is None}
+    others = _told_of(home, account, {one.record for one in facts} - set(held), there)
     numbers = {record: number for number, record in enumerate([*held, *others], 1)}
     titles = {record: side.title for record, side in zip(held, sides, strict=True)}
     titles |= {record: ELSEWHERE if record in there else ENDED for record in others}
     return numbers, titles
 
 
-def _told_of(home: Home, account: Account, facts: list[Known], held: set[bytes]) -> list[bytes]:
+def _told_of(home: Home, account: Account, records: set[bytes], there: set[bytes]) -> list[bytes]:
     """Return the records that are not the person's now, but for those that the role may not know of.
 
     A record that left because its person is protected must not be told by its leaving (LNK-15).
     """
-    there = {one.record for one in facts if one.last is None and one.until is None}
     found = []
-    for record in sorted({one.record for one in facts} - held):
+    for record in sorted(records):
         if record in there:
             try:
                 sides_of(home, account, home.domain("linkage").open([record]))
@@ -158,24 +157,18 @@ class _Decision(NamedTuple):
 
 def _decisions(home: Home, facts: list[Known]) -> list[_Decision]:
     """Return the decisions about some of the records that held at some time."""
-    ours = {one.record for one in facts}
+    about = decided_about(home.linkage, sorted({one.record for one in facts}))
     with Session(reading(home.casework)) as session:
         # One that a later one took the place of held until then, unless it still waited for a second.
         asked = select(LinkDecision).where(
             col(LinkDecision.state).in_(("final", "replaced")),
             (col(LinkDecision.needs_second) == "") | col(LinkDecision.second_by).is_not(None),
         )
-        made = session.exec(asked.order_by(col(LinkDecision.number))).all()
-        found = [(one.id, one.number, as_utc(one.second_at or one.decided_at)) for one in made]
-    named = [
-        _Decision(
-            number,
-            at,
-            frozenset(ours & {one for two in pairs_of(home.linkage, name) for one in two}),
-        )
-        for name, number, at in found
-    ]
-    return [one for one in named if one.records]
+        return [
+            _Decision(one.number, as_utc(one.second_at or one.decided_at), frozenset(about[one.id]))
+            for one in session.exec(asked.order_by(col(LinkDecision.number))).all()
+            if one.id in about
+        ]
 
 
 def _told(

@@ -67,6 +67,19 @@ def final_decisions(engine: Engine, final: Sequence[str]) -> list[PairDecision]:
     return [made for _, made in sorted(newest.values(), key=lambda one: one[0])]
 
 
+def decided_about(engine: Engine, records: Sequence[bytes]) -> dict[str, set[bytes]]:
+    """Return, by decision, which of some records it is about; also of decisions that hold no more."""
+    found: dict[str, set[bytes]] = {}
+    with engine.connect() as connection:
+        for start in range(0, len(records), 500):
+            some = set(records[start : start + 500])
+            for side in (pair_decision.c.left, pair_decision.c.right):
+                asked = select(pair_decision.c.decision, side).where(side.in_(sorted(some)))
+                for decision, record in connection.execute(asked):
+                    found.setdefault(str(decision), set()).add(bytes(record))
+    return found
+
+
 def pairs_of(engine: Engine, decision: str) -> list[tuple[bytes, bytes]]:
     """Return the pairs of records that a decision is about."""
     asked = select(pair_decision).where(pair_decision.c.decision == decision)

@@ -182,3 +182,25 @@ def test_a_declaration_that_the_log_key_did_not_sign_declares_nothing(
         deliveries(home, OPERATOR)
     assert verify(home.path / "audit").status == "tampered"
     home.close()
+
+
+@pytest.mark.finding("AUD-18")
+def test_the_newest_copy_put_back_makes_the_trail_whole_and_junk_hides_no_loss(
+    home: Home, tmp_path: Path
+) -> None:
+    deliveries(home, OPERATOR)
+    _backup(home, tmp_path / "old.bak")
+    deliveries(home, OPERATOR)
+    _backup(home, tmp_path / "new.bak")
+    home = _restore(home, tmp_path / "old.bak")
+    path = home.path / "audit" / CHECKPOINTS
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("nobody\n9\nAAAA\n\n— nobody AAAA\n\n" * 40)
+    with pytest.raises(AuditFault, match="FG-AUD-12"):
+        deliveries(home, OPERATOR)
+    path.write_text(path.read_text(encoding="utf-8").split("nobody\n9")[0], encoding="utf-8")
+    home = _restore(home, tmp_path / "new.bak")
+    deliveries(home, OPERATOR)
+    assert verify(home.path / "audit").status == "verified"
+    assert (home.path / "audit" / INCIDENTS).exists()
+    home.close()
