@@ -438,3 +438,22 @@ def test_a_name_without_more_joins_no_two_that_have_more() -> None:
     rows = [person(name, "Fakename", "2010-03-04") for name in ("Mary Ann", "Mary", "Mary Jane")]
     clusters = _persons(rows)
     assert clusters[0] != clusters[2]
+
+
+@pytest.mark.parametrize("surname", ["Fakename", "Skinner", "Zzyxmock"])
+def test_a_surname_in_the_same_home_weighs_no_less_than_the_same_surname_next_door(
+    surname: str,
+) -> None:
+    """However rare it is: within a home everybody has it, so that it says nothing of which of them."""
+    rows = [
+        person("Ada", surname, "2010-03-04"),
+        person("Ada", surname, "2010-03-04"),
+        person("Ada", surname, "2010-03-04", address="9 Lantern Street"),
+        person("Ada", surname, "2010-03-04", **ELSEWHERE),
+    ]
+    edges = SplinkLinker(Encoder(KEY, 1), MODEL).edges(encoded(rows))
+    pairs = zip(edges.left.tolist(), edges.right.tolist(), strict=True)
+    weight = dict(zip(pairs, edges.weight.tolist(), strict=True))
+    home, postcode, alone = weight[0, 1], weight[0, 2], weight[0, 3]
+    assert home >= postcode - 1e-9
+    assert postcode >= alone - 1e-9
