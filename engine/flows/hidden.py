@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
 from engine.flows.home import Home
+from engine.flows.stated import SOURCE
 from engine.flows.states import joined_names, record_rows, subject_flags
 from engine.linkage.index import current_membership, records_of
 from engine.store.session import reading
 from engine.store.tables import RecordFlag, SubjectState
 
+ADDRESS = ("address", "postcode", "uprn")
+"""Parts of an identity that say where somebody lives."""
 BINDING = ("household", "family")
 """Kinds of states that bind people: who is at one address, and whom an agency declares to be one family."""
+APART = ("adopted", "identity_changed")
+"""Flags under which nothing links a record to others: the link is itself protected (LNK-15, LNK-16)."""
 HIDING = ("protected", "victim_safety")
 """Flags under which an address speaks for nobody and binds nobody to a household."""
 
@@ -42,6 +47,48 @@ def hidden_records(home: Home) -> set[bytes]:
     people = {member.get(one) for one in linkage.seal(ids)} - {None}
     theirs = sorted(one for one, person in member.items() if person in people)
     return set(record.seal(ids)) | set(record.seal(linkage.open(theirs)))
+
+
+def without_addresses(
+    home: Home,
+    identities: Mapping[str, Sequence[str | None]],
+    records: Sequence[bytes],
+    stated: Iterable[tuple[int, str, str]] = (),
+) -> dict[str, Sequence[str | None]]:
+    """Return identities of which those of hidden people have no address: it is never encoded (LNK-17).
+
+    The vault keeps it for whoever may see it. A run leaves out what was encoded before the flag came.
+
+    Args:
+        home: The home.
+        identities: Identity part to one clear value per record.
+        records: The records.
+        stated: Row of a record, flag and word (``y`` or ``n``), as the delivery itself says; its word
+            takes the place of what a source said earlier, and never of what staff set.
+    """
+    words = {(row, flag): word for row, flag, word in stated if flag in HIDING}
+    hidden = {row for (row, _), word in words.items() if word == "y"}
+    with Session(reading(home.casework)) as session:
+        found = session.exec(
+            select(RecordFlag).where(col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y")
+        ).all()
+    if found:
+        domain = home.domain("record")
+        place = {str(domain.text(one)): row for row, one in enumerate(domain.seal(records))}
+        hidden |= {
+            place[one.record]
+            for one in found
+            if one.record in place
+            and (one.set_by != SOURCE or (place[one.record], one.flag) not in words)
+        }
+    if not hidden:
+        return dict(identities)
+    return {
+        part: [None if row in hidden else cell for row, cell in enumerate(cells)]
+        if part in ADDRESS
+        else cells
+        for part, cells in identities.items()
+    }
 
 
 def hidden_people(home: Home, wanted: Iterable[bytes]) -> set[bytes]:

@@ -16,7 +16,7 @@ from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.alerted import known_people
 from engine.flows.encodings import encoder_of, frozen_model, places_of
-from engine.flows.hidden import HIDING
+from engine.flows.hidden import APART, HIDING
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link_measure import measured
@@ -134,7 +134,7 @@ def kept_apart(home: Home, records: Sequence[bytes]) -> tuple[set[bytes], set[by
     """Return the records whose address must not speak, and those that nothing links to others."""
     stated = _stated_flags(home, records)
     hidden, apart = (
-        {records[row] for row in _rows_with(stated, *flags)} for flags in (HIDING, ("adopted",))
+        {records[row] for row in _rows_with(stated, *flags)} for flags in (HIDING, APART)
     )
     member = current_membership(home.linkage, home.link_runs())
     whose = {member[one] for one in hidden if one in member}
@@ -192,7 +192,7 @@ def _decided(
         memory,
         hidden=_flagged(stated, found, *HIDING),
         listed=on_the_list(encoder, places_of(home), home.clock().date(), found.words),
-        apart=_flagged(stated, found, "adopted"),
+        apart=_flagged(stated, found, *APART),
         records=found.records,
         known=known,
         earlier=edge_store.load(folder, runs[-1], made_by) if runs else None,

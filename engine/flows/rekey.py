@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 from engine.domain.errors import ConfigError, VaultError
 from engine.domain.ids import Actor
 from engine.flows.encodings import encode, encoder_of
+from engine.flows.hidden import without_addresses
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link import dead_records
@@ -303,7 +304,7 @@ def _again(
             parts[part][row] = value
     ring = home.keyring("link")
     version = ring.coming if shelf is COMING else ring.current
-    (made,) = encode(home, contract, parts, records, version=version)
+    (made,) = encode(home, contract, without_addresses(home, parts, ids), records, version=version)
     if not lost and shelf is PRESENT:
         replace_encodings(
             home.linkage, delivery, made.key_version, made.norm_version, records, made.months,

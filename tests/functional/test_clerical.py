@@ -23,6 +23,7 @@ from engine.flows.clerical import (
     queue,
 )
 from engine.flows.decision import Ask
+from engine.flows.hidden import APART
 from engine.flows.home import Home
 from engine.flows.incoming import Options
 from engine.flows.intent import recover
@@ -322,8 +323,9 @@ def test_facts_of_every_record_of_a_person_count_and_not_only_of_the_two_compare
     home.close()
 
 
-@pytest.mark.finding("LNK-15")
-def test_an_adopted_child_is_not_shown_and_not_asked_about(tmp_path: Path) -> None:
+@pytest.mark.finding("LNK-15", "LNK-16")
+@pytest.mark.parametrize("flag", APART)
+def test_who_is_kept_apart_is_not_shown_and_not_asked_about(tmp_path: Path, flag: str) -> None:
     home = _two(tmp_path)
     (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
     domain = home.domain("record")
@@ -331,7 +333,7 @@ def test_an_adopted_child_is_not_shown_and_not_asked_about(tmp_path: Path) -> No
     ids = home.domain("linkage").open(sorted(member))
     with Session(home.casework) as session:
         for name in map(domain.text, domain.seal(ids)):
-            session.add(RecordFlag(record=name, flag="adopted", value="y", set_by="operator",
+            session.add(RecordFlag(record=name, flag=flag, value="y", set_by="operator",
                                    set_at=home.clock()))  # fmt: skip
         session.commit()
     with pytest.raises(PolicyRefused, match="FG-REV-03"):
@@ -583,8 +585,9 @@ def test_a_missed_match_is_found_from_one_record_looked_at_and_joined(tmp_path: 
     home.close()
 
 
-@pytest.mark.finding("LNK-15")
-def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path) -> None:
+@pytest.mark.finding("LNK-15", "LNK-16")
+@pytest.mark.parametrize("flag", APART)
+def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path, flag: str) -> None:
     home = _two(tmp_path)
     names, people = home.domain("casework"), _people(home)
     reference = {one: names.text(names.seal([one])[0]) for one in people}
@@ -595,7 +598,7 @@ def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path) -
     mine = [name for name, person in held.items() if person == first]
     (text,) = map(record.text, record.seal(home.domain("linkage").open(mine)))
     with Session(home.casework) as session:
-        session.add(RecordFlag(record=text, flag="adopted", value="y", set_by="operator",
+        session.add(RecordFlag(record=text, flag=flag, value="y", set_by="operator",
                                set_at=home.clock()))  # fmt: skip
         session.commit()
     with pytest.raises(PolicyRefused, match="FG-REV-03"):
