@@ -402,6 +402,9 @@ def test_match_rates_are_told_by_group_and_no_small_group_is(partnership: Partne
     assert {group for group, _ in rates} >= {"agency", "age", "sex", "given name", "has postcode"}
     assert {group for group, _ in rates} >= {"ethnic group", "form of name"}
     assert rates["ethnic group", "white"]["records"] >= 10
+    assert rates["means-tested help", "yes"]["records"] >= 10
+    ages = {value for group, value in rates if group == "age"}
+    assert ages >= {"under 5", "5 to 10", "11 to 15", "25 to 64"}
     for one in told["rates"]:
         assert one["records"] is None or one["records"] >= 10
         assert (one["records"] is None) == (one["matched"] is None)
