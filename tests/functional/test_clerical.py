@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -386,6 +387,22 @@ def test_a_new_delivery_is_linked_as_a_whole_relink_would(tmp_path: Path) -> Non
     assert _people(home) == people
     same = {"persons", "pairs_scored", "pairs_linked", "pairs_for_review", "review_reasons"}
     assert {name: some[name] for name in same} == {name: whole[name] for name in same}
+    home.close()
+
+
+def test_two_ids_of_a_source_that_holds_nobody_twice_are_a_question(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    named = {one for one, source in home.pack.sources.items() if source.people_once}
+    assert named == {"council.cin_census", "council.looked_after"}
+    file = persons_file(tmp_path / "a.csv", person_row(), person_row(PersonID="LA2"))
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 1
+    once = replace(home.pack.sources["council.persons"], people_once=True)
+    home._current = replace(home.pack, sources={**home.pack.sources, "council.persons": once})
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 2
+    assert len(queue(home, MATCHER, **DEMO)["pairs"]) == 1
     home.close()
 
 
