@@ -57,6 +57,13 @@ _CLEAR = {
 }
 
 
+def clear_condition(sql: str) -> str:
+    """Return the condition of a level as somebody with the clear values writes it."""
+    for keyed, clear in _CLEAR.items():
+        sql = sql.replace(keyed, clear)
+    return sql
+
+
 _BLOCKING = {
     "b_dob_nick": ("dob", "nick"),
     "b_dob_surname": ("dob", "surname_skel"),

@@ -79,10 +79,11 @@ def make_population(size: str, seed: int, end: date, families: str = "plain") ->
     while len(builder.people) < target:
         builder.household()
     addresses = _addresses(rng, builder.households)
+    moved = 0.12 if ways is PLAIN else 0.2
     former = {
         household: int(rng.integers(0, builder.households))
         for household in range(builder.households)
-        if rng.random() < 0.12
+        if rng.random() < moved
     }
     return Population(builder.people, addresses, former, end, builder.schools, builder.homes, ways)
 
