@@ -23,6 +23,7 @@ from engine.flows.link_measure import measured
 from engine.flows.linkage_lookup import all_records, on_the_list
 from engine.flows.spans import spans_of
 from engine.flows.states import joined_names
+from engine.flows.subjects import bulk_subjects
 from engine.identity.normalise import VERSION
 from engine.linkage import edge_store
 from engine.linkage.artefacts import Model
@@ -120,7 +121,14 @@ def link(
         edge_store.keep_only(_pairs_folder(home), flow.intent)
         summary |= _forgotten(home, order)
         counts = {name: value for name, value in summary.items() if isinstance(value, int)}
-        flow.finish({"counts": counts, "result_hash": model.hash, "rules": _rules(summary)})
+        flow.finish(
+            {
+                "counts": counts,
+                "result_hash": model.hash,
+                "rules": _rules(summary),
+                "subjects": bulk_subjects(home, identified),
+            }
+        )
         return {"run": flow.intent, **summary}
 
 
