@@ -223,7 +223,12 @@ class _HardBuilder(_Builder):
                 born = min(self.end, born + hard.close_in_age())
             while given.split()[0] in called:
                 given = self._name(sex)  # No two children of one home are called alike.
-            if sex == "m" and father and hard.called_like_father():
+            if (
+                sex == "m"
+                and father
+                and hard.called_like_father()
+                and father.split()[0] not in called
+            ):
                 given = father
             own = hard.child_surname(surname, partner, self._name("s"))
             self._add(given, own, own, sex, born, household, school)

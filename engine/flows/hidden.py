@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,19 +25,22 @@ HIDING = ("protected", "victim_safety")
 """Flags under which an address speaks for nobody and binds nobody to a household."""
 
 
-def hidden_records(home: Home) -> set[bytes]:
+def hidden_records(home: Home, opened: Collection[tuple[str, str]] = ()) -> set[bytes]:
     """Return the records, in the record domain, of everybody whose address is hidden.
 
     What a flag says counts at once, before the next link has seen it.
+
+    Args:
+        home: The home.
+        opened: Records and flags of which what a source said so far counts no more.
     """
     with Session(reading(home.casework)) as session:
-        flagged = set(
-            session.exec(
-                select(RecordFlag.record).where(
-                    col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y"
-                )
-            ).all()
-        )
+        found = session.exec(
+            select(RecordFlag).where(col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y")
+        ).all()
+    flagged = {
+        one.record for one in found if one.set_by != SOURCE or (one.record, one.flag) not in opened
+    }
     if not flagged:
         return set()
     joined = joined_names(home)
@@ -49,43 +52,44 @@ def hidden_records(home: Home) -> set[bytes]:
     return set(record.seal(ids)) | set(record.seal(linkage.open(theirs)))
 
 
+def hidden_rows(
+    home: Home, records: Sequence[bytes], flags: Iterable[tuple[int, str, str, int, int]]
+) -> set[int]:
+    """Return which records of a delivery are of somebody whose address is hidden, as far as is known now.
+
+    One row that says so is enough. A row that says the opposite takes the place of what a source said of
+    the record before, unless the source names its rows: then the earlier row may still hold. It takes the
+    place of nothing that staff set, and of no flag on another record of the person.
+
+    Args:
+        home: The home.
+        records: The records, by row.
+        flags: What the delivery says of them; see `engine.domain.records.Prepared.flags`.
+    """
+    domain = home.domain("record")
+    sealed = domain.seal(records)
+    words = [one for one in flags if one[1] in HIDING]
+    closing = {(row, flag) for row, flag, word, *_ in words if word == "y"}
+    opening = {(row, flag) for row, flag, _, key, _ in words if key < 0} - closing
+    hidden = hidden_records(home, {(domain.text(sealed[row]), flag) for row, flag in opening})
+    rows = {row for row, name in enumerate(sealed) if name in hidden} if hidden else set()
+    return rows | {row for row, _ in closing}
+
+
 def without_addresses(
-    home: Home,
-    identities: Mapping[str, Sequence[str | None]],
-    records: Sequence[bytes],
-    stated: Iterable[tuple[int, str, str]] = (),
+    identities: Mapping[str, Sequence[str | None]], rows: Collection[int]
 ) -> dict[str, Sequence[str | None]]:
-    """Return identities of which those of hidden people have no address: it is never encoded (LNK-17).
+    """Return identities of which some rows have no address: it is never encoded (LNK-17).
 
     The vault keeps it for whoever may see it. A run leaves out what was encoded before the flag came.
 
     Args:
-        home: The home.
         identities: Identity part to one clear value per record.
-        records: The records.
-        stated: Row of a record, flag and word (``y`` or ``n``), as the delivery itself says; its word
-            takes the place of what a source said earlier, and never of what staff set.
+        rows: Rows of hidden people.
     """
-    words = {(row, flag): word for row, flag, word in stated if flag in HIDING}
-    hidden = {row for (row, _), word in words.items() if word == "y"}
-    with Session(reading(home.casework)) as session:
-        found = session.exec(
-            select(RecordFlag).where(col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y")
-        ).all()
-    if found:
-        domain = home.domain("record")
-        place = {str(domain.text(one)): row for row, one in enumerate(domain.seal(records))}
-        hidden |= {
-            place[one.record]
-            for one in found
-            if one.record in place
-            and (one.set_by != SOURCE or (place[one.record], one.flag) not in words)
-        }
-    if not hidden:
-        return dict(identities)
     return {
-        part: [None if row in hidden else cell for row, cell in enumerate(cells)]
-        if part in ADDRESS
+        part: [None if row in rows else cell for row, cell in enumerate(cells)]
+        if rows and part in ADDRESS
         else cells
         for part, cells in identities.items()
     }

@@ -180,6 +180,27 @@ def test_a_hidden_address_is_not_encoded_at_all(tmp_path: Path) -> None:
     home.close()
 
 
+@pytest.mark.finding("LNK-17")
+@pytest.mark.parametrize("words", ["NY", "YN"])
+def test_one_row_of_two_that_hides_is_enough_and_so_is_another_record_of_the_person(
+    tmp_path: Path, words: str
+) -> None:
+    """Two rows under one id, in either order; then the same person's other record is sent again."""
+    same = {"Forename": "Mockdan", "BirthDate": "2009-04-11", "NHSNumber": "9990000018"}
+    rows = [_row(4, "", "", "", **same, ProtectedAddress=word) for word in words]
+    other = _row(9, "", "", "", **same)
+    home = _home(tmp_path, *rows, other)
+    assert len(set(current_membership(home.linkage, home.link_runs()).values())) == 1
+    # Nobody knew of the second record that it is the same person's before they were linked.
+    assert sorted(any(one) for one in _places(home)) == [False, True]
+    file = write_csv(
+        tmp_path / "b.csv", (*PERSON_COLUMNS, *FAMILIES), [*rows, other, _row(5, "", "", "")]
+    )
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    assert sorted(any(one) for one in _places(home)) == [False, False, True]
+    home.close()
+
+
 @pytest.mark.finding("LNK-23")
 def test_a_communal_address_that_cannot_be_read_stops_the_link(tmp_path: Path) -> None:
     home = _home(tmp_path, _row(1, "", "", ""))
