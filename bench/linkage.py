@@ -312,7 +312,7 @@ def crowd_values(people: int) -> dict[str, list[str | None]]:
 def end_to_end(records: int = 2 * CROWD) -> dict[str, float]:
     """Return seconds of normalising, encoding and linking on the clock, CPU in all, and peak GiB.
 
-    Run in a process of its own: ``python -c "from bench.linkage import end_to_end; print(end_to_end())"``.
+    Run in a process of its own: ``python -m bench.linkage_scale``.
     """
     encoder, model = Encoder(MASTER, 1), load_model(shipped())
     parts = crowd_values(records // 2)
