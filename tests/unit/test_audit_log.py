@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from audit.canonical import MAX_BYTES, canonical, parse
+from audit.database import connect
 from audit.errors import AuditFault
 from audit.event import commitment, event_id, make_event
 from audit.log import CHECKPOINTS, DATABASE, VKEY, AuditLog, read_events
@@ -701,3 +702,17 @@ def test_a_checkpoint_cut_short_at_any_byte_is_no_tampering_and_is_healed_by_the
         assert healed.startswith(full[:cut]), "nothing that stood there is removed"
         assert (CUT.encode() in healed) == (cut not in {first, len(full)})
     log.close()
+
+
+def test_the_outside_file_is_waited_for_as_it_grows_and_when_the_log_is_closed(log, monkeypatch):
+    waited = []
+    monkeypatch.setattr("os.fdatasync", lambda descriptor: waited.append(outside(log)))
+    for number in range(150):
+        log.append([event(number)])
+    grown = len(outside(log))
+    assert len(waited) == grown // 16_384 >= 1
+    log._publish("a note of somebody who declares a loss\n")
+    assert waited[-1] == outside(log)
+    log.append([event(150)])
+    log.close()
+    assert waited[-1] == outside(log)
