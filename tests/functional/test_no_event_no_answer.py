@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -119,68 +119,72 @@ def _ask(person: str, **changes: str) -> Ask:
     return Ask(ASKER, "safeguard_child", "CASE-1", REASON, person, **changes)
 
 
-def _refused(call: Callable[[], object]) -> None:
+def _refused(call: Callable[[], object], how: str) -> None:
     began = time.monotonic()
     with pytest.raises(AuditFault, match="FG-AUD-02"):
         call()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 4, how
 
 
 @pytest.mark.finding("AUD-5")
-@pytest.mark.parametrize("broken", BROKEN)
 def test_a_view_is_refused_while_the_store_is_broken_and_nothing_was_decided(
-    one: tuple[Home, str], broken: Callable[[Home], contextmanager[None]]
+    one: tuple[Home, str],
 ) -> None:
     home, person = one
     reveal(home, _ask(person), auth="demo")
-    with Session(home.casework) as session:
-        before = len(session.exec(select(FlowCommit)).all())
-    with broken(home):
-        for _ in range(2):
-            _refused(lambda: reveal(home, _ask(person), auth="demo"))
-    with Session(home.casework) as session:
-        assert len(session.exec(select(FlowCommit)).all()) == before
-    assert reveal(home, _ask(person), auth="demo")["permitted"]
-    report = verify(home.path / "audit")
-    assert (report.status, report.findings) == ("verified", [])
+    for broken in BROKEN:
+        with Session(home.casework) as session:
+            before = len(session.exec(select(FlowCommit)).all())
+        with broken(home):
+            for _ in range(2):
+                _refused(lambda: reveal(home, _ask(person), auth="demo"), broken.__name__)
+        with Session(home.casework) as session:
+            # In a store that is just full an intent may still find room, and its outcome none.
+            more = len(session.exec(select(FlowCommit)).all()) - before
+        assert more in ((0, 1) if broken is full else (0,)), broken.__name__
+        assert reveal(home, _ask(person), auth="demo")["permitted"]
+        report = verify(home.path / "audit")
+        assert (report.status, report.findings) == ("verified", []), broken.__name__
 
 
 @pytest.mark.finding("AUD-5")
-@pytest.mark.parametrize("broken", [deleted, replaced, locked, read_only, no_outside])
 def test_a_store_that_breaks_before_the_outcome_holds_the_answer_back(
-    one: tuple[Home, str], broken: Callable[[Home], contextmanager[None]]
+    one: tuple[Home, str],
 ) -> None:
     home, person = one
     reveal(home, _ask(person), auth="demo")
-    entered = broken(home)
+    for broken in (deleted, replaced, locked, read_only, no_outside):
+        entered = broken(home)
 
-    def arrow(name: str) -> None:
-        if name == "reveal.vault":
-            entered.__enter__()
+        def arrow(name: str, entered: AbstractContextManager[None] = entered) -> None:
+            if name == "reveal.vault":
+                entered.__enter__()
 
-    home.arrow = arrow
-    try:
-        _refused(lambda: reveal(home, _ask(person), auth="demo"))
-    finally:
-        home.arrow = lambda name: None
-        entered.__exit__(None, None, None)
+        home.arrow = arrow
+        try:
+            _refused(lambda: reveal(home, _ask(person), auth="demo"), broken.__name__)
+        finally:
+            home.arrow = lambda name: None
+            entered.__exit__(None, None, None)
     with Session(home.casework) as session:
         granted = {one.id for one in session.exec(select(Reveal)).all()}
-    # It was decided, and may have been seen: the trail says that it had happened.
+    # It was decided, and may have been seen: the trail says that it had happened. Where only the note outside
+    # failed, the outcome stands in the trail though nobody was answered.
     reveal(home, _ask(person), auth="demo")
     told = {
         event["intent"]: event["decision"]
         for event in (parse(body) for _, body in read_events(home.path / "audit"))
         if event["phase"] == "outcome" and event["flow"] == "reveal"
     }
+    assert len(granted) == 6
     assert granted <= set(told)
+    assert sorted(told[one] for one in granted) == ["completed"] * 4 + ["permit"] * 2
     assert verify(home.path / "audit").status == "verified"
 
 
 @pytest.mark.finding("AUD-5")
-@pytest.mark.parametrize("broken", BROKEN[:4])
 def test_no_page_and_no_call_of_the_api_shows_anybody_while_the_store_is_broken(
-    tmp_path: Path, broken: Callable[[Home], contextmanager[None]]
+    tmp_path: Path,
 ) -> None:
     home = make_home(tmp_path / "home")
     file = persons_file(tmp_path / "p.csv", person_row())
@@ -199,15 +203,15 @@ def test_no_page_and_no_call_of_the_api_shows_anybody_while_the_store_is_broken(
             answer = client.post("/api/reveals", json=body, headers={"X-CSRF-Token": token})
             return answer.status_code, answer.text
 
-        status, shown = ask()
-        assert status == 200
-        assert SHOWN in shown
-        with broken(home):
-            for status, text in (ask(), ask()):
-                assert status >= 500
-                assert SHOWN not in text
-                assert json.loads(text)["error"]["code"] == "FG-AUD-02"
-            assert client.get("/api/lists").status_code >= 500
+        for broken in BROKEN[:4]:
+            status, shown = ask()
+            assert (status, SHOWN in shown) == (200, True), broken.__name__
+            with broken(home):
+                for status, text in (ask(), ask()):
+                    assert status >= 500, broken.__name__
+                    assert SHOWN not in text, broken.__name__
+                    assert json.loads(text)["error"]["code"] == "FG-AUD-02", broken.__name__
+                assert client.get("/api/lists").status_code >= 500, broken.__name__
         assert ask()[0] == 200
     home.close()
 
@@ -225,29 +229,28 @@ def test_a_clock_that_is_moved_back_leaves_the_order_of_the_trail(one: tuple[Hom
     assert verify(home.path / "audit").status == "verified"
 
 
-@pytest.mark.finding("AUD-7")
-@pytest.mark.parametrize(
-    "text",
-    ["a\nfieldgate: permitted", "\x1b[31mred", "a\u2028b", "\u202egnirts", "x" * 2**20, '{"a":1}'],
-    ids=["newline", "ansi", "line-separator", "right-to-left", "a-megabyte", "json"],
+TYPED = (
+    "a\nfieldgate: permitted",
+    "\x1b[31mred",
+    "a\u2028b",
+    "\u202egnirts",
+    "x" * 2**20,
+    '{"a":1}',
 )
-def test_what_a_user_types_never_becomes_a_line_of_the_trail(
-    one: tuple[Home, str], text: str
-) -> None:
+
+
+@pytest.mark.finding("AUD-7")
+def test_what_a_user_types_never_becomes_a_line_of_the_trail(one: tuple[Home, str]) -> None:
     home, person = one
-    for changes in (
-        {"purpose": text},
-        {"case": text},
-        {"reason": text + REASON},
-        {"person": text},
-        {"sharing": text},
-    ):
-        values = {"user": ASKER, "purpose": "safeguard_child", "case": "CASE-1",
-                  "reason": REASON, "person": person}  # fmt: skip
-        with suppress(PolicyRefused):  # A case or a reason may say what it likes.
-            reveal(home, Ask(**{**values, **changes}), auth="demo")
+    asked = {"user": ASKER, "purpose": "safeguard_child", "case": "CASE-1", "reason": REASON,
+             "person": person}  # fmt: skip
+    for text in TYPED:
+        for key in ("purpose", "case", "reason", "person", "sharing"):
+            with suppress(PolicyRefused):  # A case or a reason may say what it likes.
+                reveal(home, Ask(**{**asked, key: text}), auth="demo")
     bodies = [body for _, body in read_events(home.path / "audit")]
-    assert all(text[:40].encode() not in body for body in bodies)
+    assert len(bodies) > 2 * 5 * len(TYPED)
+    assert all(text[:40].encode() not in body for text in TYPED for body in bodies)
     assert all(len(body) <= 4096 for body in bodies)
     report = verify(home.path / "audit")
     assert (report.status, report.open_intents) == ("verified", [])
