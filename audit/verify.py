@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from audit.canonical import parse
+from audit.database import connect
 from audit.errors import AuditFault
 from audit.event import schema_problem
-from audit.log import DATABASE, VKEY, connect
+from audit.log import DATABASE, VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
 from audit.outside import CHECKPOINTS, Lost, notes
