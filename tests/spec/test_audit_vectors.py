@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit.canonical import canonical, parse
+from audit.cosign import CosignerKey
 from audit.errors import AuditFault
 from audit.merkle import (
     EMPTY,
@@ -44,6 +45,7 @@ def probe_id(path: Path) -> str:
 ROOTS = load("rfc6962/reference_roots.json")
 NOTES = load("signed_note/signed_note.json")
 CHECKPOINTS = load("signed_note/checkpoint.json")
+COSIGNATURES = load("signed_note/cosignature_v1.json")
 TESSERA = load("tessera-log/README.json")
 
 # A probe that takes any bytes for a root when both sizes are one; ours are 32 bytes or refused.
@@ -240,6 +242,37 @@ def test_checkpoint_format():
         stated = Checkpoint(case["origin"], case["size"], decoded(case["root_b64"]))
         assert stated.body() == case["text"]
         assert Checkpoint.parse(case["text"]) == stated
+
+
+# Cosignatures
+
+
+@pytest.mark.parametrize("case", COSIGNATURES.get("cases", []), ids=lambda case: case["vkey"][:7])
+def test_cosignature_of_a_witness_that_go_wrote(case):
+    key = CosignerKey.from_vkey(case["vkey"])
+    note = base64.b64decode(case["note_b64"]).decode()
+    found = key.find(note)
+    assert found is not None
+    assert (found.name, found.seconds) == (key.name, case["time"])
+
+
+@pytest.mark.finding("AUD-2")
+@pytest.mark.parametrize("case", COSIGNATURES.get("cases", []), ids=lambda case: case["vkey"][:7])
+def test_no_changed_byte_of_a_cosigned_note_counts_for_the_witness(case):
+    key = CosignerKey.from_vkey(case["vkey"])
+    note = base64.b64decode(case["note_b64"]).decode()
+    for at in range(len(note)):
+        changed = note[:at] + chr(ord(note[at]) ^ 1) + note[at + 1 :]
+        try:
+            found = key.find(changed)
+        except AuditFault as fault:
+            assert fault.code == "FG-AUD-06"
+        else:  # Another name or key hash on the line: it is of nobody whom the reader knows.
+            assert found is None or changed.split("\n\n")[0] == note.split("\n\n")[0]
+
+
+def test_every_cosignature_case_is_there():
+    assert len(COSIGNATURES["cases"]) == 2
 
 
 # A log that Go wrote
