@@ -20,7 +20,9 @@ from typing import Any
 from audit.canonical import canonical, parse
 from audit.errors import AuditFault
 from audit.event import schema_problem
-from audit.merkle import Frontier, inclusion_proof, leaf_hash
+from audit.levels import SCHEMA as LEVELS
+from audit.levels import WIDTH, Stored, inclusion, keep_roots
+from audit.merkle import Frontier, leaf_hash, verify_inclusion
 from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import (
     CHECKPOINTS,
@@ -128,6 +130,8 @@ class AuditLog:
         self._seen = 0
         try:
             self._file = self._identity()
+            self._connection.execute(LEVELS)  # A log from before it had them.
+            self._nodes = Stored(self._connection)
             if not recovering:
                 hold_against(self._connection, folder, signer)
         except sqlite3.Error as error:
@@ -151,7 +155,7 @@ class AuditLog:
         connection = sqlite3.connect(path)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + LEVELS)
         finally:
             connection.close()
         (folder / VKEY).write_text(vkey + "\n", encoding="ascii")
@@ -219,6 +223,8 @@ class AuditLog:
                 _index(connection, events[frontier.size - start], frontier.size)
                 placed.append((frontier.size, hashed))
                 frontier = frontier.append(hashed)
+            if start // WIDTH != frontier.size // WIDTH:
+                keep_roots(connection, frontier.size)
             root = frontier.root()
             note = self._signer.sign(Checkpoint(self.origin, frontier.size, root).body())
             connection.execute(
@@ -310,25 +316,44 @@ class AuditLog:
         return [parse(bytes(row[0])) for row in rows]
 
     def proof(self, seq: int) -> str:
-        """Return a C2SP tlog-proof text: index, path and the newest checkpoint.
+        """Return a C2SP tlog-proof text: leaf hash, index, path and the newest checkpoint.
 
-        The receipt can be checked years later with the log's public key and nothing else.
+        The receipt can be checked years later with the log's public key and nothing else; that the
+        event is the one it speaks of, with a copy of the log.
+
+        Raises:
+            AuditFault: ``FG-AUD-07`` no checkpoint covers the event, or the stored hashes do not come to
+                the signed root; nothing is handed out that would not verify.
         """
         try:
             with self._lock:
-                rows = self._connection.execute("SELECT hash FROM leaf ORDER BY seq").fetchall()
-                hashes = [row[0] for row in rows]
-                note = self._connection.execute(
-                    "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
+                row = self._connection.execute(
+                    "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
                 ).fetchone()
+                size, note = (int(row[0]), str(row[1])) if row else (0, "")
+                for _ in range(2):
+                    path = self._path(seq, size, note)
+                    if path is not None:
+                        break
+                    self._nodes.clear()
         except sqlite3.Error as error:
             raise unwritable(error) from error
-        if note is None or not 0 <= seq < len(hashes):
+        if path is None:
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
-        path = "".join(
-            base64.b64encode(item).decode() + "\n" for item in inclusion_proof(hashes, seq)
-        )
-        return f"c2sp.org/tlog-proof@v1\nindex {seq}\n{path}\n{note[0]}"
+        extra, *lines = (base64.b64encode(item).decode() for item in path)
+        shown = "".join(f"{line}\n" for line in lines)
+        return f"c2sp.org/tlog-proof@v1\nextra {extra}\nindex {seq}\n{shown}\n{note}"
+
+    def _path(self, seq: int, size: int, note: str) -> list[bytes] | None:
+        """Return the leaf's hash and its path, None when they do not come to the signed root."""
+        if not 0 <= seq < size:
+            return None
+        try:
+            leaf, path = self._nodes(0, seq), inclusion(self._nodes, seq, size)
+        except LookupError:
+            return None
+        root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
+        return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
 
 
 def _index(connection: sqlite3.Connection, event: dict[str, Any], seq: int) -> None:

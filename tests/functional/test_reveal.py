@@ -104,11 +104,12 @@ def test_the_receipt_proves_the_event_without_fieldgate(one: tuple[Home, str]) -
     head, _, note = shown["receipt"]["proof"].partition("\n\n")
     lines = head.split("\n")
     assert lines[0] == "c2sp.org/tlog-proof@v1"
-    index = int(lines[1].split(" ")[1])
-    path = [base64.b64decode(line) for line in lines[2:]]
+    index = int(lines[2].split(" ")[1])
+    path = [base64.b64decode(line) for line in lines[3:]]
     vkey = (home.path / "audit" / "log.vkey").read_text()
     checkpoint = Checkpoint.parse(Verifier.from_vkey(vkey).open(note))
     body = dict(read_events(home.path / "audit"))[index]
+    assert base64.b64decode(lines[1].removeprefix("extra ")) == leaf_hash(body)
     assert verify_inclusion(leaf_hash(body), index, checkpoint.size, path, checkpoint.root)
 
 
