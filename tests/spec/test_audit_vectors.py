@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from audit.merkle import (
     verify_inclusion,
 )
 from audit.note import Checkpoint, Signer, Verifier, key_hash
+from audit.tiles import verify_tiles
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
 
@@ -308,6 +310,33 @@ def test_our_proofs_hold_between_all_signed_tessera_checkpoints():
         for index in range(new):
             proof = inclusion_proof(leaves[:new], index)
             assert verify_inclusion(leaves[index], index, new, proof, root)
+
+
+@pytest.mark.parametrize("size", range(1, 16))
+def test_the_whole_folder_that_go_wrote_verifies_at_every_size(size, tmp_path):
+    folder = shutil.copytree(VECTORS / "tessera-log", tmp_path / "log")
+    shutil.copy(folder / f"checkpoint.{size}", folder / "checkpoint")
+    report = verify_tiles(folder, Verifier.from_vkey(TESSERA["vkey"]))
+    assert (report.status, report.size, report.ran) == ("verified", size, ["tiles", "entries"])
+
+
+def test_two_levels_of_tiles_that_go_wrote_come_to_the_root_its_mirror_cosigned(tmp_path):
+    """The mirror's log key is of a kind that we do not read, so its text is signed again here."""
+    (case,) = [one for one in COSIGNATURES["cases"] if one["vkey"].startswith("mirror")]
+    note = base64.b64decode(case["note_b64"]).decode()
+    assert CosignerKey.from_vkey(case["vkey"]).find(note) is not None
+    (mirrored,) = (VECTORS / "sunlight" / "witness" / "mirror").glob("*/tile")
+    folder = shutil.copytree(mirrored.parent, tmp_path / "log")
+    text = note.partition("\n\n")[0] + "\n"
+    signer = Signer.from_bytes(Checkpoint.parse(text).origin, bytes(32))
+    (folder / "checkpoint").write_text(signer.sign(text), encoding="utf-8")
+    report = verify_tiles(folder, Verifier.from_vkey(signer.vkey()))
+    assert (report.findings, report.size) == ([], 300)
+    assert "tiles" in report.ran
+    assert report.missing == ["tile/entries/000 is not there"]
+    (folder / "tile" / "1" / "000.p" / "1").write_bytes(bytes(32))
+    report = verify_tiles(folder, Verifier.from_vkey(signer.vkey()))
+    assert report.findings == ["hash 0 of level 1 is not that of the tile below it"]
 
 
 @pytest.mark.finding("AUD-2")

@@ -1,0 +1,69 @@
+"""What leaves the home for others to check: who may, what stands in the trail, and that it verifies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from audit.canonical import parse
+from audit.errors import AuditFault
+from audit.log import read_events
+from audit.tiles import entries_of, verify_tiles
+from engine.cli.main import app
+from engine.domain.errors import PolicyRefused
+from engine.flows.deliveries import deliveries
+from engine.flows.home import Home
+from engine.flows.trail_out import export_trail, public_key
+from tests.builders.partnership import OPERATOR
+
+LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
+DEMO = {"auth": "demo"}
+
+
+def _events(home: Home) -> list[dict[str, object]]:
+    return [parse(body) for _, body in read_events(home.path / "audit")]
+
+
+@pytest.mark.parametrize("user", [LEAD, DPO])
+def test_the_trail_leaves_as_files_that_verify_and_the_export_stands_in_the_trail(
+    home: Home, tmp_path: Path, user: str
+) -> None:
+    deliveries(home, OPERATOR)
+    done = export_trail(home, user, tmp_path / "out", **DEMO)
+    report = verify_tiles(tmp_path / "out", public_key(home))
+    assert (report.status, report.size) == ("verified", done["size"])
+    outcome, intent = _events(home)[:2]
+    assert (intent["kind"], intent["phase"]) == ("export", "intent")
+    assert (outcome["decision"], outcome["rows"]) == ("permit", done["size"])
+    bundle = next((tmp_path / "out" / "tile" / "entries").rglob("*[0-9]"))
+    assert parse(entries_of(bundle.read_bytes())[-1]) == intent
+    assert done["receipt"]["proof"].startswith("c2sp.org/tlog-proof@v1\n")
+
+
+def test_another_role_exports_nothing_and_the_refusal_is_in_the_trail(
+    home: Home, tmp_path: Path
+) -> None:
+    with pytest.raises(PolicyRefused, match="FG-AUD-22"):
+        export_trail(home, OTHER, tmp_path / "out", **DEMO)
+    assert not (tmp_path / "out").exists()
+    assert _events(home)[0]["rules"] == ["FG-AUD-22"]
+
+
+def test_a_folder_of_something_else_is_left_alone_and_the_failure_is_in_the_trail(
+    home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(AuditFault, match="FG-AUD-20"):
+        export_trail(home, LEAD, tmp_path, **DEMO)
+    assert (_events(home)[0]["decision"], _events(home)[0]["rules"]) == ("failed", ["FG-AUD-20"])
+
+
+def test_the_command_exports_and_tells_the_public_key(home: Home, tmp_path: Path) -> None:
+    home.close()
+    command = ["audit", "export-tiles", "--home", str(home.path), "--as", LEAD, "--json"]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["vkey"] == (home.path / "audit" / "log.vkey").read_text().strip()
