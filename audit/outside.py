@@ -21,6 +21,7 @@ from audit.note import Checkpoint, Signer, Verifier, plain_size
 
 CHECKPOINTS = "checkpoints.txt"
 INCIDENTS = "incidents.txt"
+WITNESSED = "witnessed.txt"
 CUT = "-- the lines above were cut short --"
 RECOVERED = "recovered"
 _TAIL = 65_536
