@@ -14,6 +14,7 @@ from engine.cli.output import emit, told
 def add_to(audit: typer.Typer) -> None:
     """Add these commands to ``fieldgate audit``."""
     audit.command("export-tiles")(export_tiles)
+    audit.command("stranger")(stranger)
 
 
 def export_tiles(
@@ -37,4 +38,24 @@ def export_tiles(
                 f"{done['size']} events, {done['files']} files written. Public key {done['vkey']}\n"
                 f"Audit entry {done['receipt']['entry']}"
             ),
+        )
+
+
+def stranger(
+    out: Annotated[Path, typer.Option(help="Where to write the script.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the script with which somebody outside checks the trail; it needs nothing of fieldgate."""
+    with told(as_json):
+        import hashlib
+
+        import audit.stranger
+
+        script = Path(str(audit.stranger.__file__)).read_bytes()
+        out.write_bytes(script)
+        digest = hashlib.sha256(script).hexdigest()
+        emit(
+            {"file": str(out), "sha256": digest},
+            as_json,
+            lambda: f"{out}: sha256 {digest}. Run it with python and the package cryptography.",
         )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+import audit.stranger
 from audit.canonical import parse
 from audit.errors import AuditFault
 from audit.log import read_events
+from audit.stranger import arguments, check
 from audit.tiles import entries_of, verify_tiles
+from audit.verify import verify
 from engine.cli.main import app
 from engine.domain.errors import PolicyRefused
 from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.trail_out import export_trail, public_key
-from tests.builders.partnership import OPERATOR
+from tests.builders.partnership import OPERATOR, Partnership
 
 LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
 DEMO = {"auth": "demo"}
@@ -67,3 +72,30 @@ def test_the_command_exports_and_tells_the_public_key(home: Home, tmp_path: Path
     done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["vkey"] == (home.path / "audit" / "log.vkey").read_text().strip()
+
+
+def _stranger(trail: Path, *words: str) -> dict[str, Any]:
+    return check(arguments([str(trail), *words])).as_dict()
+
+
+def test_the_script_for_strangers_is_handed_out_as_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "stranger.py"
+    done = CliRunner().invoke(app, ["audit", "stranger", "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert out.read_bytes() == Path(str(audit.stranger.__file__)).read_bytes()
+
+
+def test_a_stranger_finds_the_trail_of_a_whole_partnership_in_order(
+    partnership: Partnership, tmp_path: Path
+) -> None:
+    home = partnership.home
+    trail, vkey = home.path / "audit", home.log_vkey()
+    (tmp_path / "hashes").write_text(home.pack.version)
+    told = _stranger(trail, "--vkey", vkey, "--policy-hashes", str(tmp_path / "hashes"))
+    assert (told["status"], told["missing"]) == ("verified", [])
+    assert {one["name"] for one in told["checks"] if one["result"] == "ran"} >= {
+        *("leaves", "sequence", "schema", "head", "checkpoints", "outside checkpoints"),
+        *("intents", "time", "approvals", "permits", "grants", "policies"),
+    }
+    assert told["size"] == verify(trail).size

@@ -22,6 +22,7 @@ from audit.merkle import (
     verify_inclusion,
 )
 from audit.note import Checkpoint, Signer, Verifier, key_hash
+from audit.stranger import arguments, check
 from audit.tiles import verify_tiles
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
@@ -347,6 +348,62 @@ def test_no_tessera_checkpoint_opens_with_a_changed_byte():
         changed = note[:at] + chr(ord(note[at]) ^ 1) + note[at + 1 :]
         with pytest.raises(AuditFault, match="FG-AUD-06"):
             verifier.open(changed)
+
+
+# Bundles of another ecosystem that uses the same checkpoints and proofs
+
+BUNDLES = sorted((VECTORS / "sigstore").glob("rekor2-*"))
+
+
+def bundle_key(folder: Path) -> str:
+    """Return the log's verifier key, from the raw bytes of its Ed25519 key in the trusted root."""
+    logs = json.loads((folder / "trusted_root.json").read_text())["tlogs"]
+    (one,) = [log for log in logs if log["publicKey"]["keyDetails"] == "PKIX_ED25519"]
+    name = one["baseUrl"].removeprefix("https://")
+    public = base64.b64decode(one["publicKey"]["rawBytes"])[-32:]
+    encoded = base64.b64encode(b"\x01" + public).decode()
+    return f"{name}+{key_hash(name, public).hex()}+{encoded}"
+
+
+def bundle_receipt(folder: Path) -> str:
+    """Write a bundle's proof as a receipt (C2SP tlog-proof)."""
+    bundle = json.loads((folder / "bundle.sigstore.json").read_text())
+    (entry,) = bundle["verificationMaterial"]["tlogEntries"]
+    proof = entry.get("inclusionProof", {})
+    leaf = base64.b64encode(leaf_hash(base64.b64decode(entry["canonicalizedBody"]))).decode()
+    path = "".join(f"{one}\n" for one in proof.get("hashes", []))
+    note = proof.get("checkpoint", {}).get("envelope", "")
+    return f"c2sp.org/tlog-proof@v1\nextra {leaf}\nindex {entry['logIndex']}\n{path}\n{note}"
+
+
+def our_reading(vkey: str, receipt: str) -> bool:
+    head, _, note = receipt.partition("\n\n")
+    _, extra, index, *path = head.split("\n")
+    verifier = Verifier.from_vkey(vkey)
+    try:
+        stated = Checkpoint.parse(verifier.open(note))
+    except AuditFault:
+        return False
+    leaf, place = decoded(extra.removeprefix("extra ")), int(index.removeprefix("index "))
+    good = verify_inclusion(leaf, place, stated.size, [decoded(one) for one in path], stated.root)
+    return good and stated.origin == verifier.name
+
+
+@pytest.mark.finding("AUD-3")
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_bundle_is_taken_or_refused_as_its_name_says(folder, tmp_path):
+    vkey, receipt = bundle_key(folder), bundle_receipt(folder)
+    (tmp_path / "receipt").write_text(receipt, encoding="utf-8")
+    words = [str(tmp_path / "none"), "--vkey", vkey, "--receipt", str(tmp_path / "receipt")]
+    checks = {one["name"]: one["result"] for one in check(arguments(words)).as_dict()["checks"]}
+    good = not folder.name.endswith("_fail")
+    assert our_reading(vkey, receipt) is good
+    assert checks["receipt"] == ("ran" if good else "failed")
+
+
+def test_every_bundle_with_a_key_of_our_kind_is_there():
+    names = [folder.name for folder in BUNDLES]
+    assert (len(names), sum(name.endswith("_fail") for name in names)) == (11, 6)
 
 
 # RFC 8785
