@@ -30,6 +30,7 @@ from audit.outside import (
     Lost,
     append_note,
     common_base,
+    found_at,
     hold_against,
     incident_of,
 )
@@ -290,6 +291,14 @@ class AuditLog:
                     return None
                 return found, common_base(self._connection, self.folder, verifier)
             except (OSError, sqlite3.Error) as error:
+                raise unwritable(error) from error
+
+    def head_at(self, size: int) -> Checkpoint:
+        """Return the tree head of the stored events at a size, or at their own when they are fewer."""
+        with self._lock:
+            try:
+                return found_at(self._connection, self.origin, size)
+            except sqlite3.Error as error:
                 raise unwritable(error) from error
 
     def declare_lost(self, lost: Lost) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.canonical import parse
+from audit.cosign import cosigned_by
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.log import DATABASE, VKEY, connect
@@ -23,6 +24,7 @@ from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
 from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes
 from audit.stranger import Story
+from audit.witnessed import Quorum, Standing, standing
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Report:
         missing: Sentences about what could not be checked.
         ran: Names of the checks that ran to their end.
         open_intents: Intents without an outcome.
+        standing: Who vouches for the log, when witnesses were asked about.
     """
 
     status: str = "verified"
@@ -47,6 +50,7 @@ class Report:
     missing: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     open_intents: list[str] = field(default_factory=list)
+    standing: Standing | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data for ``--json``."""
@@ -60,16 +64,26 @@ class Report:
             "missing": self.missing,
             "ran": self.ran,
             "open_intents": self.open_intents,
+            "witnessed": self.standing.as_dict() if self.standing else None,
         }
 
 
-def verify(folder: Path, *, vkey: str | None = None) -> Report:
+def verify(
+    folder: Path,
+    *,
+    vkey: str | None = None,
+    quorum: Quorum | None = None,
+    seconds: int = 0,
+) -> Report:
     """Verify the log in `folder`.
 
     Args:
         folder: The audit folder, or a copy of it.
         vkey: The log's verifier key from a place the reader trusts; without it the key that stands
             in the folder is used, and the report says so.
+        quorum: Witnesses that must vouch for it. Too few make the report incomplete; one that is late is an
+            alarm in it and no more.
+        seconds: Now, POSIX time; it decides who is late.
 
     Returns:
         A report; it never raises for a bad log.
@@ -82,7 +96,9 @@ def verify(folder: Path, *, vkey: str | None = None) -> Report:
         else:
             connection = connect(folder / DATABASE, read_only=True)
             try:
-                _verify_database(connection, verifier, folder, report)
+                roots, signed = _verify_database(connection, verifier, folder, report)
+                if quorum is not None:
+                    _check_witnesses(signed, roots, verifier, quorum, seconds, report)
             finally:
                 connection.close()
     except (sqlite3.Error, AuditFault) as error:
@@ -110,7 +126,8 @@ def _verify_database(
     verifier: Verifier | None,
     folder: Path,
     report: Report,
-) -> None:
+) -> tuple[dict[int, bytes], list[tuple[int, str]]]:
+    """Check the whole log; return its roots and every note that was signed."""
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
     outside, lost = _outside_notes(folder, verifier, report)
@@ -151,6 +168,29 @@ def _verify_database(
     report.missing += [what for _, _, what in story.doubts]
     report.open_intents = sorted(story.open, key=lambda name: story.open[name])
     report.ran += story.CHECKS
+    return roots, [*notes.items(), *outside, *witnessed]
+
+
+def _check_witnesses(
+    signed: list[tuple[int, str]],
+    roots: dict[int, bytes],
+    verifier: Verifier | None,
+    quorum: Quorum,
+    seconds: int,
+    report: Report,
+) -> None:
+    found = []
+    for size, note in signed:
+        try:
+            lines = cosigned_by(note, quorum.keys)
+            if lines and verifier and roots.get(size) == Checkpoint.parse(verifier.open(note)).root:
+                found.append((size, lines))
+        except AuditFault as error:
+            report.findings.append(f"witnesses at size {size}: {error.message}")
+    report.standing = standing(found, quorum, seconds)
+    if not report.standing.reached:
+        report.missing.append(report.standing.sentence())
+    report.ran.append("witnesses")
 
 
 def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Report) -> None:
