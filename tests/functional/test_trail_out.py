@@ -19,10 +19,13 @@ from audit.tiles import entries_of, verify_tiles
 from audit.verify import verify
 from engine.cli.main import app
 from engine.domain.errors import PolicyRefused
-from engine.flows.deliveries import deliveries
+from engine.domain.ids import Actor
+from engine.flows.aside import rows_aside
+from engine.flows.deliveries import deliveries, receipt_of
 from engine.flows.home import Home
-from engine.flows.trail_out import export_trail, public_key
-from tests.builders.partnership import OPERATOR, Partnership
+from engine.flows.submit import submit
+from engine.flows.trail_out import checkpoint_out, export_trail, public_key
+from tests.builders.partnership import OPERATOR, Partnership, person_row, persons_file
 
 LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
 DEMO = {"auth": "demo"}
@@ -99,3 +102,29 @@ def test_a_stranger_finds_the_trail_of_a_whole_partnership_in_order(
         *("intents", "time", "approvals", "permits", "grants", "policies"),
     }
     assert told["size"] == verify(trail).size
+
+
+def test_every_way_out_gives_a_receipt_that_a_stranger_takes(home: Home, tmp_path: Path) -> None:
+    file = persons_file(
+        tmp_path / "p.csv", person_row(), person_row(PersonID="LA2", RecordedOn="x")
+    )
+    sent = submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    sender = Actor("demo.council_data", "council", "data_submitter", "demo")
+    given = [
+        sent["audit"],
+        receipt_of(home, sender, 1, "council", with_keys=True)["looked"],
+        rows_aside(home, sender, 1)["receipt"],
+        export_trail(home, LEAD, tmp_path / "out", **DEMO)["receipt"],
+        checkpoint_out(home, tmp_path / "checkpoint", OPERATOR)["receipt"],
+    ]
+    flows = []
+    for one in given:
+        (tmp_path / "receipt").write_text(one["proof"], encoding="utf-8")
+        words = ["--vkey", home.log_vkey(), "--receipt", str(tmp_path / "receipt")]
+        assert _stranger(home.path / "audit", *words)["status"] == "verified"
+        event = parse(dict(read_events(home.path / "audit"))[one["entry"]])
+        flows.append((event["flow"], event["phase"]))
+    assert flows == [
+        *(("submit", "outcome"), ("receipt", "outcome"), ("rows_aside", "outcome")),
+        *(("export_trail", "outcome"), ("checkpoint_out", "outcome")),
+    ]
