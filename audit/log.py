@@ -24,7 +24,9 @@ from audit.canonical import canonical, parse
 from audit.database import begin, connect, keep_open, open_among, unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
-from audit.merkle import Frontier, inclusion_proof, leaf_hash
+from audit.levels import SCHEMA as LEVELS
+from audit.levels import WIDTH, Stored, inclusion, keep_roots
+from audit.merkle import Frontier, leaf_hash, verify_inclusion
 from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import (
     CHECKPOINTS,
@@ -32,6 +34,7 @@ from audit.outside import (
     Lost,
     append_note,
     common_base,
+    found_at,
     hold_against,
     incident_of,
     settle_notes,
@@ -86,6 +89,7 @@ class _Opened:
     lock: threading.Lock
     reader: sqlite3.Connection
     reading: threading.Lock
+    nodes: Stored
     group: GroupCommit[_Call, list[Entry]]
 
 
@@ -116,6 +120,7 @@ class AuditLog:
         self._seen = 0
         try:
             self._file = self._identity()
+            self._connection.execute(LEVELS)  # A log from before it had them.
             if not recovering:
                 hold_against(self._connection, folder, signer)
         except sqlite3.Error as error:
@@ -134,7 +139,15 @@ class AuditLog:
             connection.close()
             raise
         group = GroupCommit(self._write, unwritable)
-        return _Opened(os.getpid(), connection, threading.Lock(), reader, threading.Lock(), group)
+        return _Opened(
+            os.getpid(),
+            connection,
+            threading.Lock(),
+            reader,
+            threading.Lock(),
+            Stored(reader),
+            group,
+        )
 
     def _own(self) -> _Opened:
         if self._opened.pid != os.getpid():
@@ -164,7 +177,7 @@ class AuditLog:
         connection = sqlite3.connect(path)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + LEVELS)
         finally:
             connection.close()
         (folder / VKEY).write_text(vkey + "\n", encoding="ascii")
@@ -234,6 +247,8 @@ class AuditLog:
                 return
             connection.executemany("INSERT INTO leaf VALUES (?, ?, ?)", leaves)
             keep_open(connection, intents)
+            if start.size // WIDTH != frontier.size // WIDTH:
+                keep_roots(connection, frontier.size)
             root = frontier.root()
             note = self._signer.sign(Checkpoint(self.origin, frontier.size, root).body())
             connection.execute(
@@ -308,6 +323,14 @@ class AuditLog:
             except (OSError, sqlite3.Error) as error:
                 raise unwritable(error) from error
 
+    def head_at(self, size: int) -> Checkpoint:
+        """Return the tree head of the stored events at a size, or at their own when they are fewer."""
+        with self._lock:
+            try:
+                return found_at(self._connection, self.origin, size)
+            except sqlite3.Error as error:
+                raise unwritable(error) from error
+
     def declare_lost(self, lost: Lost) -> None:
         """Sign, outside the database, that events are lost; from then on the log goes on without them.
 
@@ -333,25 +356,46 @@ class AuditLog:
         return [parse(bytes(row[0])) for row in rows]
 
     def proof(self, seq: int) -> str:
-        """Return a C2SP tlog-proof text: index, path and the newest checkpoint.
+        """Return a C2SP tlog-proof text: leaf hash, index, path and the newest checkpoint.
 
-        The receipt can be checked years later with the log's public key and nothing else.
+        The receipt can be checked years later with the log's public key and nothing else; that the
+        event is the one it speaks of, with a copy of the log.
+
+        Raises:
+            AuditFault: ``FG-AUD-07`` no checkpoint covers the event, or the stored hashes do not come to
+                the signed root; nothing is handed out that would not verify.
         """
         try:
-            with self._lock:
-                rows = self._connection.execute("SELECT hash FROM leaf ORDER BY seq").fetchall()
-                hashes = [row[0] for row in rows]
-                note = self._connection.execute(
-                    "SELECT note FROM checkpoint WHERE size = ?", (len(hashes),)
+            own = self._own()
+            with own.reading:
+                row = own.reader.execute(
+                    "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
                 ).fetchone()
+                size, note = (int(row[0]), str(row[1])) if row else (0, "")
+                for _ in range(2):
+                    path = _path(own.nodes, seq, size, note)
+                    if path is not None:
+                        break
+                    own.nodes.clear()
         except sqlite3.Error as error:
             raise unwritable(error) from error
-        if note is None or not 0 <= seq < len(hashes):
+        if path is None:
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
-        path = "".join(
-            base64.b64encode(item).decode() + "\n" for item in inclusion_proof(hashes, seq)
-        )
-        return f"c2sp.org/tlog-proof@v1\nindex {seq}\n{path}\n{note[0]}"
+        extra, *lines = (base64.b64encode(item).decode() for item in path)
+        shown = "".join(f"{line}\n" for line in lines)
+        return f"c2sp.org/tlog-proof@v1\nextra {extra}\nindex {seq}\n{shown}\n{note}"
+
+
+def _path(nodes: Stored, seq: int, size: int, note: str) -> list[bytes] | None:
+    """Return the leaf's hash and its path, None when they do not come to the signed root."""
+    if not 0 <= seq < size:
+        return None
+    try:
+        leaf, path = nodes(0, seq), inclusion(nodes, seq, size)
+    except LookupError:
+        return None
+    root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
+    return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
 
 
 def read_events(folder: Path, *, newest: int | None = None) -> list[tuple[int, bytes]]:

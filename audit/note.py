@@ -31,6 +31,55 @@ def key_hash(name: str, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
+def parse_vkey(vkey: str) -> tuple[str, bytes, bytes]:
+    """Return (name, key hash, type byte and public key) of a verifier key of any type.
+
+    Raises:
+        AuditFault: ``FG-AUD-05`` the text is no verifier key, or its hash does not belong to its key.
+    """
+    try:
+        name, hash_text, encoded = vkey.strip().split("+", 2)
+        raw = _unbase64(encoded)
+        stated = bytes.fromhex(hash_text)
+    except ValueError:
+        raise _bad_key() from None
+    plain = not any(char.isspace() or char == "+" for char in name)
+    if not (name and plain and len(raw) > 1 and hash_text == stated.hex()):
+        raise _bad_key()
+    if hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4] != stated:
+        raise _bad_key()
+    return name, stated, raw
+
+
+def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return a note's text and its signature lines: name, then key hash and signature.
+
+    Raises:
+        AuditFault: ``FG-AUD-06`` the note or any line of it is malformed, also one of an unknown key.
+    """
+    text, separator, signatures = note.rpartition("\n\n")
+    if not separator or not signatures.endswith("\n"):
+        raise _bad_note("it has no signature block")
+    if any(char < " " and char != "\n" for char in note):
+        raise _bad_note("it holds a control character")
+    lines = signatures[:-1].split("\n")
+    if len(lines) > _MAX_SIGNATURES:
+        raise _bad_note("it has too many signatures")
+    found = []
+    for line in lines:
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != "—" or not parts[1] or "+" in parts[1]:
+            raise _bad_note("a signature line is malformed")
+        try:
+            raw = _unbase64(parts[2])
+        except ValueError:
+            raise _bad_note("a signature is not base64") from None
+        if len(raw) < 5:
+            raise _bad_note("a signature is too short")
+        found.append((parts[1], raw))
+    return text + "\n", found
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """A log key and its name. The private key never leaves this object and is not printed."""
@@ -80,17 +129,8 @@ class Verifier:
             AuditFault: ``FG-AUD-05`` when the text is not an Ed25519 verifier key, or its hash does
                 not belong to its key.
         """
-        try:
-            name, hash_text, encoded = vkey.strip().split("+", 2)
-            raw = _unbase64(encoded)
-            stated = bytes.fromhex(hash_text)
-        except ValueError:
-            raise _bad_key() from None
-        good = (
-            name and len(raw) == 33 and raw[:1] == _ED25519 and hash_text == stated.hex()
-            and not any(char.isspace() or char == "+" for char in name)
-        )  # fmt: skip
-        if not good or key_hash(name, raw[1:]) != stated:
+        name, stated, raw = parse_vkey(vkey)
+        if len(raw) != 33 or raw[:1] != _ED25519:
             raise _bad_key()
         return Verifier(name, stated, Ed25519PublicKey.from_public_bytes(raw[1:]))
 
@@ -100,25 +140,10 @@ class Verifier:
         Raises:
             AuditFault: ``FG-AUD-06`` when no line of this key verifies, or the note is malformed.
         """
-        text, separator, signatures = note.rpartition("\n\n")
-        if not separator or not signatures.endswith("\n"):
-            raise _bad_note("it has no signature block")
-        text += "\n"
+        text, lines = signature_lines(note)
         opened = False
-        lines = signatures[:-1].split("\n")
-        if len(lines) > _MAX_SIGNATURES:
-            raise _bad_note("it has too many signatures")
-        for line in lines:
-            parts = line.split(" ")
-            if len(parts) != 3 or parts[0] != "—":
-                raise _bad_note("a signature line is malformed")
-            if parts[1] != self.name:
-                continue
-            try:
-                raw = _unbase64(parts[2])
-            except ValueError:
-                raise _bad_note("a signature is not base64") from None
-            if raw[:4] != self.hash:
+        for name, raw in lines:
+            if name != self.name or raw[:4] != self.hash:
                 continue
             try:
                 self._public.verify(raw[4:], text.encode())

@@ -21,6 +21,7 @@ from audit.note import Checkpoint, Signer, Verifier, plain_size
 
 CHECKPOINTS = "checkpoints.txt"
 INCIDENTS = "incidents.txt"
+WITNESSED = "witnessed.txt"
 CUT = "-- the lines above were cut short --"
 RECOVERED = "recovered"
 _TAIL = 65_536
@@ -179,12 +180,47 @@ def incident_of(
     connection: sqlite3.Connection, folder: Path, verifier: Verifier
 ) -> Incident | None:
     """Compare a log with the last checkpoint that was signed outside it; None when it fits."""
-    # The file first: what was published before is in the database that is read after it.
-    last = last_signed(folder, verifier)
-    if last is None:
+    # The files first: what was published before is in the database that is read after them.
+    for signed in (last_signed(folder, verifier), _last_witnessed(folder, verifier)):
+        if signed is None:
+            continue
+        found = found_at(connection, verifier.name, signed.size)
+        if found != signed and not _declared_lost(folder, verifier, signed.size):
+            return Incident(signed, found)
+    return None
+
+
+def _last_witnessed(folder: Path, verifier: Verifier) -> Checkpoint | None:
+    """Return the largest checkpoint of this log at the end of what came back from witnesses."""
+    try:
+        with (folder / WITNESSED).open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+            text = stream.read().decode("utf-8", errors="replace")
+    except OSError:
         return None
-    found = found_at(connection, verifier.name, last.size)
-    return None if found == last else Incident(last, found)
+    best: Checkpoint | None = None
+    for note in list(notes(text))[-_ENOUGH:]:
+        with suppress(AuditFault):
+            stated = Checkpoint.parse(verifier.open(note))
+            if stated.origin == verifier.name and (best is None or stated.size > best.size):
+                best = stated
+    return best
+
+
+def _declared_lost(folder: Path, verifier: Verifier, size: int) -> bool:
+    """Say whether two people declared the events up to a size lost; the whole file is read for it."""
+    try:
+        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    for note in notes(text):
+        if f"\n{RECOVERED} " not in note:
+            continue
+        with suppress(AuditFault):
+            lost = Lost.of(verifier.open(note))
+            if lost is not None and lost.base < size <= lost.size:
+                return True
+    return False
 
 
 def hold_against(connection: sqlite3.Connection, folder: Path, signer: Signer) -> None:

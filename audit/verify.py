@@ -2,8 +2,10 @@
 
 Everything is recomputed: each leaf's hash, the root at every checkpoint (which is consistency from
 one to the next), every signature, the order and completeness of the sequence, the shape of every
-event, the head row, and the checkpoints that were written outside the database. Checks are reported
-as ran, skipped or failed; a check that could not run is not a check that passed.
+event, what events say of each other, the head row, and the checkpoints that were written outside the
+database or came back from witnesses. Checks are reported as ran, skipped or failed; a check that could
+not run is not a check that passed. A stranger's script (`audit.stranger`) does the same on its own, and
+both are held against each other in the tests.
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from audit.canonical import parse
+from audit.cosign import cosigned_by
 from audit.database import connect
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.log import DATABASE, VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
-from audit.outside import CHECKPOINTS, Lost, notes
+from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes
+from audit.stranger import Story
+from audit.witnessed import Quorum, Standing, standing
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Report:
         missing: Sentences about what could not be checked.
         ran: Names of the checks that ran to their end.
         open_intents: Intents without an outcome.
+        standing: Who vouches for the log, when witnesses were asked about.
     """
 
     status: str = "verified"
@@ -45,6 +51,7 @@ class Report:
     missing: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     open_intents: list[str] = field(default_factory=list)
+    standing: Standing | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data for ``--json``."""
@@ -58,16 +65,26 @@ class Report:
             "missing": self.missing,
             "ran": self.ran,
             "open_intents": self.open_intents,
+            "witnessed": self.standing.as_dict() if self.standing else None,
         }
 
 
-def verify(folder: Path, *, vkey: str | None = None) -> Report:
+def verify(
+    folder: Path,
+    *,
+    vkey: str | None = None,
+    quorum: Quorum | None = None,
+    seconds: int = 0,
+) -> Report:
     """Verify the log in `folder`.
 
     Args:
         folder: The audit folder, or a copy of it.
         vkey: The log's verifier key from a place the reader trusts; without it the key that stands
             in the folder is used, and the report says so.
+        quorum: Witnesses that must vouch for it. Too few make the report incomplete; one that is late is an
+            alarm in it and no more.
+        seconds: Now, POSIX time; it decides who is late.
 
     Returns:
         A report; it never raises for a bad log.
@@ -80,7 +97,9 @@ def verify(folder: Path, *, vkey: str | None = None) -> Report:
         else:
             connection = connect(folder / DATABASE, read_only=True)
             try:
-                _verify_database(connection, verifier, folder, report)
+                roots, signed = _verify_database(connection, verifier, folder, report)
+                if quorum is not None:
+                    _check_witnesses(signed, roots, verifier, quorum, seconds, report)
             finally:
                 connection.close()
     except (sqlite3.Error, AuditFault) as error:
@@ -108,19 +127,21 @@ def _verify_database(
     verifier: Verifier | None,
     folder: Path,
     report: Report,
-) -> None:
+) -> tuple[dict[int, bytes], list[tuple[int, str]]]:
+    """Check the whole log; return its roots and every note that was signed."""
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
-    outside = _outside_notes(folder, verifier, report)
+    outside, lost = _outside_notes(folder, verifier, report)
+    witnessed = _witnessed_notes(folder, lost, report)
     connection.execute("BEGIN")
     notes = {
         size: note if isinstance(note, str) else ""
         for size, note in connection.execute("SELECT size, note FROM checkpoint")
     }
-    wanted = set(notes) | {size for size, _ in outside}
+    wanted = set(notes) | {size for size, _ in (*outside, *witnessed)}
     roots: dict[int, bytes] = {0: EMPTY.root()}
     frontier = EMPTY
-    intents: dict[str, int] = {}
+    story = Story(verifier.name if verifier else None)
     for seq, body, stored in connection.execute("SELECT seq, body, hash FROM leaf ORDER BY seq"):
         if seq != frontier.size:
             report.findings.append(f"event {frontier.size} is missing")
@@ -128,7 +149,7 @@ def _verify_database(
         if not isinstance(body, bytes) or not isinstance(stored, bytes):
             report.findings.append(f"event {seq} is not stored as bytes")
             break
-        _check_leaf(seq, body, stored, intents, report)
+        _check_leaf(seq, body, stored, story, report)
         frontier = frontier.append(leaf_hash(body))
         if frontier.size in wanted:
             roots[frontier.size] = frontier.root()
@@ -137,33 +158,57 @@ def _verify_database(
     _check_head(connection, frontier, report)
     _check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
     _check_notes(outside, roots, verifier, "outside checkpoint", report)
+    if witnessed:
+        _check_notes(witnessed, roots, verifier, "witnessed checkpoint", report)
     report.checkpoints = len(notes)
     if frontier.size and not outside:
         report.missing.append("no checkpoint is kept outside the database")
     if frontier.size and frontier.size not in notes:
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
-    report.open_intents = sorted(intents, key=lambda name: intents[name])
-    report.ran.append("intents")
+    report.findings += [what for _, _, what in story.findings]
+    report.missing += [what for _, _, what in story.doubts]
+    report.open_intents = sorted(story.open, key=lambda name: story.open[name])
+    report.ran += story.CHECKS
+    return roots, [*notes.items(), *outside, *witnessed]
 
 
-def _check_leaf(
-    seq: int, body: bytes, stored: bytes, intents: dict[str, int], report: Report
+def _check_witnesses(
+    signed: list[tuple[int, str]],
+    roots: dict[int, bytes],
+    verifier: Verifier | None,
+    quorum: Quorum,
+    seconds: int,
+    report: Report,
 ) -> None:
+    found = []
+    for size, note in signed:
+        try:
+            lines = cosigned_by(note, quorum.keys)
+            if lines and verifier and roots.get(size) == Checkpoint.parse(verifier.open(note)).root:
+                found.append((size, lines))
+        except AuditFault as error:
+            report.findings.append(f"witnesses at size {size}: {error.message}")
+    report.standing = standing(found, quorum, seconds)
+    if not report.standing.reached:
+        report.missing.append(report.standing.sentence())
+    report.ran.append("witnesses")
+
+
+def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Report) -> None:
     if leaf_hash(body) != stored:
+        story.lose()
         report.findings.append(f"event {seq} was edited: its hash does not fit its bytes")
         return
     try:
         event = parse(body)
+        problem = schema_problem(event)
     except AuditFault as error:
-        report.findings.append(f"event {seq}: {error.message}")
-        return
-    problem = schema_problem(event)
+        problem = error.message
     if problem:
+        story.lose()
         report.findings.append(f"event {seq}: {problem}")
-    elif event["phase"] == "intent":
-        intents[event["intent"]] = seq
     else:
-        intents.pop(event["intent"], None)
+        story.tell(seq, event)
 
 
 def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Report) -> None:
@@ -175,8 +220,8 @@ def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Repo
 
 def _outside_notes(
     folder: Path, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
-    """Return the notes of the outside file by size, but for those of events declared lost after them.
+) -> tuple[list[tuple[int, str]], list[Lost]]:
+    """Return the notes of the outside file by size, but for those of events declared lost, and what is lost.
 
     Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
     tampering.
@@ -185,8 +230,9 @@ def _outside_notes(
         text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         report.missing.append("the checkpoints outside the database are not there")
-        return []
+        return [], []
     found: list[tuple[int, str]] = []
+    gaps: list[Lost] = []
     for number, note in enumerate(notes(text)):
         size = plain_size(note.split("\n")[1])
         if size is None:
@@ -194,11 +240,28 @@ def _outside_notes(
             continue
         lost = _declared(note, verifier)
         if lost is not None:
+            gaps.append(lost)
             found = [one for one in found if not lost.base < one[0] <= lost.size]
             report.missing.append(
                 f"events {lost.base} to {lost.size - 1} were lost, and declared lost in event {size - 1}"
             )
         found.append((size, note))
+    return sorted(found), gaps
+
+
+def _witnessed_notes(folder: Path, lost: list[Lost], report: Report) -> list[tuple[int, str]]:
+    """Return the notes that came back from witnesses by size, but for those of events declared lost."""
+    try:
+        text = (folder / WITNESSED).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    found = []
+    for number, note in enumerate(notes(text)):
+        size = plain_size(note.split("\n")[1])
+        if size is None:
+            report.findings.append(f"witnessed checkpoint {number} is malformed")
+        elif not any(one.base < size <= one.size for one in lost):
+            found.append((size, note))
     return sorted(found)
 
 

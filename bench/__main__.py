@@ -19,6 +19,7 @@ from bench import (
     merkle,
     policy,
     pseudonyms,
+    receipts,
     rfg,
 )
 from bench.measure import Claim, Measured, heading, measure, table
@@ -26,6 +27,7 @@ from bench.measure import Claim, Measured, heading, measure, table
 GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
     "pseudonyms": pseudonyms.claims,
     "merkle": merkle.claims,
+    "receipts": receipts.claims,
     "rfg": rfg.claims,
     "exposure": exposure.claims,
     "encode": encode.claims,

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
         linkage_url: Database URL of linkage, likewise.
         linkage_model: Folder of a signed linkage model that takes the place of the shipped one.
         port: Port of ``serve`` on 127.0.0.1.
+        witness_urls: Name of each witness of the audit trail to its submission address, as JSON.
     """
 
     model_config = SettingsConfigDict(
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     linkage_url: SecretStr | None = None
     linkage_model: Path | None = None
     port: int = Field(default=8321, ge=1, le=65535)
+    witness_urls: dict[str, str] = Field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)

@@ -278,6 +278,21 @@ class CommunalAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Witnessing:
+    """Which other partners sign the checkpoints of the audit trail, and how many of them must.
+
+    Attributes:
+        witnesses: Name and public key of each.
+        quorum: How many must vouch before the trail counts as witnessed.
+        alarm_after_hours: After how long without a word a witness is late; an alarm and never a block.
+    """
+
+    witnesses: tuple[tuple[str, str], ...] = ()
+    quorum: int = 0
+    alarm_after_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True)
 class Governance:
     """Who must agree to a change of policy, and what was accepted in writing.
 
@@ -287,6 +302,7 @@ class Governance:
         forget_after_days: Days for which an encoding is kept that linkage needs no more.
         communal: Addresses that are nobody's home.
         linkage_model: Hash of the linkage model that two people agreed to; empty for the shipped one.
+        witnessing: Who witnesses the audit trail.
     """
 
     dpia: str
@@ -298,6 +314,7 @@ class Governance:
     forget_after_days: int
     communal: tuple[CommunalAddress, ...] = ()
     linkage_model: str = ""
+    witnessing: Witnessing = Witnessing()
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,6 +354,18 @@ GOVERNANCE = _closed(
         "advice": _WORDS,
         # Addresses where many are registered and nobody's home is; what is secret does not stand here.
         "communal_addresses": {"type": "array", "items": COMMUNAL},
+        # Other partners that sign the checkpoints of the audit trail; see docs/guides/auditor.md.
+        "witnessing": _closed(
+            ["witnesses", "quorum", "alarm_after_hours"],
+            {
+                "witnesses": {
+                    "type": "array",
+                    "items": _closed(["name", "vkey"], {"name": _WORD, "vkey": _WORD}),
+                },
+                "quorum": {"type": "string", "pattern": "^[0-9]{1,2}$"},
+                "alarm_after_hours": {"type": "string", "pattern": "^[0-9]{1,4}$"},
+            },
+        ),
         "waivers": {
             "type": "array",
             "items": _closed(

@@ -194,7 +194,7 @@ def findings_command(
         opened.close()
         rows = finding_rows(receipt)
         plain = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-        _emit_rows(plain, rows, out, as_json=as_json)
+        _emit_rows(plain, rows, out, receipt["looked"], as_json=as_json)
 
 
 @deliveries.command("aside")
@@ -212,7 +212,7 @@ def aside_command(
         opened = open_home(home)
         found = rows_aside(opened, _account(opened, as_user), number)
         opened.close()
-        _emit_rows(found, as_table(found), out, as_json=as_json)
+        _emit_rows(found, as_table(found), out, found["receipt"], as_json=as_json)
 
 
 def _account(home: Home, as_user: str | None) -> Actor:
@@ -223,12 +223,20 @@ def _account(home: Home, as_user: str | None) -> Actor:
     return actor_of(open_account(home, user, auth), auth)
 
 
-def _emit_rows(plain: Any, rows: list[list[str]], out: Path | None, *, as_json: bool) -> None:
-    """Write a table into a file where one is named, and print it as one document or as CSV."""
+def _emit_rows(
+    plain: Any,
+    rows: list[list[str]],
+    out: Path | None,
+    receipt: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Write a table and its receipt into files where one is named, and print it as one document or as CSV."""
     from engine.domain.export import csv_text
 
     if out is not None:
         out.write_text(csv_text(rows), encoding="utf-8")
+        out.with_name(f"{out.name}.tlog-proof").write_text(receipt["proof"], encoding="utf-8")
     emit(
         plain,
         as_json,

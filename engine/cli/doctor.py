@@ -8,7 +8,10 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audit.verify import Report
 
 Check = tuple[str, str, str]
 
@@ -154,16 +157,32 @@ def _policy(path: Path) -> Check:
     return "ok", f"active version {version[:16]}", ""
 
 
+def _verified(path: Path) -> Report:
+    from engine.flows.home import Home
+    from engine.flows.trail import verify_trail
+    from engine.settings import settings
+
+    home = Home(path, settings())
+    try:
+        return verify_trail(home)
+    finally:
+        home.close()
+
+
 def _trail(path: Path) -> Check:
     from audit.log import DATABASE
-    from audit.verify import verify
 
     if not (path / "audit" / DATABASE).is_file():
         # Not merely unproven: whatever happened in this home, nothing is left that tells it.
         return "fail", "the log is missing", "Restore the audit folder from its backup."
-    report = verify(path / "audit")
+    report = _verified(path)
     if report.status == "verified":
-        return "ok", f"{report.size} events verified", ""
+        if report.standing is None:
+            return "ok", f"{report.size} events verified, no witness named", ""
+        told = f"{report.size} events verified, {report.standing.sentence()}"
+        alarms = report.standing.alarms
+        fix = "Ask them, then run fieldgate audit submit-checkpoint." if alarms else ""
+        return "warn" if alarms else "ok", "; ".join([told, *alarms]), fix
     return (
         "fail" if report.status == "tampered" else "warn",
         report.status,

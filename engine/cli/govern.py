@@ -34,6 +34,9 @@ def audit_verify(
             *(f"  not checked: {missing}" for missing in report.missing),
             *(f"  no outcome yet: intent {intent}" for intent in report.open_intents),
         ]
+        if report.standing is not None:
+            lines.append(f"  {report.standing.sentence()}")
+            lines += [f"  ALARM: {alarm}" for alarm in report.standing.alarms]
         emit(report.as_dict(), as_json, lambda: "\n".join(lines))
         code = {
             "verified": Exit.OK,

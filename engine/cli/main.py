@@ -20,6 +20,8 @@ from engine.cli import (
     pairs,
     products,
     scoring,
+    stranger,
+    witness,
 )
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
@@ -39,7 +41,9 @@ app.add_typer(products.products, name="products")
 app.add_typer(harms.harms, name="harms")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(linkage.linkage, name="linkage")
+stranger.add_to(govern.audit)
 app.add_typer(govern.audit, name="audit")
+app.add_typer(witness.witness, name="witness")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)
 app.command("watch")(doors.watch)

@@ -32,7 +32,7 @@ def rows_aside(home: Home, actor: Actor, number: int) -> dict[str, Any]:
 
     Returns:
         ``columns``, the names of the columns in order of the contract, and ``rows``: table, file,
-        row (the physical line), why it was set aside, and cells by column.
+        row (the physical line), why it was set aside, and cells by column; and a receipt.
 
     Raises:
         PolicyRefused: ``FG-SUB-23``.
@@ -77,7 +77,13 @@ def rows_aside(home: Home, actor: Actor, number: int) -> dict[str, Any]:
                 "policy_hash": home.pack.version,
             }
         )
-        return {"delivery": number, "source": source, "columns": used, "rows": rows}
+        return {
+            "delivery": number,
+            "source": source,
+            "columns": used,
+            "rows": rows,
+            "receipt": flow.receipt(),
+        }
 
 
 def _columns(home: Home, agency: str, source: str) -> dict[str, str]:

@@ -116,6 +116,8 @@ def receipt_of(
             opened = lanes.open_detail(home, receipt["delivery"], sealed)
             _add_keys(receipt, opened)
         flow.finish({"rows": receipt["rows"]["in"]})
+        # Who looked, and that it was written down; the delivery's own entry stands under audit.
+        receipt["looked"] = flow.receipt()
         return receipt
 
 

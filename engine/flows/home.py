@@ -160,6 +160,10 @@ class Home:
         seed = self.keyring("log").derive("ed25519", 32)
         return Signer.from_bytes(str(self.manifest["log_name"]), seed)
 
+    def log_vkey(self) -> str:
+        """Return the log's public key, from its keyring and not from a file beside the log."""
+        return self._signer().vkey()
+
     def recovering_log(self) -> AuditLog:
         """Open a log that refuses to be written, for two people to declare what is lost of it."""
         return AuditLog(self.path / "audit", self._signer(), recovering=True)

@@ -162,6 +162,12 @@ class Flow:
         self.entry = self._write("outcome", {"decision": "permit", **details})
         return self.entry
 
+    def receipt(self) -> dict[str, Any]:
+        """Return where the outcome stands and a proof of it that can be checked years later."""
+        if self.entry is None:
+            raise AuditError("FG-AUD-08", "a flow ended without an outcome", "Report this.")
+        return {"entry": self.entry.seq, "proof": self.home.audit.proof(self.entry.seq)}
+
     def _write(self, phase: str, details: Mapping[str, Any]) -> Entry:
         event = make_event(
             log=self.home.audit.origin,

@@ -120,15 +120,7 @@ def link(
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
         summary |= _forgotten(home, order)
-        counts = {name: value for name, value in summary.items() if isinstance(value, int)}
-        flow.finish(
-            {
-                "counts": counts,
-                "result_hash": model.hash,
-                "rules": _rules(summary),
-                "subjects": bulk_subjects(home, identified),
-            }
-        )
+        flow.finish(_told(summary) | {"subjects": bulk_subjects(home, identified)})
         return {"run": flow.intent, **summary}
 
 
@@ -164,8 +156,13 @@ def _forgotten(home: Home, order: dict[str, int]) -> dict[str, int]:
     return {"encodings_deleted": found.deleted, "encodings_to_delete": found.waiting}
 
 
-def _rules(summary: dict[str, Any]) -> list[str]:
-    return [f"{name} {value}" for name, value in summary["made_with"].items()]
+def _told(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return what the trail says of a run, its people aside."""
+    return {
+        "counts": {name: value for name, value in summary.items() if isinstance(value, int)},
+        "result_hash": summary["model"],
+        "rules": [f"{name} {value}" for name, value in summary["made_with"].items()],
+    }
 
 
 def _made_with(home: Home) -> dict[str, Any]:

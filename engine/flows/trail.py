@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from audit.canonical import parse
+from audit.cosign import CosignerKey
+from audit.errors import AuditFault
 from audit.log import read_events
 from audit.verify import Report, verify
-from engine.domain.errors import PolicyRefused
+from audit.witnessed import Quorum
+from engine.domain.errors import FieldgateError, PolicyRefused
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from policies.errors import PolicyFault
 
 # DPA 2018 s.62(4): the uses to which a log may be put.
 USES = {
@@ -22,8 +28,31 @@ USES = {
 
 
 def verify_trail(home: Home, *, vkey: str | None = None) -> Report:
-    """Verify the whole log; it opens no key and changes nothing."""
-    return verify(home.path / "audit", vkey=vkey)
+    """Verify the whole log and ask who witnesses it; it opens no key and changes nothing."""
+    quorum, why = None, ""
+    try:
+        quorum = quorum_of(home)
+    except (FieldgateError, AuditFault, PolicyFault, SQLAlchemyError) as error:
+        why = f"the policy's witnesses could not be read ({type(error).__name__})"
+    now = int(home.clock().timestamp())
+    report = verify(home.path / "audit", vkey=vkey, quorum=quorum, seconds=now)
+    if why:
+        report.missing.append(why)
+        report.status = "incomplete" if report.status == "verified" else report.status
+    return report
+
+
+def quorum_of(home: Home) -> Quorum | None:
+    """Return whom the active policy names as witnesses of the trail, None when it names nobody.
+
+    Raises:
+        AuditFault: ``FG-AUD-05`` a key in the policy is none of a witness.
+    """
+    named = home.pack.governance.witnessing
+    if not named.witnesses:
+        return None
+    keys = tuple(CosignerKey.from_vkey(vkey) for _, vkey in named.witnesses)
+    return Quorum(keys, named.quorum, named.alarm_after_hours * 3600)
 
 
 def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -55,3 +56,17 @@ def policy(nonce: str) -> str:
             "base-uri 'none'",
         ]
     )
+
+
+def download_headers(name: str, receipt: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of a file to save: its name, and the receipt of what left (C2SP tlog-proof).
+
+    Args:
+        name: File name, without a person's value in it.
+        receipt: Entry and proof of the event that tells of it.
+    """
+    proof = base64.b64encode(str(receipt["proof"]).encode()).decode()
+    return {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Fieldgate-Receipt": proof,
+    }

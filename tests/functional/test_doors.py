@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -16,6 +17,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session, select
 from typer.testing import CliRunner
 
+from audit.stranger import arguments, check
 from engine.cli.main import app as cli
 from engine.domain.export import csv_text, safe_cell
 from engine.flows.clients import add_client, clients, close_client
@@ -118,6 +120,10 @@ def test_a_file_sent_by_the_page_becomes_a_receipt(
     found = page.get("/deliveries/1/findings.csv")
     assert found.headers["content-type"].startswith("text/csv")
     assert "LA2" in found.text
+    proof = tmp_path / "proof"
+    proof.write_bytes(base64.b64decode(found.headers["Fieldgate-Receipt"]))
+    words = [str(home.path / "audit"), "--vkey", home.log_vkey(), "--receipt", str(proof)]
+    assert check(arguments(words)).as_dict()["status"] == "verified"
     assert "council.persons" in page.get("/deliveries").text
     # Governance sees that it came and what was wrong, and not the agency's own keys.
     _sign_in(page, "demo.ig_lead")

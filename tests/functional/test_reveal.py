@@ -14,6 +14,7 @@ from audit.event import commitment
 from audit.log import read_events
 from audit.merkle import leaf_hash, verify_inclusion
 from audit.note import Checkpoint, Verifier
+from audit.stranger import arguments, check
 from engine.domain.errors import FieldgateError, PolicyRefused
 from engine.flows.decision import Ask
 from engine.flows.home import Home
@@ -97,19 +98,29 @@ def test_nothing_of_a_namesake_fills_what_a_person_lacks(home: Home, tmp_path: P
     assert not {"address", "postcode", "nhs_number"} & set(shown["9 July 2011"])
 
 
-def test_the_receipt_proves_the_event_without_fieldgate(one: tuple[Home, str]) -> None:
+def test_the_receipt_proves_the_event_without_fieldgate(
+    one: tuple[Home, str], tmp_path: Path
+) -> None:
     home, person = one
     shown = reveal(home, _ask(person), auth="demo")
 
     head, _, note = shown["receipt"]["proof"].partition("\n\n")
     lines = head.split("\n")
     assert lines[0] == "c2sp.org/tlog-proof@v1"
-    index = int(lines[1].split(" ")[1])
-    path = [base64.b64decode(line) for line in lines[2:]]
+    index = int(lines[2].split(" ")[1])
+    path = [base64.b64decode(line) for line in lines[3:]]
     vkey = (home.path / "audit" / "log.vkey").read_text()
     checkpoint = Checkpoint.parse(Verifier.from_vkey(vkey).open(note))
     body = dict(read_events(home.path / "audit"))[index]
+    assert base64.b64decode(lines[1].removeprefix("extra ")) == leaf_hash(body)
     assert verify_inclusion(leaf_hash(body), index, checkpoint.size, path, checkpoint.root)
+
+    again = show_again(home, shown["reveal"], _ask(person).user, auth="demo")
+    for one in (shown, again):
+        (tmp_path / "receipt").write_text(one["receipt"]["proof"], encoding="utf-8")
+        words = [str(home.path / "audit"), "--vkey", vkey.strip()]
+        told = check(arguments([*words, "--receipt", str(tmp_path / "receipt")])).as_dict()
+        assert (told["status"], told["missing"]) == ("verified", [])
 
 
 def test_intent_is_in_the_trail_before_and_outcome_after_with_what_was_shown(

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from audit.canonical import canonical, parse
+from audit.cosign import CosignerKey
 from audit.errors import AuditFault
 from audit.merkle import (
     EMPTY,
@@ -20,6 +22,8 @@ from audit.merkle import (
     verify_inclusion,
 )
 from audit.note import Checkpoint, Signer, Verifier, key_hash
+from audit.stranger import arguments, check
+from audit.tiles import verify_tiles
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
 
@@ -44,6 +48,7 @@ def probe_id(path: Path) -> str:
 ROOTS = load("rfc6962/reference_roots.json")
 NOTES = load("signed_note/signed_note.json")
 CHECKPOINTS = load("signed_note/checkpoint.json")
+COSIGNATURES = load("signed_note/cosignature_v1.json")
 TESSERA = load("tessera-log/README.json")
 
 # A probe that takes any bytes for a root when both sizes are one; ours are 32 bytes or refused.
@@ -242,6 +247,37 @@ def test_checkpoint_format():
         assert Checkpoint.parse(case["text"]) == stated
 
 
+# Cosignatures
+
+
+@pytest.mark.parametrize("case", COSIGNATURES.get("cases", []), ids=lambda case: case["vkey"][:7])
+def test_cosignature_of_a_witness_that_go_wrote(case):
+    key = CosignerKey.from_vkey(case["vkey"])
+    note = base64.b64decode(case["note_b64"]).decode()
+    found = key.find(note)
+    assert found is not None
+    assert (found.name, found.seconds) == (key.name, case["time"])
+
+
+@pytest.mark.finding("AUD-2")
+@pytest.mark.parametrize("case", COSIGNATURES.get("cases", []), ids=lambda case: case["vkey"][:7])
+def test_no_changed_byte_of_a_cosigned_note_counts_for_the_witness(case):
+    key = CosignerKey.from_vkey(case["vkey"])
+    note = base64.b64decode(case["note_b64"]).decode()
+    for at in range(len(note)):
+        changed = note[:at] + chr(ord(note[at]) ^ 1) + note[at + 1 :]
+        try:
+            found = key.find(changed)
+        except AuditFault as fault:
+            assert fault.code == "FG-AUD-06"
+        else:  # Another name or key hash on the line: it is of nobody whom the reader knows.
+            assert found is None or changed.split("\n\n")[0] == note.split("\n\n")[0]
+
+
+def test_every_cosignature_case_is_there():
+    assert len(COSIGNATURES["cases"]) == 2
+
+
 # A log that Go wrote
 
 
@@ -277,6 +313,33 @@ def test_our_proofs_hold_between_all_signed_tessera_checkpoints():
             assert verify_inclusion(leaves[index], index, new, proof, root)
 
 
+@pytest.mark.parametrize("size", range(1, 16))
+def test_the_whole_folder_that_go_wrote_verifies_at_every_size(size, tmp_path):
+    folder = shutil.copytree(VECTORS / "tessera-log", tmp_path / "log")
+    shutil.copy(folder / f"checkpoint.{size}", folder / "checkpoint")
+    report = verify_tiles(folder, Verifier.from_vkey(TESSERA["vkey"]))
+    assert (report.status, report.size, report.ran) == ("verified", size, ["tiles", "entries"])
+
+
+def test_two_levels_of_tiles_that_go_wrote_come_to_the_root_its_mirror_cosigned(tmp_path):
+    """The mirror's log key is of a kind that we do not read, so its text is signed again here."""
+    (case,) = [one for one in COSIGNATURES["cases"] if one["vkey"].startswith("mirror")]
+    note = base64.b64decode(case["note_b64"]).decode()
+    assert CosignerKey.from_vkey(case["vkey"]).find(note) is not None
+    (mirrored,) = (VECTORS / "sunlight" / "witness" / "mirror").glob("*/tile")
+    folder = shutil.copytree(mirrored.parent, tmp_path / "log")
+    text = note.partition("\n\n")[0] + "\n"
+    signer = Signer.from_bytes(Checkpoint.parse(text).origin, bytes(32))
+    (folder / "checkpoint").write_text(signer.sign(text), encoding="utf-8")
+    report = verify_tiles(folder, Verifier.from_vkey(signer.vkey()))
+    assert (report.findings, report.size) == ([], 300)
+    assert "tiles" in report.ran
+    assert report.missing == ["tile/entries/000 is not there"]
+    (folder / "tile" / "1" / "000.p" / "1").write_bytes(bytes(32))
+    report = verify_tiles(folder, Verifier.from_vkey(signer.vkey()))
+    assert report.findings == ["hash 0 of level 1 is not that of the tile below it"]
+
+
 @pytest.mark.finding("AUD-2")
 def test_no_tessera_checkpoint_opens_with_a_changed_byte():
     verifier = Verifier.from_vkey(TESSERA["vkey"])
@@ -285,6 +348,62 @@ def test_no_tessera_checkpoint_opens_with_a_changed_byte():
         changed = note[:at] + chr(ord(note[at]) ^ 1) + note[at + 1 :]
         with pytest.raises(AuditFault, match="FG-AUD-06"):
             verifier.open(changed)
+
+
+# Bundles of another ecosystem that uses the same checkpoints and proofs
+
+BUNDLES = sorted((VECTORS / "sigstore").glob("rekor2-*"))
+
+
+def bundle_key(folder: Path) -> str:
+    """Return the log's verifier key, from the raw bytes of its Ed25519 key in the trusted root."""
+    logs = json.loads((folder / "trusted_root.json").read_text())["tlogs"]
+    (one,) = [log for log in logs if log["publicKey"]["keyDetails"] == "PKIX_ED25519"]
+    name = one["baseUrl"].removeprefix("https://")
+    public = base64.b64decode(one["publicKey"]["rawBytes"])[-32:]
+    encoded = base64.b64encode(b"\x01" + public).decode()
+    return f"{name}+{key_hash(name, public).hex()}+{encoded}"
+
+
+def bundle_receipt(folder: Path) -> str:
+    """Write a bundle's proof as a receipt (C2SP tlog-proof)."""
+    bundle = json.loads((folder / "bundle.sigstore.json").read_text())
+    (entry,) = bundle["verificationMaterial"]["tlogEntries"]
+    proof = entry.get("inclusionProof", {})
+    leaf = base64.b64encode(leaf_hash(base64.b64decode(entry["canonicalizedBody"]))).decode()
+    path = "".join(f"{one}\n" for one in proof.get("hashes", []))
+    note = proof.get("checkpoint", {}).get("envelope", "")
+    return f"c2sp.org/tlog-proof@v1\nextra {leaf}\nindex {entry['logIndex']}\n{path}\n{note}"
+
+
+def our_reading(vkey: str, receipt: str) -> bool:
+    head, _, note = receipt.partition("\n\n")
+    _, extra, index, *path = head.split("\n")
+    verifier = Verifier.from_vkey(vkey)
+    try:
+        stated = Checkpoint.parse(verifier.open(note))
+    except AuditFault:
+        return False
+    leaf, place = decoded(extra.removeprefix("extra ")), int(index.removeprefix("index "))
+    good = verify_inclusion(leaf, place, stated.size, [decoded(one) for one in path], stated.root)
+    return good and stated.origin == verifier.name
+
+
+@pytest.mark.finding("AUD-3")
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_bundle_is_taken_or_refused_as_its_name_says(folder, tmp_path):
+    vkey, receipt = bundle_key(folder), bundle_receipt(folder)
+    (tmp_path / "receipt").write_text(receipt, encoding="utf-8")
+    words = [str(tmp_path / "none"), "--vkey", vkey, "--receipt", str(tmp_path / "receipt")]
+    checks = {one["name"]: one["result"] for one in check(arguments(words)).as_dict()["checks"]}
+    good = not folder.name.endswith("_fail")
+    assert our_reading(vkey, receipt) is good
+    assert checks["receipt"] == ("ran" if good else "failed")
+
+
+def test_every_bundle_with_a_key_of_our_kind_is_there():
+    names = [folder.name for folder in BUNDLES]
+    assert (len(names), sum(name.endswith("_fail") for name in names)) == (11, 6)
 
 
 # RFC 8785

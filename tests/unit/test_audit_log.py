@@ -126,18 +126,30 @@ def test_a_receipt_proves_the_event_against_a_signed_checkpoint_and_nothing_else
         receipt = log.proof(seq)
         head, _, note = receipt.partition("\n\n")
         lines = head.split("\n")
-        assert lines[:2] == ["c2sp.org/tlog-proof@v1", f"index {seq}"]
-        path = [base64.b64decode(line) for line in lines[2:]]
+        leaf = leaf_hash(canonical(event(seq)))
+        extra = base64.b64encode(leaf).decode()
+        assert lines[:3] == ["c2sp.org/tlog-proof@v1", f"extra {extra}", f"index {seq}"]
+        path = [base64.b64decode(line) for line in lines[3:]]
         stated = Checkpoint.parse(Verifier.from_vkey(SIGNER.vkey()).open(note))
         assert (stated.origin, stated.size) == (SIGNER.name, 5)
-        leaf = leaf_hash(canonical(event(seq)))
         assert verify_inclusion(leaf, seq, stated.size, path, stated.root)
         assert not verify_inclusion(leaf_hash(b"{}"), seq, stated.size, path, stated.root)
 
 
 def test_a_receipt_of_a_single_event_has_an_empty_path(log):
     log.append([event(0)])
-    assert log.proof(0).startswith("c2sp.org/tlog-proof@v1\nindex 0\n\nlog.example/unit\n1\n")
+    assert log.proof(0).partition("index ")[2].startswith("0\n\nlog.example/unit\n1\n")
+
+
+@pytest.mark.finding("AUD-3")
+def test_no_receipt_is_handed_out_that_the_signed_root_does_not_bear_out(log):
+    log.append([event(0), event(1)])
+    with sqlite3.connect(log.folder / DATABASE) as database:
+        database.execute("DROP TRIGGER leaf_no_update")
+        database.execute("UPDATE leaf SET hash = zeroblob(32) WHERE seq = 1")
+    database.close()
+    for seq in (0, 1):
+        refused("FG-AUD-07", log.proof, seq)
 
 
 @pytest.mark.parametrize("seq", [-1, 2, 10**6])

@@ -29,6 +29,7 @@ from engine.flows.sign_in import SignedIn, check_form
 from engine.flows.submit import submit
 from engine.web.deps import SignInNeeded, gate, get_home, render
 from engine.web.errors import status_of
+from engine.web.headers import download_headers
 from engine.web.upload import body_spool, form_spools
 from policies.errors import PolicyFault
 
@@ -183,18 +184,18 @@ def findings_csv(request: Request, number: int, user: Reader) -> Response:
     return Response(
         csv_text(finding_rows(receipt)),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="findings-{number}.csv"'},
+        headers=download_headers(f"findings-{number}.csv", receipt["looked"]),
     )
 
 
 @router.get("/deliveries/{number}/aside.csv")
 def aside_csv(request: Request, number: int, user: Sender) -> Response:
     """Give the agency its own rows that were set aside, to be mended and sent again."""
-    rows = as_table(rows_aside(get_home(request), user.actor, number))
+    found = rows_aside(get_home(request), user.actor, number)
     return Response(
-        csv_text(rows),
+        csv_text(as_table(found)),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="set-aside-{number}.csv"'},
+        headers=download_headers(f"set-aside-{number}.csv", found["receipt"]),
     )
 
 

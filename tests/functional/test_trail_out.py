@@ -1,0 +1,130 @@
+"""What leaves the home for others to check: who may, what stands in the trail, and that it verifies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import audit.stranger
+from audit.canonical import parse
+from audit.errors import AuditFault
+from audit.log import read_events
+from audit.stranger import arguments, check
+from audit.tiles import entries_of, verify_tiles
+from audit.verify import verify
+from engine.cli.main import app
+from engine.domain.errors import PolicyRefused
+from engine.domain.ids import Actor
+from engine.flows.aside import rows_aside
+from engine.flows.deliveries import deliveries, receipt_of
+from engine.flows.home import Home
+from engine.flows.submit import submit
+from engine.flows.trail_out import checkpoint_out, export_trail, public_key
+from tests.builders.partnership import OPERATOR, Partnership, person_row, persons_file
+
+LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
+DEMO = {"auth": "demo"}
+
+
+def _events(home: Home) -> list[dict[str, object]]:
+    return [parse(body) for _, body in read_events(home.path / "audit")]
+
+
+@pytest.mark.parametrize("user", [LEAD, DPO])
+def test_the_trail_leaves_as_files_that_verify_and_the_export_stands_in_the_trail(
+    home: Home, tmp_path: Path, user: str
+) -> None:
+    deliveries(home, OPERATOR)
+    done = export_trail(home, user, tmp_path / "out", **DEMO)
+    report = verify_tiles(tmp_path / "out", public_key(home))
+    assert (report.status, report.size) == ("verified", done["size"])
+    outcome, intent = _events(home)[:2]
+    assert (intent["kind"], intent["phase"]) == ("export", "intent")
+    assert (outcome["decision"], outcome["rows"]) == ("permit", done["size"])
+    bundle = next((tmp_path / "out" / "tile" / "entries").rglob("*[0-9]"))
+    assert parse(entries_of(bundle.read_bytes())[-1]) == intent
+    assert done["receipt"]["proof"].startswith("c2sp.org/tlog-proof@v1\n")
+
+
+def test_another_role_exports_nothing_and_the_refusal_is_in_the_trail(
+    home: Home, tmp_path: Path
+) -> None:
+    with pytest.raises(PolicyRefused, match="FG-AUD-22"):
+        export_trail(home, OTHER, tmp_path / "out", **DEMO)
+    assert not (tmp_path / "out").exists()
+    assert _events(home)[0]["rules"] == ["FG-AUD-22"]
+
+
+def test_a_folder_of_something_else_is_left_alone_and_the_failure_is_in_the_trail(
+    home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(AuditFault, match="FG-AUD-20"):
+        export_trail(home, LEAD, tmp_path, **DEMO)
+    assert (_events(home)[0]["decision"], _events(home)[0]["rules"]) == ("failed", ["FG-AUD-20"])
+
+
+def test_the_command_exports_and_tells_the_public_key(home: Home, tmp_path: Path) -> None:
+    home.close()
+    command = ["audit", "export-tiles", "--home", str(home.path), "--as", LEAD, "--json"]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["vkey"] == (home.path / "audit" / "log.vkey").read_text().strip()
+
+
+def _stranger(trail: Path, *words: str) -> dict[str, Any]:
+    return check(arguments([str(trail), *words])).as_dict()
+
+
+def test_the_script_for_strangers_is_handed_out_as_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "stranger.py"
+    done = CliRunner().invoke(app, ["audit", "stranger", "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert out.read_bytes() == Path(str(audit.stranger.__file__)).read_bytes()
+
+
+def test_a_stranger_finds_the_trail_of_a_whole_partnership_in_order(
+    partnership: Partnership, tmp_path: Path
+) -> None:
+    home = partnership.home
+    trail, vkey = home.path / "audit", home.log_vkey()
+    (tmp_path / "hashes").write_text(home.pack.version)
+    told = _stranger(trail, "--vkey", vkey, "--policy-hashes", str(tmp_path / "hashes"))
+    assert (told["status"], told["missing"]) == ("verified", [])
+    assert {one["name"] for one in told["checks"] if one["result"] == "ran"} >= {
+        *("leaves", "sequence", "schema", "head", "checkpoints", "outside checkpoints"),
+        *("intents", "time", "approvals", "permits", "grants", "policies"),
+    }
+    assert told["size"] == verify(trail).size
+
+
+def test_every_way_out_gives_a_receipt_that_a_stranger_takes(home: Home, tmp_path: Path) -> None:
+    file = persons_file(
+        tmp_path / "p.csv", person_row(), person_row(PersonID="LA2", RecordedOn="x")
+    )
+    sent = submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    sender = Actor("demo.council_data", "council", "data_submitter", "demo")
+    given = [
+        sent["audit"],
+        receipt_of(home, sender, 1, "council", with_keys=True)["looked"],
+        rows_aside(home, sender, 1)["receipt"],
+        export_trail(home, LEAD, tmp_path / "out", **DEMO)["receipt"],
+        checkpoint_out(home, tmp_path / "checkpoint", OPERATOR)["receipt"],
+    ]
+    flows = []
+    for one in given:
+        (tmp_path / "receipt").write_text(one["proof"], encoding="utf-8")
+        words = ["--vkey", home.log_vkey(), "--receipt", str(tmp_path / "receipt")]
+        assert _stranger(home.path / "audit", *words)["status"] == "verified"
+        event = parse(dict(read_events(home.path / "audit"))[one["entry"]])
+        flows.append((event["flow"], event["phase"]))
+    assert flows == [
+        *(("submit", "outcome"), ("receipt", "outcome"), ("rows_aside", "outcome")),
+        *(("export_trail", "outcome"), ("checkpoint_out", "outcome")),
+    ]
