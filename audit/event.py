@@ -138,12 +138,10 @@ def schema_problem(event: Any) -> str | None:
     """Return what is wrong with the shape of an event, or None."""
     if not isinstance(event, dict):
         return "the event is not an object"
-    unknown = sorted(set(event) - KEYS)
-    if unknown:
-        return f"the event holds an unknown key {unknown[0]}"
-    missing = sorted(REQUIRED - set(event))
-    if missing:
-        return f"the event lacks the key {missing[0]}"
+    if not event.keys() <= KEYS:
+        return f"the event holds an unknown key {min(event.keys() - KEYS)}"
+    if not event.keys() >= REQUIRED:
+        return f"the event lacks the key {min(REQUIRED - event.keys())}"
     for key in ("id", "ts", "log", "kind", "phase", "flow", "intent"):
         if not isinstance(event[key], str):
             return f"the event's {key} is not text"

@@ -20,8 +20,8 @@ from policies.model import (
     Role,
     Source,
     Waiver,
-    Witnessing,
 )
+from policies.witnessing import witnessing_of
 
 
 def vocabulary_of(document: Document) -> PackVocabulary:
@@ -206,15 +206,7 @@ def approvals_of(document: Document, reader: Reader) -> Governance:
             )
             for place, item in enumerate(raw.get("communal_addresses", []))
         ),
-        witnessing=_witnessing(raw.get("witnessing", {})),
-    )
-
-
-def _witnessing(raw: Mapping[str, Any]) -> Witnessing:
-    return Witnessing(
-        tuple((item["name"], item["vkey"]) for item in raw.get("witnesses", [])),
-        int(raw.get("quorum", 0)),
-        int(raw.get("alarm_after_hours", 24)),
+        witnessing=witnessing_of(raw.get("witnessing", {})),
     )
 
 

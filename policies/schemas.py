@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from policies.witnessing import COUNT, WITNESSING
+
 _WORD: dict[str, Any] = {"type": "string"}
 _WORDS: dict[str, Any] = {"type": "array", "items": _WORD}
 _MAP: dict[str, Any] = {"type": "object", "additionalProperties": _WORD}
@@ -335,10 +337,7 @@ GOVERNANCE = _closed(
     ["dpia", "approvals", "advice", "encodings"],
     {
         # Days for which an encoding is kept that nothing needs; hash of the model if not the shipped one.
-        "encodings": _closed(
-            ["forget_after_days"],
-            {"forget_after_days": {"type": "string", "pattern": "^[0-9]{1,4}$"}, "model": _WORD},
-        ),
+        "encodings": _closed(["forget_after_days"], {"forget_after_days": COUNT, "model": _WORD}),
         # Who must agree to a change, by what it touches; see docs/guides/ig-lead.md.
         "dpia": _closed(
             ["ref", "expires", "dpo_advice"], dict.fromkeys(("ref", "expires", "dpo_advice"), _WORD)
@@ -355,17 +354,7 @@ GOVERNANCE = _closed(
         # Addresses where many are registered and nobody's home is; what is secret does not stand here.
         "communal_addresses": {"type": "array", "items": COMMUNAL},
         # Other partners that sign the checkpoints of the audit trail; see docs/guides/auditor.md.
-        "witnessing": _closed(
-            ["witnesses", "quorum", "alarm_after_hours"],
-            {
-                "witnesses": {
-                    "type": "array",
-                    "items": _closed(["name", "vkey"], {"name": _WORD, "vkey": _WORD}),
-                },
-                "quorum": {"type": "string", "pattern": "^[0-9]{1,2}$"},
-                "alarm_after_hours": {"type": "string", "pattern": "^[0-9]{1,4}$"},
-            },
-        ),
+        "witnessing": WITNESSING,
         "waivers": {
             "type": "array",
             "items": _closed(

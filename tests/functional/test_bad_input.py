@@ -340,6 +340,7 @@ def test_usage_errors_exit_2() -> None:
 
 
 @pytest.mark.finding("AUD-5")
+@pytest.mark.finding("B35")
 def test_when_the_audit_cannot_write_nothing_happens(home: Home, tmp_path: Path) -> None:
     file = persons_file(tmp_path / "p.csv", person_row())
     log = home.path / "audit" / "log.db"

@@ -47,6 +47,7 @@ def _bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.finding("AUD-7")
+@pytest.mark.finding("B34")
 @pytest.mark.finding("T-GM8")
 def test_planted_values_are_nowhere_in_the_home_the_spans_or_the_output(
     home: Home, tmp_path: Path

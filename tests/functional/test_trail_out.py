@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from engine.domain.ids import Actor
 from engine.flows.aside import rows_aside
 from engine.flows.deliveries import deliveries, receipt_of
 from engine.flows.home import Home
+from engine.flows.reveal import case_token
 from engine.flows.submit import submit
+from engine.flows.trail import read_trail
 from engine.flows.trail_out import checkpoint_out, export_trail, public_key
+from engine.settings import Settings
 from tests.builders.partnership import OPERATOR, Partnership, person_row, persons_file
 
 LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
@@ -77,6 +81,33 @@ def test_the_command_exports_and_tells_the_public_key(home: Home, tmp_path: Path
     assert json.loads(done.stdout)["vkey"] == (home.path / "audit" / "log.vkey").read_text().strip()
 
 
+@pytest.mark.finding("AUD-1")
+def test_a_case_token_is_found_by_no_dictionary_that_lacks_the_key(home: Home) -> None:
+    """Every reference of a small space, hashed in the usual ways: none is what stands in the trail."""
+    space = [f"case {number}" for number in range(2_000)]
+    tokens = {case_token(home, one) for one in space}
+    assert len(tokens) == len(space)
+    key = home.log_vkey().encode()  # A key that anybody has.
+    for name in ("md5", "sha1", "sha256", "sha512", "blake2b"):
+        for one in space:
+            for text in (one, one.casefold(), one.upper()):
+                plain = hashlib.new(name, text.encode()).hexdigest()
+                keyed = hmac.digest(key, text.encode(), name).hex()
+                assert not {plain[:32], plain[-32:], keyed[:32]} & tokens
+
+
+@pytest.mark.finding("AUD-9")
+@pytest.mark.finding("B36")
+def test_no_setting_switches_the_trail_off_and_reading_it_is_in_it(home: Home) -> None:
+    names = {*Settings.model_fields} - {"witness_urls"}
+    assert not [one for one in names if any(word in one for word in ("audit", "log", "trail"))]
+    size = len(_events(home))
+    read_trail(home, LEAD, "lawfulness", 5, **DEMO)
+    outcome, intent = _events(home)[:2]
+    assert len(_events(home)) == size + 2
+    assert (intent["kind"], intent["phase"], outcome["rows"]) == ("audit_read", "intent", 5)
+
+
 def _stranger(trail: Path, *words: str) -> dict[str, Any]:
     return check(arguments([str(trail), *words])).as_dict()
 
@@ -105,15 +136,13 @@ def test_a_stranger_finds_the_trail_of_a_whole_partnership_in_order(
 
 
 def test_every_way_out_gives_a_receipt_that_a_stranger_takes(home: Home, tmp_path: Path) -> None:
-    file = persons_file(
-        tmp_path / "p.csv", person_row(), person_row(PersonID="LA2", RecordedOn="x")
-    )
+    file = persons_file(tmp_path / "p.csv", person_row(), person_row(PersonID="LA2"))
     sent = submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
     sender = Actor("demo.council_data", "council", "data_submitter", "demo")
     given = [
         sent["audit"],
-        receipt_of(home, sender, 1, "council", with_keys=True)["looked"],
-        rows_aside(home, sender, 1)["receipt"],
+        receipt_of(home, sender, sent["number"], "council", with_keys=True)["looked"],
+        rows_aside(home, sender, sent["number"])["receipt"],
         export_trail(home, LEAD, tmp_path / "out", **DEMO)["receipt"],
         checkpoint_out(home, tmp_path / "checkpoint", OPERATOR)["receipt"],
     ]

@@ -427,6 +427,7 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
 
 
 @pytest.mark.finding("AUD-8")
+@pytest.mark.finding("B35")
 def test_every_request_that_shows_or_refuses_leaves_one_intent_and_one_outcome(
     client: TestClient, partnership: Partnership
 ) -> None:

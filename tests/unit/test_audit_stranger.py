@@ -374,7 +374,6 @@ def test_views_under_the_active_policy_hold_together():
     assert told(*first(), *shown, *again) == []
 
 
-@pytest.mark.finding("AUD-9")
 def test_a_view_under_a_policy_that_was_not_active_is_found_at_its_index():
     assert told(*first(), *flow(1, "reveal", **(VIEW | {"policy_hash": NEXT}))) == [
         "event 3: a view was decided under a policy that was not active"

@@ -250,6 +250,7 @@ def test_a_dropped_event_is_found_at_its_index(folder, database, index):
     tampered(folder, f"event {index} is missing", "the head row does not fit the events")
 
 
+@pytest.mark.finding("B33")
 @pytest.mark.parametrize("index", range(SIZE))
 def test_a_dropped_event_with_the_rest_moved_up_is_found(folder, database, index):
     kept = bodies(database)
