@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from bench import (
+    audit_search,
     encode,
     exposure,
     intake,
@@ -26,6 +27,7 @@ from bench.measure import Claim, Measured, heading, measure, table
 GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
     "pseudonyms": pseudonyms.claims,
     "merkle": merkle.claims,
+    "audit_search": audit_search.claims,
     "rfg": rfg.claims,
     "exposure": exposure.claims,
     "encode": encode.claims,

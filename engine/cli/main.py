@@ -20,6 +20,7 @@ from engine.cli import (
     pairs,
     products,
     scoring,
+    trail,
 )
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
 from engine.cli.output import emit, os_user, say, table, told
@@ -39,6 +40,7 @@ app.add_typer(products.products, name="products")
 app.add_typer(harms.harms, name="harms")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(linkage.linkage, name="linkage")
+govern.audit.command("search")(trail.audit_search)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)

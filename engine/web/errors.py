@@ -42,7 +42,7 @@ def status_of(error: FieldgateError) -> int:
         return 409  # What is suspended or not whole is not served, not even an old score (TF1).
     if isinstance(error, ContractError | SubmissionError | RowsRefused | GatewayError):
         return 422  # The delivery is at fault, and its sender is told everything at once.
-    if error.code in ("FG-CLI-02", "FG-LNK-19"):
+    if error.code in ("FG-CLI-02", "FG-LNK-19", "FG-AUD-41"):
         return 422  # A day that is none, or before anything was known: whoever asked can mend it.
     return 503 if isinstance(error, AuditError | ConfigError) else 500
 
