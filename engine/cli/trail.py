@@ -75,3 +75,47 @@ def _search_words(found: dict[str, Any]) -> str:
         if some:
             lines.append(f"{facet}: {some}{more}")
     return "\n".join(lines)
+
+
+def audit_disclosures(
+    person: Annotated[str, typer.Option(help="Casework reference of the person.")],
+    use: UseOption,
+    since: DayOption = "",
+    until: DayOption = "",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print everything of one person that was disclosed: when, to whom, why, under what; refusals in counts."""
+    with told(as_json):
+        from engine.domain.export import csv_text
+        from engine.flows.disclosures import as_table, disclosures
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        found = disclosures(opened, user, use, person, since, until, auth=auth)
+        opened.close()
+        if as_csv and not as_json:
+            typer.echo(csv_text(as_table(found)), nl=False)
+            return
+        emit(found, as_json, lambda: _disclosure_words(found))
+
+
+def _disclosure_words(found: dict[str, Any]) -> str:
+    lines = [f"{len(found['disclosed'])} disclosures, the oldest first"]
+    for one in found["disclosed"]:
+        basis = " under ".join(word for word in (one["gateway"], one["agreement"]) if word)
+        lines.append(
+            f"#{one['entry']} {one['when']} {one['user']} ({one['role']}, {one['agency']})"
+            f" for {one['purpose'] or 'no stated purpose'}"
+            + (f", {basis}" if basis else "")
+            + (f", run of {one['run_as_of']}" if one["run_as_of"] else "")
+            + f": {', '.join(one['fields']) or one['what']}"
+            + ("" if one["certain"] else " (may have been shown)")
+        )
+    lines += [
+        f"Not shown: {one['count']} x {one['outcome']} ({one['role']}, {one['agency']})"
+        for one in found["not_shown"]
+    ]
+    return "\n".join([*lines, found["note"]])

@@ -72,8 +72,11 @@ def badge(request: Request, user: Reader) -> Response:
 
 @api.get("/search", summary="Search the trail by facets; one of four uses is stated")
 def search(request: Request, user: Reader, use: str = "") -> dict[str, Any]:
-    """Return a page of acts, newest first, with counts: actor, agency, role, purpose, action, kind, outcome,
-    source and field may be given several times; person, case, first, last, page and below once."""
+    """Return a page of acts, newest first, with counts.
+
+    Facets may be given several times: actor, agency, role, purpose, action, kind, outcome, source, field;
+    person, case, first, last, page and below once.
+    """
     return search_trail(get_home(request), user.user, use, _search(request), auth=user.auth)
 
 

@@ -1,0 +1,74 @@
+"""What the trail tells: of one person, in reports, and to an agency about its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from engine.domain.errors import ConfigError, PolicyRefused
+from engine.domain.export import csv_text
+from engine.flows.disclosures import as_table, disclosures
+from engine.flows.sign_in import SignedIn
+from engine.flows.trail import USES
+from engine.web.deps import gate, get_home, render
+
+router = APIRouter(include_in_schema=False)
+api = APIRouter(prefix="/api/trail")
+Reader = Annotated[SignedIn, Depends(gate("trail"))]
+
+
+@router.get("/trail/disclosures")
+def disclosed_page(
+    request: Request,
+    user: Reader,
+    use: str = "",
+    person: str = "",
+    first: str = "",
+    last: str = "",
+) -> Response:
+    """Ask for a person, then show what was disclosed of them."""
+    errors: dict[str, str] = {}
+    found = None
+    home = get_home(request)
+    if use and use not in USES:
+        errors["use"] = "Choose what you read the trail for"
+    elif use:
+        try:
+            found = disclosures(home, user.user, use, person, first, last, auth=user.auth)
+        except (ConfigError, PolicyRefused) as error:
+            if error.code == "FG-AUD-41":
+                errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
+            elif error.code == "FG-REV-02":
+                errors["person"] = "Copy the reference of a person from a list"
+            else:
+                raise
+    labels = home.pack.register.vocabulary.purposes
+    return render(
+        request, "disclosures.html", user, status=422 if errors else 200, found=found, uses=USES,
+        use=use, limits={"person": person, "first": first, "last": last}, errors=errors,
+        purposes=labels, roles={name: one.label for name, one in home.pack.vocabulary.roles.items()},
+        agencies={name: one.name for name, one in home.pack.register.parties.items()},
+    )  # fmt: skip
+
+
+@router.get("/trail/disclosures.csv")
+def disclosed_csv(
+    request: Request, user: Reader, use: str = "", person: str = "", first: str = "", last: str = ""
+) -> Response:
+    """Give the same as CSV; the name of the file names nobody."""
+    found = disclosures(get_home(request), user.user, use, person, first, last, auth=user.auth)
+    return Response(
+        csv_text(as_table(found)),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="disclosures.csv"'},
+    )
+
+
+@api.get("/disclosures", summary="Everything of one person that was disclosed")
+def disclosed_call(
+    request: Request, user: Reader, use: str = "", person: str = "", first: str = "", last: str = ""
+) -> dict[str, Any]:
+    """Return when, to whom, for what and under what; what was refused in counts."""
+    return disclosures(get_home(request), user.user, use, person, first, last, auth=user.auth)
