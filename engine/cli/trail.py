@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
-from engine.cli.output import emit, told
+from engine.cli.output import emit, table, told
 
 UseOption = Annotated[
     str,
@@ -119,3 +120,69 @@ def _disclosure_words(found: dict[str, Any]) -> str:
         for one in found["not_shown"]
     ]
     return "\n".join([*lines, found["note"]])
+
+
+def audit_reports(
+    use: UseOption,
+    since: DayOption = "",
+    until: DayOption = "",
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the seventeen reports that an officer checks; each ran, was skipped or failed."""
+    _report("", use, since, until, home, as_user, as_json=as_json)
+
+
+def audit_report(
+    name: Annotated[str, typer.Argument(help="Name of a report, as audit reports lists it.")],
+    use: UseOption,
+    since: DayOption = "",
+    until: DayOption = "",
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one report and print its table."""
+    _report(name, use, since, until, home, as_user, as_json=as_json)
+
+
+def _report(
+    name: str,
+    use: str,
+    since: str,
+    until: str,
+    home: Path | None,
+    as_user: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    with told(as_json):
+        from engine.flows.reports import reports
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        found = reports(opened, user, use, name, since, until, auth=auth)
+        opened.close()
+        emit(found, as_json, lambda: _one_words(found) if name else _all_words(found))
+
+
+def _all_words(found: dict[str, Any]) -> str:
+    rows = [
+        (one["number"], one["name"], one["status"],
+         "" if one["figure"] is None else one["figure"], one["unit"] or one["note"])
+        for one in found["reports"]
+    ]  # fmt: skip
+    title = f"Reports, {found['first']} to {found['last']}, {found['acts']} acts"
+    return table(title, ("no", "report", "state", "figure", "of"), rows)
+
+
+def _one_words(found: dict[str, Any]) -> str:
+    (one,) = found["reports"]
+    head = f"{one['title']}: {one['status']}"
+    if one["figure"] is not None:
+        head += f", {one['figure']} {one['unit']}"
+    lines = [f"{head} ({found['first']} to {found['last']})"]
+    if one["rows"]:
+        lines = [table(lines[0], tuple(one["columns"]), [tuple(row) for row in one["rows"]])]
+    return "\n".join([*lines, one["note"]])

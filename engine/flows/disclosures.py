@@ -1,7 +1,8 @@
 """Everything of one person that was disclosed: when, to whom, why, under what, and what was refused.
 
 For a subject access request (UK GDPR Art 15(1)(c), DPA 2018 s.45(2)(c): the recipients) and for whoever
-has to tell past recipients of a correction (Art 19). It is made from the trail and holds no value of the person.
+has to tell past recipients of a correction (Art 19). It is made from the trail and holds no value of the
+person.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.export import csv_text
 from engine.flows.disclosures import as_table, disclosures
+from engine.flows.reports import REPORTS, reports
 from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES
 from engine.web.deps import gate, get_home, render
@@ -72,3 +73,60 @@ def disclosed_call(
 ) -> dict[str, Any]:
     """Return when, to whom, for what and under what; what was refused in counts."""
     return disclosures(get_home(request), user.user, use, person, first, last, auth=user.auth)
+
+
+@router.get("/trail/reports")
+def reports_page(
+    request: Request, user: Reader, use: str = "", first: str = "", last: str = ""
+) -> Response:
+    """Ask for the use, then list the reports with a figure each."""
+    return _reports(request, user, "", use, first, last)
+
+
+@router.get("/trail/reports/{name}")
+def report_page(
+    request: Request, name: str, user: Reader, use: str = "", first: str = "", last: str = ""
+) -> Response:
+    """Show one report."""
+    return _reports(request, user, name, use, first, last)
+
+
+def _reports(
+    request: Request, user: SignedIn, name: str, use: str, first: str, last: str
+) -> Response:
+    errors: dict[str, str] = {}
+    found = None
+    if use and use not in USES:
+        errors["use"] = "Choose what you read the trail for"
+    elif use or (name and name not in REPORTS):
+        try:
+            found = reports(get_home(request), user.user, use, name, first, last, auth=user.auth)
+        except ConfigError as error:
+            if error.code not in ("FG-AUD-41", "FG-AUD-43"):
+                raise
+            errors["first"] = (
+                "Write each day as YYYY-MM-DD, the first one before the last"
+                if error.code == "FG-AUD-41"
+                else "Choose a shorter period"
+            )
+    return render(
+        request, "report.html" if name and found else "reports.html", user,
+        status=422 if errors else 200, found=found, uses=USES, use=use, name=name, errors=errors,
+        limits={"first": first, "last": last},
+    )  # fmt: skip
+
+
+@api.get("/reports", summary="The seventeen reports, each ran, skipped or failed")
+def reports_call(
+    request: Request, user: Reader, use: str = "", first: str = "", last: str = ""
+) -> dict[str, Any]:
+    """Return every report with its figure and its rows."""
+    return reports(get_home(request), user.user, use, "", first, last, auth=user.auth)
+
+
+@api.get("/reports/{name}", summary="One report")
+def report_call(
+    request: Request, name: str, user: Reader, use: str = "", first: str = "", last: str = ""
+) -> dict[str, Any]:
+    """Return one report."""
+    return reports(get_home(request), user.user, use, name, first, last, auth=user.auth)
