@@ -186,3 +186,40 @@ def _one_words(found: dict[str, Any]) -> str:
     if one["rows"]:
         lines = [table(lines[0], tuple(one["columns"]), [tuple(row) for row in one["rows"]])]
     return "\n".join([*lines, one["note"]])
+
+
+def audit_own(
+    use: UseOption,
+    since: DayOption = "",
+    until: DayOption = "",
+    page: Annotated[int, typer.Option(help="Page, from 1.")] = 1,
+    below: Annotated[
+        int | None, typer.Option(help="Only entries before this one, as the first page says.")
+    ] = None,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print your agency's part of the trail: who was shown its data, and what its staff looked for."""
+    with told(as_json):
+        from engine.flows.own_trail import own_trail
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        found = own_trail(opened, user, use, since, until, page, below, auth=auth)
+        opened.close()
+        emit(found, as_json, lambda: _own_words(found))
+
+
+def _own_words(found: dict[str, Any]) -> str:
+    lines = [
+        f"{found['agency']}: {found['total']} acts before entry {found['below']}, page "
+        f"{found['page']} of {found['pages']}, newest first"
+    ]
+    lines += [
+        f"#{one['entry']} {one['when']} {' and '.join(one['why'])}: {one['user']} ({one['role_label']}, "
+        f"{one['agency_label']}), {one['what_label'].lower()}, {one['purpose_label'] or 'no purpose stated'}: "
+        f"{one['outcome_label']}" + (f"; {', '.join(one['fields'])}" if one["fields"] else "")
+        for one in found["acts"]
+    ]
+    return "\n".join([*lines, found["note"]])

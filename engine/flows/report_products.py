@@ -59,6 +59,8 @@ def flagged(people: Mapping[str, Sequence[bool]], groups: Mapping[str, Sequence[
     rows: list[tuple[object, ...]] = []
     for name, members in sorted(people.items()):
         on = np.asarray(members, bool)
+        if not on.any():
+            continue
         for kind, labels in groups.items():
             known = sorted(set(labels))
             at = np.array([known.index(label) for label in labels])

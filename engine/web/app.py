@@ -74,6 +74,7 @@ def create_app(home: Home) -> FastAPI:
     app.include_router(trail.api)
     app.include_router(oversight.router)
     app.include_router(oversight.api)
+    app.include_router(oversight.own_api)
     app.include_router(pairs.router)
     app.include_router(pairs.api)
     app.include_router(records.router)

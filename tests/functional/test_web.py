@@ -68,6 +68,8 @@ GATE = {
     ("GET", "/trail/disclosures"): "trail",
     ("GET", "/trail/disclosures.csv"): "trail",
     ("GET", "/api/trail/disclosures"): "trail",
+    ("GET", "/own-trail"): "own_trail",
+    ("GET", "/api/own-trail"): "own_trail",
     ("GET", "/trail/reports"): "trail",
     ("GET", "/trail/reports/{name}"): "trail",
     ("GET", "/api/trail/reports"): "trail",

@@ -299,7 +299,8 @@ def test_15_small_cells_are_hidden_and_do_not_follow_from_the_rest() -> None:
     assert sum(cell[0] == "hidden" for cell in cells.values()) >= 2
     assert any(cell == (25, 60) for cell in cells.values())
     large = products.flagged(
-        {"cse.harmed": [True, False] * 50}, {"sex": ["one"] * 50 + ["two"] * 50}
+        {"cse.harmed": [True, False] * 50, "cse.emerging": [False] * 100},
+        {"sex": ["one"] * 50 + ["two"] * 50},
     )
     assert {row[2]: row[3:] for row in large.rows} == {"one": (25, 50), "two": (25, 50)}
     assert products.flagged({}, {}).status == SKIPPED

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.export import csv_text
 from engine.flows.disclosures import as_table, disclosures
+from engine.flows.own_trail import own_trail
 from engine.flows.reports import REPORTS, reports
 from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES
@@ -17,7 +18,9 @@ from engine.web.deps import gate, get_home, render
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/trail")
+own_api = APIRouter(prefix="/api/own-trail")
 Reader = Annotated[SignedIn, Depends(gate("trail"))]
+Partner = Annotated[SignedIn, Depends(gate("own_trail"))]
 
 
 @router.get("/trail/disclosures")
@@ -130,3 +133,60 @@ def report_call(
 ) -> dict[str, Any]:
     """Return one report."""
     return reports(get_home(request), user.user, use, name, first, last, auth=user.auth)
+
+
+@router.get("/own-trail")
+def own_page(
+    request: Request,
+    user: Partner,
+    use: str = "",
+    first: str = "",
+    last: str = "",
+    page: str = "1",
+    below: str = "",
+) -> Response:
+    """Ask for the use, then show the agency's own part of the trail."""
+    errors: dict[str, str] = {}
+    found = None
+    if use and use not in USES:
+        errors["use"] = "Choose what you read the trail for"
+    elif use:
+        try:
+            found = _own(request, user, use, first, last, page, below)
+        except ConfigError as error:
+            if error.code != "FG-AUD-41":
+                raise
+            errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
+    return render(
+        request, "own_trail.html", user, status=422 if errors else 200, found=found, uses=USES, use=use,
+        limits={"first": first, "last": last}, errors=errors,
+    )  # fmt: skip
+
+
+@own_api.get("", summary="Your agency's part of the trail")
+def own_call(
+    request: Request,
+    user: Partner,
+    use: str = "",
+    first: str = "",
+    last: str = "",
+    page: str = "1",
+    below: str = "",
+) -> dict[str, Any]:
+    """Return who was shown the agency's data and what its own staff looked for; nothing else."""
+    return _own(request, user, use, first, last, page, below)
+
+
+def _own(
+    request: Request, user: SignedIn, use: str, first: str, last: str, page: str, below: str
+) -> dict[str, Any]:
+    place, stand = number_of(page), number_of(below)
+    return own_trail(
+        get_home(request), user.user, use, first, last, 0 if place is None else place, stand,
+        auth=user.auth,
+    )  # fmt: skip
+
+
+def number_of(text: str) -> int | None:
+    """Return the number of an address; None for anything else."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else None
