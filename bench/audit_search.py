@@ -16,10 +16,11 @@ import duckdb
 from audit.act import acts
 from audit.canonical import canonical
 from audit.event import make_event
+from audit.facets import FACETS, Named, Question, number_of
 from audit.log import DATABASE, AuditLog
 from audit.merkle import leaf_hash
 from audit.note import Signer
-from audit.search import FACETS, Named, Question, number_of, open_index, read_acts
+from audit.search import open_index, read_acts
 from bench.measure import FLOOR, PEER, Claim
 
 EVENTS = 1_000_000

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, select
 
-from audit.search import Named
+from audit.facets import Named
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import as_utc
 from engine.flows.home import Home

@@ -14,7 +14,8 @@ from typing import Any
 from sqlmodel import Session, select
 
 from audit.act import UNKNOWN, Act
-from audit.search import Question, read_acts
+from audit.facets import Question
+from audit.search import read_acts
 from engine.domain.ids import as_utc
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.audit_names import names_of

@@ -12,7 +12,8 @@ from collections.abc import Collection
 from typing import Any
 
 from audit.act import Act, source_of
-from audit.search import Index, Mask, Question, read_acts
+from audit.facets import Index, Mask, Question
+from audit.search import read_acts
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.disclosures import DISCLOSED, SHOWING
 from engine.flows.home import Home

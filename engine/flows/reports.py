@@ -17,7 +17,8 @@ from sqlmodel import Session, col, select
 
 from audit.act import Act
 from audit.errors import AuditFault
-from audit.search import Question, read_acts
+from audit.facets import Question
+from audit.search import read_acts
 from engine.domain.errors import ConfigError, FieldgateError
 from engine.domain.ids import as_utc
 from engine.flows import report_access as access

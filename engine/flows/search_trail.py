@@ -10,7 +10,8 @@ from datetime import date
 from typing import Any
 
 from audit.act import Act
-from audit.search import FACETS, MANY, Index, Question, open_index, read_acts
+from audit.facets import FACETS, MANY, Index, Question
+from audit.search import open_index, read_acts
 from engine.domain.errors import ConfigError
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.audit_names import names_of

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from audit.act import Act, acts
 from audit.event import make_event
+from audit.facets import FACETS, Named, Question
 from audit.log import AuditLog, read_events
 from audit.note import Signer
-from audit.search import FACETS, Named, Question, open_index, read_acts
+from audit.search import open_index, read_acts
 
 KEY = b"k" * 32
 SIGNER = Signer.from_bytes("test.example/log", bytes(range(32)))

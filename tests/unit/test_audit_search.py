@@ -13,9 +13,10 @@ import pytest
 from audit.act import UNKNOWN, acts
 from audit.errors import AuditFault
 from audit.event import make_event
+from audit.facets import Named, Question
 from audit.log import AuditLog, read_events
 from audit.note import Signer
-from audit.search import INDEX, Named, Question, open_index, read_acts
+from audit.search import INDEX, open_index, read_acts
 
 KEY = b"k" * 32
 SIGNER = Signer.from_bytes("test.example/log", bytes(range(32)))

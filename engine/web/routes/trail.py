@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from audit.search import FACETS, MANY
+from audit.facets import FACETS, MANY
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.search_trail import Search, search_trail
 from engine.flows.sign_in import SignedIn
