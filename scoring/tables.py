@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,32 @@ class Tables:
     def kind_by_id(self) -> dict[int, Kind]:
         """Return the kinds keyed by their number."""
         return {kind.id: kind for kind in self.kinds.values()}
+
+
+def narrowed(tables: Tables, themes: Iterable[str], links: Iterable[str]) -> Tables:
+    """Return what of the tables a run for one purpose may use (ADR 0016).
+
+    Args:
+        tables: All tables.
+        themes: Themes of the run; no other theme has points or lists in it.
+        links: Names of the link kinds along which risk may pass; no other kind makes a link.
+
+    Raises:
+        ScoringFault: ``FG-RUN-01`` when a name is unknown: a run is never made with less than was asked.
+    """
+    wanted, kinds = set(themes), set(links)
+    if not wanted <= set(tables.themes) or not kinds <= {one.name for one in tables.links}:
+        raise _fault("a run names a theme or a link that there is not")
+    gamma = tables.gamma.copy()
+    for place, theme in enumerate(tables.themes):
+        if theme not in wanted:
+            gamma[place] = 0
+    return replace(
+        tables,
+        gamma=gamma,
+        links=tuple(one for one in tables.links if one.name in kinds),
+        lists=tuple(one for one in tables.lists if one.theme in wanted),
+    )
 
 
 def shipped() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from engine.flows.home import Home
-from engine.flows.lists import shown_level
+from engine.flows.lists import shown_level, source_of
 from engine.store.tables import Account, ScoreRun
 from policies.model import Level, State
 
@@ -34,7 +34,7 @@ def group_of(
     Returns:
         ``group``: None when nothing of groups may be shown, empty when the person is in none.
     """
-    level = shown_level(home, account, "engine.groups", "group", flags)
+    level = shown_level(home, account, source_of(home, account, "group"), "group", flags)
     if level < Level.TOKEN or pid is None:
         return {"group": None}
     members = home.warehouse.result(run.id, "group_member")

@@ -17,6 +17,7 @@ from engine.flows.decision import NOTHING
 from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.product_tables import PURPOSE, derived_source, run_purpose, told_themes
 from engine.flows.registry import must_serve, why_not_served
 from engine.flows.states import joined_names
 from engine.linkage.index import current_membership
@@ -110,10 +111,21 @@ def withdrawn(home: Home, run: ScoreRun) -> set[str]:
     return {casework.text(sealed) for sealed in casework.seal(sorted(people))}
 
 
-def latest_run(home: Home) -> ScoreRun | None:
-    """Return the newest published run."""
+def latest_run(home: Home, purpose: str = PURPOSE) -> ScoreRun | None:
+    """Return the newest published run of a purpose."""
+    asked = select(ScoreRun).where(ScoreRun.purpose == purpose)
     with Session(reading(home.casework), expire_on_commit=False) as session:
-        return session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
+        return session.exec(asked.order_by(col(ScoreRun.number).desc())).first()
+
+
+def purpose_of(home: Home, account: Account) -> str:
+    """Return the purpose of the runs that an account is shown (ADR 0016)."""
+    return run_purpose(home.pack, home.tables, account.purpose)
+
+
+def source_of(home: Home, account: Account, name: str) -> str:
+    """Return the source of derived data that holds a field for the purpose of an account."""
+    return derived_source(home.pack, purpose_of(home, account), name)
 
 
 def review_lists(
@@ -122,7 +134,8 @@ def review_lists(
     """Return the newest review lists.
 
     Args:
-        user: Who looks; None for an operator of a demo home, who sees references and numbers only.
+        user: Who looks; None for an operator of a demo home, who sees references and numbers only. The
+            lists are those of the run of their purpose.
         only: The id of the one list that is wanted; its product must be live.
 
     Raises:
@@ -134,30 +147,35 @@ def review_lists(
         raise PolicyRefused(
             "FG-REV-01", "lists are read with an account", "Run as a user who has an account."
         )
-    actor = Actor(user or "operator", "host", "operator", auth)
+    actor, purpose = Actor(user or "operator", "host", "operator", auth), PURPOSE
     if user is not None:
         account = open_account(home, user, auth)
-        actor = actor_of(account, auth)
-    with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
+        actor, purpose = actor_of(account, auth), purpose_of(home, account)
+    source = derived_source(home.pack, purpose, "review_list")
+    with Flow(home, "review_list", "consultation", actor, {"source": source}) as flow:
         if user is not None:
-            in_full(home, account, "engine.lists", "review_list", list_state(home))
-        run = latest_run(home)
+            in_full(home, account, source, "review_list", list_state(home))
+        run = latest_run(home, purpose)
         answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {},
                                   "not_served": {}}  # fmt: skip
         if run is not None:
             hidden, closed = withdrawn(home, run), why_not_served(home, run)
-            rules = [one for one in home.tables.lists if only in (None, one.id)]
-            if only is not None and rules:
+            mine = told_themes(home.pack, home.tables, purpose)
+            rules = [one for one in home.tables.lists
+                     if one.theme in mine and only in (None, one.id)]  # fmt: skip
+            if only is not None and not rules:
+                raise _no_list()
+            if only is not None:
                 must_serve(home, run, rules[0].theme)
             answer = {
                 "run": run.id,
                 "as_of": run.as_of,
                 "lists": [_list(home, run, rule, hidden, closed) for rule in rules],
                 "not_scored": run.manifest["themes_not_scored"],
-                "not_served": closed,
+                "not_served": {theme: why for theme, why in closed.items() if theme in mine},
             }
         listed = sum(len(one["entries"]) for one in answer["lists"])
-        details = {"source": "engine.lists", "run": answer["run"] or "", "rows": listed}
+        details = {"source": source, "run": answer["run"] or "", "rows": listed}
         answer["audit_entry"] = flow.finish(details).seq
         return answer
 
@@ -172,8 +190,12 @@ def review_list(home: Home, user: str, name: str, *, auth: str) -> dict[str, Any
     Audited as ``consultation``.
     """
     if name not in {one.id for one in home.tables.lists}:
-        raise PolicyRefused("FG-REV-08", "there is no such list", "See the lists.")
+        raise _no_list()
     return review_lists(home, user, auth=auth, only=name)
+
+
+def _no_list() -> PolicyRefused:
+    return PolicyRefused("FG-REV-08", "there is no such list", "See the lists.")
 
 
 def _list(
@@ -267,8 +289,9 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
     """
     account = open_account(home, user, auth)
     actor = actor_of(account, auth)
-    with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
-        in_full(home, account, "engine.lists", "review_list", list_state(home))
+    source = source_of(home, account, "review_list")
+    with Flow(home, "decide", "alteration", actor, {"source": source}) as flow:
+        in_full(home, account, source, "review_list", list_state(home))
         if outcome not in OUTCOMES:
             raise PolicyRefused(
                 "FG-REV-08",
@@ -278,7 +301,7 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
 
         def publish(session: Session) -> str:
             found = session.get(ReviewItem, item)
-            run = latest_run(home)
+            run = latest_run(home, purpose_of(home, account))
             old = found is None or run is None or found.run != run.id
             if found is None or run is None or old or found.outcome is not None:
                 raise PolicyRefused(
@@ -301,5 +324,5 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
         person = flow.commit(publish)
         audit = home.domain("audit")
         subject = audit.text(audit.seal([home.domain("casework").parse(person)])[0])
-        flow.finish({"source": "engine.lists", "subject": subject, "rules": [outcome]})
+        flow.finish({"source": source, "subject": subject, "rules": [outcome]})
         return {"item": item, "outcome": outcome, "decided_by": user}

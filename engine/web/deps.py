@@ -87,6 +87,7 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
              ("pairs", "Matching", "/pairs"),
              ("link_quality", "Matching quality", "/link-quality"),
              ("registry", "Products", "/products"),
+             ("profiles", "Profiles", "/profiles"),
              ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [

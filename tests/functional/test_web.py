@@ -86,6 +86,7 @@ GATE = {
     ("GET", "/api/records/{person}/{record}/near"): "pairs",
     ("POST", "/api/records/{person}/{record}/part"): "pairs",
     ("POST", "/api/records/{person}/{record}/join"): "pairs",
+    ("GET", "/profiles"): "profiles",
     ("GET", "/products"): "registry",
     ("POST", "/products"): "registry",
     ("POST", "/products/answer"): "registry",
