@@ -241,6 +241,8 @@ def _immediate(
 ) -> frozenset[str]:
     """Refuse tables in which one event that nobody named is enough for a list (T14).
 
+    On the track harming no kind is: one suspicion makes nobody somebody who may harm others (T-WM2).
+
     Raises:
         ScoringFault: ``FG-RUN-01``.
     """
@@ -253,7 +255,8 @@ def _immediate(
         half = int(parameters["half_index_points"][item["theme"]])
         for name, kind in kinds.items():
             most = int(gamma[theme, track, kind.id].max())
-            if name not in named and 100_000 * most // (most + half) >= high:
+            alone = name in named and item["track"] == "harmed"
+            if not alone and 100_000 * most // (most + half) >= high:
                 raise _fault(f"one event of {name} is enough for the list {item['id']}")
     return named
 

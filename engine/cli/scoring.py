@@ -136,7 +136,10 @@ def _evaluations_words(result: list[dict[str, Any]]) -> str:
         for name, report in one["lists"].items()
     ]  # fmt: skip
     heads = ("No", "List", "Hit", "False", "Missed", "Left", "Precision", "Recall", "Lift", "Base")
-    return table("Evaluations (synthetic people)", heads, rows)
+    alarms = [
+        f"\nEvaluation {one['number']}, alarm: {why}" for one in result for why in one["alarms"]
+    ]
+    return table("Evaluations (synthetic people)", heads, rows) + "".join(alarms)
 
 
 def _replay_words(result: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ been worth beside the index, on a later period, with counts, intervals and how h
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -42,7 +43,8 @@ def challenge(
         capacity: Places of the list at which it is judged.
 
     Returns:
-        The report. The model's own document stands in the warehouse beside it: plain numbers, no row.
+        The report. The model's own document stands in the warehouse beside it: plain numbers, no row. An
+        earlier one of the theme is destroyed: no model that serves nowhere lies about (T-TF5).
 
     Raises:
         RunError: ``FG-SCO-21`` the product serves another purpose than
@@ -79,6 +81,7 @@ def challenge(
         report = run_process(job, out, "scoring.model_run")
         for path in out.glob("*.parquet"):
             path.unlink()  # Who belongs to whom is not kept with a model: plain numbers, no row.
+        _purge(home, theme, flow.intent)
         counts = {"people": report["people"][2], "outcomes": report["outcomes"][2]}
         flow.finish({"purpose": PURPOSE, "rules": [theme, label], "counts": counts})
         return {"model": flow.intent, "theme": theme, "label": label,
@@ -105,6 +108,14 @@ def _product(home: Home, theme: str, label: str) -> Product:
             "See fieldgate products list, and the kinds of the tables.",
         )
     return product
+
+
+def _purge(home: Home, theme: str, kept: str) -> None:
+    """Destroy the documents of earlier models of a theme; none of them serves anywhere."""
+    for path in sorted((home.warehouse.folder / "runs").glob("*/model.json")):
+        plan = json.loads(path.read_text(encoding="utf-8")).get("plan", {})
+        if path.parent.name != kept and plan.get("theme") == theme:
+            home.warehouse.discard_run(path.parent.name)
 
 
 def _plan(

@@ -18,7 +18,7 @@ from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.product_tables import PURPOSE, derived_source, run_purpose, told_themes
-from engine.flows.registry import must_serve, why_not_served
+from engine.flows.registry import figures, must_serve, why_not_served
 from engine.flows.states import joined_names
 from engine.linkage.index import current_membership
 from engine.store.session import reading
@@ -26,6 +26,7 @@ from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
 from policies import authorise
 from policies.matrix import plain_state
 from policies.model import Level, Request, State
+from policies.products import counts_of
 from scoring.tables import ListRule
 
 OUTCOMES = {
@@ -233,6 +234,7 @@ def _list(
     return {
         "id": rule.id,
         "label": rule.label,
+        "figures": _figures(home, rule),
         "capacity": rule.capacity,
         "theme": rule.theme,
         "pick": rule.pick,
@@ -240,6 +242,21 @@ def _list(
         "scored": scored,
         "served": served,
         "entries": entries,
+    }
+
+
+def _figures(home: Home, rule: ListRule) -> dict[str, Any] | None:
+    """Return what the release of a list's product says it was worth at its line, and on whom (T-TF5)."""
+    product = next((one for one in home.pack.products.values()
+                    if one.kind == "list" and one.theme == rule.theme), None)  # fmt: skip
+    counts = counts_of(product) if product is not None and rule.pick == "high" else {}
+    if product is None or not counts:
+        return None
+    evaluation, derived = product.release["evaluation"], figures(counts)
+    return {
+        **{name: derived[name] for name in ("precision", "recall", "base_rate")},
+        "population": evaluation.get("population", ""),
+        "synthetic": evaluation.get("synthetic", "") == "yes",
     }
 
 
