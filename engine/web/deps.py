@@ -83,7 +83,8 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
     if user is None:
         return []
     pack = get_home(request).pack
-    pages = (("lists", "Review lists", "/lists"), ("reveal", "View information", "/reveal"),
+    pages = (("lists", "Review lists", "/lists"),
+             ("groups", "Groups", "/groups"), ("reveal", "View information", "/reveal"),
              ("pairs", "Matching", "/pairs"),
              ("link_quality", "Matching quality", "/link-quality"),
              ("registry", "Products", "/products"),

@@ -96,6 +96,8 @@ GATE = {
     ("POST", "/api/products/steps"): "registry",
     ("POST", "/api/products/answers"): "registry",
     ("GET", "/api/lists/{name}"): "lists",
+    ("GET", "/groups"): "groups",
+    ("GET", "/api/groups"): "groups",
     ("GET", "/link-quality"): "link_quality",
     ("GET", "/api/pairs/quality"): "link_quality",
     ("GET", "/api/pairs"): "pairs",
@@ -409,6 +411,7 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         *(
+            "/api/groups",
             "/api/lists",
             "/api/lists/{name}",
             "/api/people/{person}",
