@@ -39,7 +39,7 @@ from scoring.memory import history_points, rising_of, trend_table
 from scoring.modulate import network_alarms, score_table
 from scoring.plt import link_table
 from scoring.rfg import contributions, own_evidence
-from scoring.tables import TRACKS, Ints, Tables, load_tables
+from scoring.tables import TRACKS, Ints, Tables, load_tables, narrowed
 from scoring.visible import Columns, Visible, visible_events, visible_states
 
 OPEN_END = 2**31 - 1
@@ -52,7 +52,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         job: ``run``, ``as_of`` (day number), ``tables``, ``events`` and ``states`` (paths),
             ``membership`` and ``persons`` (paths), ``restricted`` (hex pseudonyms), ``admitted``
             (source number to kind ids), ``sources`` (number to id, those loaded), ``tie_key`` (hex),
-            ``out`` (folder), ``decided`` (hex pseudonym to the last outcome) and,
+            ``out`` (folder), ``decided`` (hex pseudonym to the last outcome), ``purpose``, ``themes`` and
+            ``links`` (what the run is for and may use; all of the tables where they are left out) and,
             where there is an earlier run to compare with, ``before``: its
             ``run``, ``as_of``, ``tables`` (hash) and ``events``; ``groups_before``: the files ``person``
             and ``members`` of the run whose groups are carried on.
@@ -63,7 +64,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ScoringFault: A table or an input cannot be used.
     """
-    tables = load_tables(Path(job["tables"]))
+    tables = tables_of(job)
     out = Path(job["out"])
     inputs = _load(job, tables)
     results, bands, groups = _compute(job, inputs, tables)
@@ -73,6 +74,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     manifest = {
         "run": job["run"],
         "as_of": int(job["as_of"]),
+        "purpose": job.get("purpose", ""),
         "tables": tables.hash,
         "code": code_hash(),
         "inputs": inputs_hash(input_paths(job)),
@@ -137,7 +139,7 @@ def _load(job: dict[str, Any], tables: Tables) -> _Inputs:
     heard = {name for number, name in job["sources"].items() if admitted.get(int(number))}
     # One that is late stops what depends on it; what it once said still holds for the rest.
     heard -= set(job.get("late", []))
-    scored, not_scored = _themes(tables, heard)
+    scored, not_scored = _themes(tables, heard, job.get("themes", tables.themes))
     return _Inputs(
         persons=persons,
         pseudonyms=[bytes(value) for value in persons.column("person").to_pylist()],
@@ -262,11 +264,20 @@ def _compared_with(job: dict[str, Any], tables: Tables) -> dict[str, Any] | None
     return {"run": before["run"], "as_of": int(before["as_of"]), "rebased": rebased}
 
 
-def _themes(tables: Tables, heard: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    missing = {
-        theme: sorted(set(tables.required_sources[theme]) - heard) for theme in tables.themes
-    }
-    scored = tuple(theme for theme in tables.themes if not missing[theme])
+def tables_of(job: dict[str, Any]) -> Tables:
+    """Return the tables of a job, narrowed to the themes and links of its purpose."""
+    tables = load_tables(Path(job["tables"]))
+    links = [one.name for one in tables.links]
+    return narrowed(tables, job.get("themes", tables.themes), job.get("links", links))
+
+
+def _themes(
+    tables: Tables, heard: set[str], wanted: Iterable[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the themes that are scored, and why another of those wanted is not."""
+    mine = [theme for theme in tables.themes if theme in set(wanted)]
+    missing = {theme: sorted(set(tables.required_sources[theme]) - heard) for theme in mine}
+    scored = tuple(theme for theme in mine if not missing[theme])
     silent = {
         theme: "not scored: no data from " + ", ".join(names)
         for theme, names in missing.items()

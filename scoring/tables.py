@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,32 @@ class Tables:
         return {kind.id: kind for kind in self.kinds.values()}
 
 
+def narrowed(tables: Tables, themes: Iterable[str], links: Iterable[str]) -> Tables:
+    """Return what of the tables a run for one purpose may use (ADR 0016).
+
+    Args:
+        tables: All tables.
+        themes: Themes of the run; no other theme has points or lists in it.
+        links: Names of the link kinds along which risk may pass; no other kind makes a link.
+
+    Raises:
+        ScoringFault: ``FG-RUN-01`` when a name is unknown: a run is never made with less than was asked.
+    """
+    wanted, kinds = set(themes), set(links)
+    if not wanted <= set(tables.themes) or not kinds <= {one.name for one in tables.links}:
+        raise _fault("a run names a theme or a link that there is not")
+    gamma = tables.gamma.copy()
+    for place, theme in enumerate(tables.themes):
+        if theme not in wanted:
+            gamma[place] = 0
+    return replace(
+        tables,
+        gamma=gamma,
+        links=tuple(one for one in tables.links if one.name in kinds),
+        lists=tuple(one for one in tables.lists if one.theme in wanted),
+    )
+
+
 def shipped() -> Path:
     """Return the folder of the tables that come with the package."""
     return Path(str(files("scoring").joinpath("tables")))
@@ -215,6 +241,8 @@ def _immediate(
 ) -> frozenset[str]:
     """Refuse tables in which one event that nobody named is enough for a list (T14).
 
+    On the track harming no kind is: one suspicion makes nobody somebody who may harm others (T-WM2).
+
     Raises:
         ScoringFault: ``FG-RUN-01``.
     """
@@ -227,7 +255,8 @@ def _immediate(
         half = int(parameters["half_index_points"][item["theme"]])
         for name, kind in kinds.items():
             most = int(gamma[theme, track, kind.id].max())
-            if name not in named and 100_000 * most // (most + half) >= high:
+            alone = name in named and item["track"] == "harmed"
+            if not alone and 100_000 * most // (most + half) >= high:
                 raise _fault(f"one event of {name} is enough for the list {item['id']}")
     return named
 

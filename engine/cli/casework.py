@@ -62,6 +62,31 @@ def _lists_words(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+@review.command("groups")
+def review_groups(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
+    """List the groups of people suspected together: size, firmness and themes, nobody named."""
+    with told(as_json):
+        from engine.flows.group import group_list
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = group_list(opened, user, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _groups_words(result))
+
+
+def _groups_words(result: dict[str, Any]) -> str:
+    rows = [
+        (number, one.get("people", one["size"]), one["firmness"],
+         "yes" if one["known_before"] else "new", ", ".join(one["themes"]))
+        for number, one in enumerate(result["groups"], start=1)
+    ]  # fmt: skip
+    closed = "".join(f"\n{theme}: {why}" for theme, why in result["not_served"].items())
+    return table("Groups", ("No", "Size", "Together", "Known before", "Themes"), rows) + closed
+
+
 @review.command("decide")
 def review_decide(
     item: Annotated[int, typer.Argument(help="Number of the list entry.")],

@@ -92,6 +92,39 @@ def saw_command(
         )  # fmt: skip
 
 
+@products.command("profile")
+def profile_command(
+    product: Annotated[
+        str, typer.Argument(help="Id of a product that is a profile, such as hate.")
+    ],
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count incidents by quarter, area and kind; a cell of few is not told, and nobody is named."""
+    with told(as_json):
+        from engine.flows.profile import profile
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        result = profile(opened, user, product, auth=auth)
+        opened.close()
+        emit(result, as_json, lambda: _profile_words(result))
+
+
+def _profile_words(result: dict[str, Any]) -> str:
+    if not result["rows"]:
+        return f"{result['title']}: no counts. {result['not_counted'] or 'No area is named.'}"
+    few = f"fewer than {result['least']}"
+    rows = [
+        (one["quarter"], one["area"], *(few if value is None else value
+                                        for value in one["counts"].values()))
+        for one in result["rows"]
+    ]  # fmt: skip
+    rows.append(("Told in all", "", *(f"at least {one}" for one in result["at_least"].values())))
+    return table(f"{result['title']}: incidents", ("Quarter", "Area", *result["kinds"]), rows)
+
+
 def _words(result: list[dict[str, Any]]) -> str:
     rows = [
         (one["product"], one["state"] + (" (changed since)" if one["changed_since"] else ""),

@@ -19,10 +19,13 @@ score = typer.Typer(
 def score_command(
     context: typer.Context,
     as_of: Annotated[str, typer.Option("--as-of", help="Year-month-day, or today.")] = "",
+    purpose: Annotated[
+        str, typer.Option("--purpose", help="What the run is for; safeguard_child unless said.")
+    ] = "safeguard_child",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score as of a date and publish the review lists."""
+    """Score as of a date and publish the review lists; a run serves one purpose."""
     if context.invoked_subcommand is not None:
         return
     if not as_of:
@@ -32,7 +35,7 @@ def score_command(
 
         opened = open_home(home)
         say("Scoring ...")
-        manifest = run(opened, day(as_of), operator(opened))
+        manifest = run(opened, day(as_of), operator(opened), purpose)
         opened.close()
         emit(
             manifest,
@@ -133,7 +136,10 @@ def _evaluations_words(result: list[dict[str, Any]]) -> str:
         for name, report in one["lists"].items()
     ]  # fmt: skip
     heads = ("No", "List", "Hit", "False", "Missed", "Left", "Precision", "Recall", "Lift", "Base")
-    return table("Evaluations (synthetic people)", heads, rows)
+    alarms = [
+        f"\nEvaluation {one['number']}, alarm: {why}" for one in result for why in one["alarms"]
+    ]
+    return table("Evaluations (synthetic people)", heads, rows) + "".join(alarms)
 
 
 def _replay_words(result: dict[str, Any]) -> str:
@@ -145,7 +151,8 @@ def _replay_words(result: dict[str, Any]) -> str:
 
 def _runs_words(result: list[dict[str, Any]]) -> str:
     rows = [
-        (one["number"], one["as_of"], one["published_at"], one["persons"], one["digest"][:16])
+        (one["number"], one["purpose"], one["as_of"], one["published_at"], one["persons"],
+         one["digest"][:16])
         for one in result
-    ]
-    return table("Runs", ("Run", "As of", "Published", "Persons", "Digest"), rows)
+    ]  # fmt: skip
+    return table("Runs", ("Run", "Purpose", "As of", "Published", "Persons", "Digest"), rows)

@@ -14,7 +14,9 @@ from engine.store.tables import ReviewItem, ScoreRun
 
 
 def known_people(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) -> Known:
-    """Return who the records were, and who of them has an open place on a list of the newest run.
+    """Return who the records were, and who of them has an open place on a list of a newest run.
+
+    The newest run of each purpose counts (ADR 0016).
 
     Whom the run before kept whole stays so while their newest place is open: that they dropped off the
     list since, because nobody was sure of them, is no answer.
@@ -25,22 +27,28 @@ def known_people(home: Home, found: EncodedRecords, before: dict[bytes, bytes]) 
     asked = review_pairs(home.linkage, runs[-1]) if runs else []
     kept = {before.get(one.left, b"") for one in asked if one.reason == SPLIT}
     with Session(reading(home.casework)) as session:
-        newest = session.exec(select(ScoreRun.id).order_by(col(ScoreRun.number).desc())).first()
+        order = select(ScoreRun.id, ScoreRun.purpose).order_by(col(ScoreRun.number))
+        newest = {purpose: run for run, purpose in session.execute(order).all()}
         waiting = session.exec(
             select(ReviewItem.person).where(
-                ReviewItem.run == newest, col(ReviewItem.decided_by).is_(None)
+                col(ReviewItem.run).in_(sorted(newest.values())),
+                col(ReviewItem.decided_by).is_(None),
             )
         ).all()
         places = session.execute(
-            select(ReviewItem.person, ReviewItem.decided_by, ScoreRun.number)
+            select(ReviewItem.person, ReviewItem.decided_by, ScoreRun.purpose)
             .join(ScoreRun, col(ScoreRun.id) == col(ReviewItem.run))
             .order_by(col(ScoreRun.number))
         ).all() if kept else []  # fmt: skip
     # Of several runs the newest that has a place of theirs: an older one can be decided no more.
-    last = {person: decided for person, decided, _ in places}
+    last = {(person, purpose): decided for person, decided, purpose in places}
     waiting = [
         *waiting,
-        *(one for one, decided in last.items() if decided is None and casework.parse(one) in kept),
+        *(
+            one
+            for (one, _), decided in last.items()
+            if decided is None and casework.parse(one) in kept
+        ),
     ]
     alerted = {people.get(casework.parse(one), 0) for one in waiting} - {0}
     return Known(np.array(numbers, np.int64), frozenset(alerted))

@@ -6,6 +6,7 @@ been worth beside the index, on a later period, with counts, intervals and how h
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine.domain.errors import RunError
 from engine.domain.ids import Actor, day_number
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.product_tables import PURPOSE as SAFEGUARDING
 from engine.flows.score import job_of
 from engine.flows.scoring_process import run_process
 from policies.model import Product
@@ -41,10 +43,12 @@ def challenge(
         capacity: Places of the list at which it is judged.
 
     Returns:
-        The report. The model's own document stands in the warehouse beside it: plain numbers, no row.
+        The report. The model's own document stands in the warehouse beside it: plain numbers, no row. An
+        earlier one of the theme is destroyed: no model that serves nowhere lies about (T-TF5).
 
     Raises:
-        RunError: ``FG-RUN-10`` no product makes a list of the theme, or the label is no kind;
+        RunError: ``FG-SCO-21`` the product serves another purpose than
+            safeguarding; ``FG-RUN-10`` no product makes a list of the theme, or the label is no kind;
             ``FG-EVA-03`` to ``FG-EVA-05`` from the process.
 
     Audited as ``model_run``.
@@ -62,20 +66,7 @@ def challenge(
                 "the date of the run has not come yet",
                 "Choose today or an earlier date.",
             )
-        product = next(
-            (
-                one
-                for one in home.pack.products.values()
-                if one.theme == theme and one.kind == "list"
-            ),
-            None,
-        )
-        if product is None or label not in home.tables.kinds or theme not in home.tables.themes:
-            raise RunError(
-                "FG-RUN-10",
-                "no product makes a list of that theme, or the outcome is no kind of event",
-                "See fieldgate products list, and the kinds of the tables.",
-            )
+        product = _product(home, theme, label)
         out = home.warehouse.run(flow.intent)
         out.mkdir(parents=True)
         step = timedelta(days=gap + window)
@@ -90,10 +81,41 @@ def challenge(
         report = run_process(job, out, "scoring.model_run")
         for path in out.glob("*.parquet"):
             path.unlink()  # Who belongs to whom is not kept with a model: plain numbers, no row.
+        _purge(home, theme, flow.intent)
         counts = {"people": report["people"][2], "outcomes": report["outcomes"][2]}
         flow.finish({"purpose": PURPOSE, "rules": [theme, label], "counts": counts})
         return {"model": flow.intent, "theme": theme, "label": label,
                 "days": [day.isoformat() for day in days], "shown_to": "nobody", **report}  # fmt: skip
+
+
+def _product(home: Home, theme: str, label: str) -> Product:
+    """Return the product that makes a list of a theme, or refuse."""
+    product = next(
+        (one for one in home.pack.products.values() if one.theme == theme and one.kind == "list"),
+        None,
+    )
+    if product is not None and product.purpose != SAFEGUARDING:
+        # The power behind it opens no data for building a model (PCSC Act 2022 s.16).
+        raise RunError(
+            "FG-SCO-21",
+            "no model is trained for that product: its legal power opens no data for it",
+            "Its index is counted from points and needs no model.",
+        )
+    if product is None or label not in home.tables.kinds or theme not in home.tables.themes:
+        raise RunError(
+            "FG-RUN-10",
+            "no product makes a list of that theme, or the outcome is no kind of event",
+            "See fieldgate products list, and the kinds of the tables.",
+        )
+    return product
+
+
+def _purge(home: Home, theme: str, kept: str) -> None:
+    """Destroy the documents of earlier models of a theme; none of them serves anywhere."""
+    for path in sorted((home.warehouse.folder / "runs").glob("*/model.json")):
+        plan = json.loads(path.read_text(encoding="utf-8")).get("plan", {})
+        if path.parent.name != kept and plan.get("theme") == theme:
+            home.warehouse.discard_run(path.parent.name)
 
 
 def _plan(

@@ -14,6 +14,7 @@ from engine.flows.facts import request_facts, suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.places import places_of, without_name
+from engine.flows.product_tables import run_purpose
 from engine.flows.states import (
     declared,
     joined_names,
@@ -133,7 +134,8 @@ def _below_the_line(home: Home, session: Session, ask: Ask, role: str) -> None:
     if role not in pack.routes.get("lists", frozenset()):
         return  # Who sees no list has the reference from somewhere else, and an own reason to ask.
     person = resolve(home.linkage, home.domain("casework").parse(ask.person), home.link_runs())
-    if person is not None and without_name(places_of(home, session, person)):
+    purpose = run_purpose(pack, home.tables, ask.purpose)
+    if person is not None and without_name(places_of(home, session, person, purpose)):
         raise PolicyRefused(
             "FG-REV-11",
             "this person was drawn from below the line and stays without a name",

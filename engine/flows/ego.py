@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from engine.domain.ids import from_day_number
 from engine.flows.home import Home
-from engine.flows.lists import shown_level
+from engine.flows.lists import shown_level, source_of
 from engine.store.tables import Account, ScoreRun
 from policies.model import Level, State
 from policies.transforms import quarter
@@ -43,7 +43,7 @@ def around_of(
         flags: State of the person.
         closed: Themes of which nothing is shown: nobody shares a risk that is not.
     """
-    level = shown_level(home, account, "engine.links", "associates", flags)
+    level = shown_level(home, account, source_of(home, account, "associates"), "associates", flags)
     if level < Level.TOKEN or pid is None:
         return {"associates": None, "network": None}
     links = home.warehouse.result(run.id, "link")

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from scoring.tables import TRACKS, Ints, ListRule
 Mask = npt.NDArray[np.bool_]
 SEED = 20260101
 """Seed of the intervals; it stands in the report."""
+JUMP = 0.15
+"""How far a share may move from one evaluation to the next before somebody is to look."""
 
 
 def evaluate(home: Home, truth: Path, actor: Actor) -> dict[str, Any]:
@@ -87,6 +90,9 @@ def _keep(session: Session, flow: Flow, run: str, lists: dict[str, dict[str, Any
 def evaluations(home: Home, actor: Actor) -> list[dict[str, Any]]:
     """Return every evaluation that was kept, the newest first; each figure is held against its counts.
 
+    An alarm stands where precision or recall of a list moved by more than `JUMP` since the evaluation before:
+    a figure that jumps is a question about the data or the code before it is good or bad news (T-TF5).
+
     Raises:
         ScoringFault: ``FG-EVA-02`` a figure does not follow from the counts beside it.
 
@@ -96,7 +102,7 @@ def evaluations(home: Home, actor: Actor) -> list[dict[str, Any]]:
         with Session(reading(home.casework)) as session:
             rows = session.exec(select(Evaluation).order_by(col(Evaluation.number).desc())).all()
             found: list[dict[str, Any]] = [
-                {"number": one.number, "run": one.run, "synthetic": one.synthetic,
+                {"number": one.number, "run": one.run, "synthetic": one.synthetic, "alarms": [],
                  "made_at": as_utc(one.made_at).isoformat(timespec="seconds"), "lists": one.report}
                 for one in rows
             ]  # fmt: skip
@@ -105,8 +111,23 @@ def evaluations(home: Home, actor: Actor) -> list[dict[str, Any]]:
                 stated = {name: value for name, value in report["figures"].items()
                           if value is not None}  # fmt: skip
                 hold(stated, Confusion(**report["counts"]))
+        for newer, older in pairwise(found):
+            newer["alarms"] = jumps(older["lists"], newer["lists"])
         flow.finish({"rows": len(found)})
         return found
+
+
+def jumps(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return which figures of lists moved by more than `JUMP`, and of which lists nothing is told now."""
+    found = [f"{name}: no longer told" for name in sorted(set(before) - set(now))]
+    for name in sorted(set(before) & set(now)):
+        for figure in ("precision", "recall"):
+            old, new = before[name]["figures"][figure], now[name]["figures"][figure]
+            if (old is None) != (new is None):
+                found.append(f"{name}: {figure} is told in one evaluation only")
+            elif old is not None and abs(new - old) > JUMP:
+                found.append(f"{name}: {figure} went from {old:.2f} to {new:.2f}")
+    return found
 
 
 def _truth_people(home: Home, truth: Path) -> dict[bytes, tuple[str, int]]:

@@ -17,7 +17,8 @@ from engine.flows.decision import NOTHING
 from engine.flows.facts import suspended
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.registry import must_serve, why_not_served
+from engine.flows.product_tables import PURPOSE, derived_source, run_purpose, told_themes
+from engine.flows.registry import figures, must_serve, why_not_served
 from engine.flows.states import joined_names
 from engine.flows.subjects import bulk_subjects
 from engine.linkage.index import current_membership
@@ -26,6 +27,7 @@ from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
 from policies import authorise
 from policies.matrix import plain_state
 from policies.model import Level, Request, State
+from policies.products import counts_of
 from scoring.tables import ListRule
 
 OUTCOMES = {
@@ -111,10 +113,21 @@ def withdrawn(home: Home, run: ScoreRun) -> set[str]:
     return {casework.text(sealed) for sealed in casework.seal(sorted(people))}
 
 
-def latest_run(home: Home) -> ScoreRun | None:
-    """Return the newest published run."""
+def latest_run(home: Home, purpose: str = PURPOSE) -> ScoreRun | None:
+    """Return the newest published run of a purpose."""
+    asked = select(ScoreRun).where(ScoreRun.purpose == purpose)
     with Session(reading(home.casework), expire_on_commit=False) as session:
-        return session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).first()
+        return session.exec(asked.order_by(col(ScoreRun.number).desc())).first()
+
+
+def purpose_of(home: Home, account: Account) -> str:
+    """Return the purpose of the runs that an account is shown (ADR 0016)."""
+    return run_purpose(home.pack, home.tables, account.purpose)
+
+
+def source_of(home: Home, account: Account, name: str) -> str:
+    """Return the source of derived data that holds a field for the purpose of an account."""
+    return derived_source(home.pack, purpose_of(home, account), name)
 
 
 def review_lists(
@@ -123,7 +136,8 @@ def review_lists(
     """Return the newest review lists.
 
     Args:
-        user: Who looks; None for an operator of a demo home, who sees references and numbers only.
+        user: Who looks; None for an operator of a demo home, who sees references and numbers only. The
+            lists are those of the run of their purpose.
         only: The id of the one list that is wanted; its product must be live.
 
     Raises:
@@ -135,27 +149,32 @@ def review_lists(
         raise PolicyRefused(
             "FG-REV-01", "lists are read with an account", "Run as a user who has an account."
         )
-    actor = Actor(user or "operator", "host", "operator", auth)
+    actor, purpose = Actor(user or "operator", "host", "operator", auth), PURPOSE
     if user is not None:
         account = open_account(home, user, auth)
-        actor = actor_of(account, auth)
-    with Flow(home, "review_list", "consultation", actor, {"source": "engine.lists"}) as flow:
+        actor, purpose = actor_of(account, auth), purpose_of(home, account)
+    source = derived_source(home.pack, purpose, "review_list")
+    with Flow(home, "review_list", "consultation", actor, {"source": source}) as flow:
         if user is not None:
-            in_full(home, account, "engine.lists", "review_list", list_state(home))
-        run = latest_run(home)
+            in_full(home, account, source, "review_list", list_state(home))
+        run = latest_run(home, purpose)
         answer: dict[str, Any] = {"run": None, "as_of": None, "lists": [], "not_scored": {},
                                   "not_served": {}}  # fmt: skip
         if run is not None:
             hidden, closed = withdrawn(home, run), why_not_served(home, run)
-            rules = [one for one in home.tables.lists if only in (None, one.id)]
-            if only is not None and rules:
+            mine = told_themes(home.pack, home.tables, purpose)
+            rules = [one for one in home.tables.lists
+                     if one.theme in mine and only in (None, one.id)]  # fmt: skip
+            if only is not None and not rules:
+                raise _no_list()
+            if only is not None:
                 must_serve(home, run, rules[0].theme)
             answer = {
                 "run": run.id,
                 "as_of": run.as_of,
                 "lists": [_list(home, run, rule, hidden, closed) for rule in rules],
                 "not_scored": run.manifest["themes_not_scored"],
-                "not_served": closed,
+                "not_served": {theme: why for theme, why in closed.items() if theme in mine},
             }
         listed = sum(len(one["entries"]) for one in answer["lists"])
         casework = home.domain("casework")
@@ -163,7 +182,7 @@ def review_lists(
             casework.parse(each["person"]) for one in answer["lists"] for each in one["entries"]
         }
         details = {
-            "source": "engine.lists",
+            "source": source,
             "run": answer["run"] or "",
             "rows": listed,
             "subjects": bulk_subjects(home, shown),
@@ -182,8 +201,12 @@ def review_list(home: Home, user: str, name: str, *, auth: str) -> dict[str, Any
     Audited as ``consultation``.
     """
     if name not in {one.id for one in home.tables.lists}:
-        raise PolicyRefused("FG-REV-08", "there is no such list", "See the lists.")
+        raise _no_list()
     return review_lists(home, user, auth=auth, only=name)
+
+
+def _no_list() -> PolicyRefused:
+    return PolicyRefused("FG-REV-08", "there is no such list", "See the lists.")
 
 
 def _list(
@@ -221,6 +244,7 @@ def _list(
     return {
         "id": rule.id,
         "label": rule.label,
+        "figures": _figures(home, rule),
         "capacity": rule.capacity,
         "theme": rule.theme,
         "pick": rule.pick,
@@ -228,6 +252,21 @@ def _list(
         "scored": scored,
         "served": served,
         "entries": entries,
+    }
+
+
+def _figures(home: Home, rule: ListRule) -> dict[str, Any] | None:
+    """Return what the release of a list's product says it was worth at its line, and on whom (T-TF5)."""
+    product = next((one for one in home.pack.products.values()
+                    if one.kind == "list" and one.theme == rule.theme), None)  # fmt: skip
+    counts = counts_of(product) if product is not None and rule.pick == "high" else {}
+    if product is None or not counts:
+        return None
+    evaluation, derived = product.release["evaluation"], figures(counts)
+    return {
+        **{name: derived[name] for name in ("precision", "recall", "base_rate")},
+        "population": evaluation.get("population", ""),
+        "synthetic": evaluation.get("synthetic", "") == "yes",
     }
 
 
@@ -277,8 +316,9 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
     """
     account = open_account(home, user, auth)
     actor = actor_of(account, auth)
-    with Flow(home, "decide", "alteration", actor, {"source": "engine.lists"}) as flow:
-        in_full(home, account, "engine.lists", "review_list", list_state(home))
+    source = source_of(home, account, "review_list")
+    with Flow(home, "decide", "alteration", actor, {"source": source}) as flow:
+        in_full(home, account, source, "review_list", list_state(home))
         if outcome not in OUTCOMES:
             raise PolicyRefused(
                 "FG-REV-08",
@@ -288,7 +328,7 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
 
         def publish(session: Session) -> str:
             found = session.get(ReviewItem, item)
-            run = latest_run(home)
+            run = latest_run(home, purpose_of(home, account))
             old = found is None or run is None or found.run != run.id
             if found is None or run is None or old or found.outcome is not None:
                 raise PolicyRefused(
@@ -311,5 +351,5 @@ def decide(home: Home, user: str, item: int, outcome: str, *, auth: str) -> dict
         person = flow.commit(publish)
         audit = home.domain("audit")
         subject = audit.text(audit.seal([home.domain("casework").parse(person)])[0])
-        flow.finish({"source": "engine.lists", "subject": subject, "rules": [outcome]})
+        flow.finish({"source": source, "subject": subject, "rules": [outcome]})
         return {"item": item, "outcome": outcome, "decided_by": user}

@@ -18,8 +18,9 @@ from engine.flows.group import group_of
 from engine.flows.home import Home
 from engine.flows.indicators import flags_of, household_of, with_sources
 from engine.flows.intent import Flow
-from engine.flows.lists import in_full, latest_run, list_state, withdrawn
+from engine.flows.lists import in_full, latest_run, list_state, purpose_of, source_of, withdrawn
 from engine.flows.places import places_of
+from engine.flows.product_tables import PURPOSE, told_themes
 from engine.flows.registry import why_not_served
 from engine.linkage.index import resolve
 from engine.store.session import reading
@@ -28,7 +29,11 @@ from policies.transforms import quarter
 from scoring.tables import ONE, TRACKS, Tables
 
 TRACK_WORDS = {"harmed": "may be harmed", "harming": "may harm others"}
-THEME_WORDS = {"cse": "Sexual exploitation", "cce": "Criminal exploitation"}
+THEME_WORDS = {
+    "cse": "Sexual exploitation",
+    "cce": "Criminal exploitation",
+    "serious_violence": "Serious violence",
+}
 
 
 def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
@@ -37,25 +42,28 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
     Raises:
         PolicyRefused: The role may not see scores, or nobody has the reference.
 
-    Audited as ``consultation`` of ``engine.scores``.
+    What is shown is the run of the account's purpose; indicators and household are what safeguarding holds,
+    and no other purpose is shown them.
+
+    Audited as ``consultation`` of ``engine.scores``, or of what holds the scores of that purpose.
     """
     account = open_account(home, user, auth)
     actor = actor_of(account, auth)
-    details: dict[str, Any] = {"source": "engine.scores", "purpose": account.purpose}
+    purpose, source = purpose_of(home, account), source_of(home, account, "score")
+    safeguarding = purpose == PURPOSE
+    details: dict[str, Any] = {"source": source, "purpose": account.purpose}
     with Flow(home, "look", "consultation", actor, details) as flow:
         person_id = _parse(home, person)
         audit = home.domain("audit")
         details["subject"] = audit.text(audit.seal([person_id])[0])
         # Decided before it is looked up, so that a refusal does not tell whether somebody is there.
-        in_full(home, account, "engine.scores", "score", list_state(home))
-        run, state, found = _find(home, person_id)
+        in_full(home, account, source, "score", list_state(home))
+        run, state, found = _find(home, person_id, purpose)
         flags = flags_of(home, state, found)
-        for source, name in (
-            ("engine.scores", "score"),
-            ("engine.scores", "contributions"),
-            ("engine.indicators", "indicators"),
-        ):
+        for name in ("score", "contributions"):
             in_full(home, account, source, name, flags)
+        if safeguarding:
+            in_full(home, account, "engine.indicators", "indicators", flags)
         answer = _evidence(home, run, found)
         pid = answer.pop("_pid")
         pid = pid if pid >= 0 else None
@@ -71,10 +79,14 @@ def look(home: Home, user: str, person: str, *, auth: str) -> dict[str, Any]:
             "as_of": run.as_of,
             "entries": entries,
             "note": NOTHING,
-            "indicators": with_sources(home, account, found, flags),
+            "indicators": with_sources(home, account, found, flags) if safeguarding else None,
             **around_of(home, account, run, pid, flags, answer["not_served"]),
             **group_of(home, account, run, pid, flags),
             **household_of(home, account, found, flags),
+        }
+        told = told_themes(home.pack, home.tables, purpose)
+        answer["not_served"] = {
+            theme: why for theme, why in answer["not_served"].items() if theme in told
         }
         answer["audit_entry"] = flow.finish({**details, "run": run.id}).seq
         return answer
@@ -93,9 +105,9 @@ def _nobody() -> PolicyRefused:
     )
 
 
-def _find(home: Home, person_id: bytes) -> tuple[ScoreRun, SubjectState, bytes]:
+def _find(home: Home, person_id: bytes, purpose: str) -> tuple[ScoreRun, SubjectState, bytes]:
     """Return the newest run, the state and the present id of a person, redirects followed."""
-    run = latest_run(home)
+    run = latest_run(home, purpose)
     found = resolve(home.linkage, person_id, home.link_runs())
     if run is None or found is None:
         raise _nobody()
@@ -117,7 +129,7 @@ def _entries(
         return [
             {"item": one.id, "list": one.list, "blind": one.blind, "outcome": one.outcome,
              "decided_by": one.decided_by}
-            for one in places_of(home, session, person)
+            for one in places_of(home, session, person, run.purpose)
             if one.run == run.id and theme_of.get(one.list) not in closed
         ]  # fmt: skip
 
@@ -143,7 +155,7 @@ def _evidence(home: Home, run: ScoreRun, person_id: bytes) -> dict[str, Any]:
             }
             for row in scores
         ],
-        "history": trend.history(home, person_id),
+        "history": trend.history(home, person_id, run.purpose),
         "not_served": closed,
         "not_scored": run.manifest["themes_not_scored"],
     }

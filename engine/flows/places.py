@@ -15,8 +15,8 @@ OPENING = ("accept", "watch")
 """Outcomes after which somebody drawn from below the line may be identified (T-GM5)."""
 
 
-def places_of(home: Home, session: Session, person: bytes) -> list[ReviewItem]:
-    """Return the places of a person in the newest run that has any of theirs, redirects followed.
+def places_of(home: Home, session: Session, person: bytes, purpose: str) -> list[ReviewItem]:
+    """Return a person's places in the newest run of a purpose that has any of theirs, redirects followed.
 
     A run that is older than the cool-down is left out: what it drew binds nobody any more.
 
@@ -24,9 +24,11 @@ def places_of(home: Home, session: Session, person: bytes) -> list[ReviewItem]:
         home: The home.
         session: Where they are read, inside a commit too.
         person: The person, redirects followed.
+        purpose: Purpose of the runs: what was drawn for one purpose binds nobody under another.
     """
     since = home.clock() - timedelta(days=home.tables.cool_down_days)
-    runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).all()
+    asked = select(ScoreRun).where(ScoreRun.purpose == purpose)
+    runs = session.exec(asked.order_by(col(ScoreRun.number).desc())).all()
     recent = [one.id for one in runs if as_utc(one.published_at) >= since]
     items = session.exec(select(ReviewItem).where(col(ReviewItem.run).in_(recent))).all()
     casework, link_runs = home.domain("casework"), home.link_runs()

@@ -22,7 +22,7 @@ from engine.domain.ids import Actor, as_utc
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
-from engine.flows.product_tables import beyond
+from engine.flows.product_tables import beyond, run_tables
 from engine.flows.reason import keep_reason
 from engine.store.session import reading
 from engine.store.tables import Account, ProductStep, ScoreRun
@@ -53,6 +53,8 @@ def version_of(product: Product, tables: str, code: str) -> str:
 def why_not_served(home: Home, run: ScoreRun) -> dict[str, str]:
     """Return, by theme of the points table, why nothing of it is shown; empty for what is.
 
+    A theme of another purpose than the run's is never shown from it, whatever stands in its files.
+
     Args:
         home: The home.
         run: The run whose results would be shown.
@@ -65,8 +67,11 @@ def why_not_served(home: Home, run: ScoreRun) -> dict[str, str]:
         if product is None:
             found[theme] = "no product of the policy covers it"
             continue
+        if product.purpose != run.purpose:
+            found[theme] = "it serves another purpose than the run"
+            continue
         step = steps.get(product.id)
-        lacks, more = missing_for_release(product, today), beyond(product, home.tables)
+        lacks, more = missing_for_release(product, today), _beyond(home, product)
         if step is None:
             found[theme] = "not released"
         elif step.to != "live":
@@ -80,6 +85,10 @@ def why_not_served(home: Home, run: ScoreRun) -> dict[str, str]:
         elif more:
             found[theme] = "the tables make more than its product declares: " + ", ".join(more)
     return found
+
+
+def _beyond(home: Home, product: Product) -> list[str]:
+    return beyond(product, run_tables(home.pack, home.tables, product.purpose))
 
 
 def must_serve(home: Home, run: ScoreRun, theme: str) -> None:
@@ -201,9 +210,7 @@ def answer(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dic
 def _lacks(home: Home, product: Product) -> list[str]:
     """Return what stands against a release: what is missing, and what the tables make besides."""
     today = home.clock().date().isoformat()
-    more = [
-        f"tables that make no more than it declares ({one})" for one in beyond(product, home.tables)
-    ]
+    more = [f"tables that make no more than it declares ({one})" for one in _beyond(home, product)]
     return missing_for_release(product, today) + more
 
 
@@ -256,7 +263,7 @@ def release_first(home: Home, asked_by: str, answered_by: str, actor: Actor) -> 
         if one.kind == "list"
         and one.theme in home.tables.themes
         and not missing_for_release(one, today)
-        and not beyond(one, home.tables)
+        and not _beyond(home, one)
     ]
     with Flow(
         home, "products_first", "config", actor, {"rules": [one.id for one in ready]}

@@ -76,6 +76,7 @@ def runs(home: Home) -> list[dict[str, Any]]:
             {
                 "run": one.id,
                 "number": one.number,
+                "purpose": one.purpose,
                 "as_of": one.as_of,
                 "published_at": as_utc(one.published_at).isoformat(timespec="seconds"),
                 "persons": one.manifest["persons"],

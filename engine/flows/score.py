@@ -17,43 +17,48 @@ from sqlmodel import Session, col, select
 import scoring.tables
 from engine.domain.errors import ConfigError, RunError
 from engine.domain.ids import Actor, as_utc, day_number
+from engine.flows.admitted import admitted_kinds, restricted_records
 from engine.flows.hidden import hidden_records, without_their_homes
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lights import late_sources
 from engine.flows.linkage_work import UNKNOWN_MONTH
+from engine.flows.product_tables import (
+    PURPOSE,
+    links_of,
+    run_purposes,
+    themes_of,
+)
 from engine.flows.scoring_process import run_process
-from engine.flows.states import closed_names, record_rows, uncertain_sources
 from engine.flows.subjects import bulk_subjects
 from engine.identity.normalise import VERSION
-from engine.intake.contract import Contract, contract_of
-from engine.linkage.encodings import birth_months, records_of_source
+from engine.linkage.encodings import birth_months, published_records
 from engine.linkage.index import current_membership, resolve
 from engine.linkage.sure import SURE, read_sure
 from engine.store.session import reading
 from engine.store.tables import Delivery, LinkRun, ReviewItem, ScoreRun
 from engine.telemetry import span
-from policies import admit
 
-PURPOSE = "safeguard_child"
 JOB = "job.json"
 """What a run was asked for, without its keys: what a replay starts from."""
 
 
-def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
-    """Run the index, link table, exposure, score and review lists as of a date.
+def score(home: Home, as_of: date, actor: Actor, purpose: str = PURPOSE) -> dict[str, Any]:
+    """Run the index, link table, exposure, score and review lists of a purpose as of a date.
 
     Args:
         home: The home.
         as_of: Events that happened or were recorded later are not visible to the run.
         actor: Who runs it.
+        purpose: What the run is for. It scores the products of that purpose, from sources admitted for it,
+            and is compared with runs of it alone (ADR 0016).
 
     Returns:
         The run's manifest.
 
     Raises:
-        RunError: ``FG-RUN-04`` nothing is linked yet, ``FG-RUN-08`` the date has not come yet, or
-            the code of the scoring process.
+        RunError: ``FG-RUN-04`` nothing is linked yet, ``FG-RUN-08`` the date has not come yet,
+            ``FG-SCO-20`` no product makes a list for the purpose, or the code of the scoring process.
 
     Audited as ``model_run``.
     """
@@ -62,7 +67,7 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
         "score",
         "model_run",
         actor,
-        {"purpose": PURPOSE, "counts": {"as_of": day_number(as_of)}},
+        {"purpose": _known(home, purpose), "counts": {"as_of": day_number(as_of)}},
     ) as flow:
         if as_of > home.clock().date():
             raise RunError(
@@ -70,11 +75,17 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
                 "the date of the run has not come yet",
                 "Choose today or an earlier date.",
             )
+        if purpose not in run_purposes(home.pack, home.tables):
+            raise RunError(
+                "FG-SCO-20",
+                "no product makes a list for that purpose",
+                "See fieldgate products list.",
+            )
         link_run = _latest_link(home)
         flow.arrow("inputs")
         out = home.warehouse.run(flow.intent)
         out.mkdir(parents=True)
-        job = job_of(flow, out, as_of)
+        job = job_of(flow, out, as_of, purpose)
         kept = {name: value for name, value in job.items() if name not in ("tie_key", "out")}
         (out / JOB).write_text(json.dumps(kept, sort_keys=True), encoding="utf-8")
         flow.arrow("process")
@@ -87,7 +98,7 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
         flow.commit(lambda session: _publish(session, flow, as_of, link_run, manifest, items))
         flow.finish(
             {
-                "purpose": PURPOSE,
+                "purpose": purpose,
                 "run": flow.intent,
                 "result_hash": manifest["digest"],
                 "counts": {"persons": manifest["persons"], "listed": len(items)},
@@ -103,6 +114,11 @@ def _scored(home: Home, run: str) -> dict[str, Any]:
     return bulk_subjects(home, home.domain("analysis").open(people))
 
 
+def _known(home: Home, purpose: str) -> str:
+    """Return a purpose as the trail may keep it: what somebody typed is no word of ours."""
+    return purpose if purpose in home.pack.register.vocabulary.purposes else "unknown"
+
+
 def _latest_link(home: Home) -> str:
     with Session(reading(home.casework)) as session:
         found = session.exec(select(LinkRun).order_by(col(LinkRun.number).desc())).first()
@@ -114,36 +130,48 @@ def _latest_link(home: Home) -> str:
 def job_of(flow: Flow, out: Path, as_of: date, purpose: str = PURPOSE) -> dict[str, Any]:
     """Describe the run. Names of people, records or deliveries' agencies are no part of it."""
     home = flow.home
-    order = home.published()
-    _write_people(home, order, out)
     numbers = home.source_numbers()
     with Session(reading(home.casework)) as session:
-        loaded = {source for (source,) in session.execute(select(Delivery.source).distinct())}
+        sent: dict[str, str] = dict(session.execute(select(Delivery.id, Delivery.source)).all())
+    loaded = set(sent.values())
+    admitted, order = admitted_kinds(home, loaded, purpose), home.published()
+    themes = themes_of(home.pack, home.tables, purpose)
+    whole = not themes or purpose == PURPOSE
+    if not whole:
+        # Of other data not even the file is handed over, and who is known from it alone is not there.
+        order = {one: number for one, number in order.items()
+                 if admitted.get(str(numbers[sent[one]]))}  # fmt: skip
+    _write_people(home, order, out, whole=whole)
     return {
         "run": flow.intent,
         "as_of": day_number(as_of),
+        **({"purpose": purpose, "themes": themes, "links": links_of(home.pack, home.tables, purpose)}
+           if themes else {}),
         "tables": str(scoring.tables.shipped()),
         # Oldest first: of several deliveries about one state, the newest counts.
         **_holding(home, order, out),
         "late": sorted(late_sources(home)),
         "membership": str(out / "membership.parquet"),
         "persons": str(out / "persons.parquet"),
-        "restricted": _restricted(home),
-        "admitted": _admitted(home, loaded, purpose),
+        "restricted": restricted_records(home),
+        "admitted": admitted,
         "sources": {str(numbers[source]): source for source in sorted(loaded)},
         "tie_key": tie_key(home),
         "out": str(out),
-        "before": _before(home, day_number(as_of)),
-        "groups_before": _groups_before(home, day_number(as_of)),
-        "decided": _decided(home, as_of),
-    }
+        "before": _before(home, day_number(as_of), purpose),
+        "groups_before": _groups_before(home, day_number(as_of), purpose),
+        "decided": _decided(home, as_of, purpose),
+    }  # fmt: skip
 
 
-def _decided(home: Home, as_of: date) -> dict[str, dict[str, Any]]:
-    """Return the last outcome of each person, with what the run it was about held of them."""
+def _decided(home: Home, as_of: date, purpose: str) -> dict[str, dict[str, Any]]:
+    """Return the last outcome of each person, with what the run it was about held of them.
+
+    What was decided for one purpose says nothing under another.
+    """
     with Session(reading(home.casework), expire_on_commit=False) as session:
         rows = session.exec(select(ReviewItem).where(col(ReviewItem.outcome).is_not(None))).all()
-        runs = {one.id: one for one in session.exec(select(ScoreRun)).all()}
+    runs = {one.id: one for one in _runs_of(home, purpose)}
     last: dict[str, ReviewItem] = {}
     for one in sorted(rows, key=lambda item: item.decided_at or home.clock()):
         # What needs more information is looked at again as soon as it comes.
@@ -182,11 +210,17 @@ def _rows_then(home: Home, run: str, name: bytes) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _groups_before(home: Home, as_of: int) -> dict[str, str] | None:
+def _runs_of(home: Home, purpose: str) -> list[ScoreRun]:
+    """Return the runs of a purpose, the newest first; a model looks back on those of safeguarding."""
+    mine = purpose if purpose in run_purposes(home.pack, home.tables) else PURPOSE
+    asked = select(ScoreRun).where(ScoreRun.purpose == mine).order_by(col(ScoreRun.number).desc())
+    with Session(reading(home.casework), expire_on_commit=False) as session:
+        return list(session.exec(asked).all())
+
+
+def _groups_before(home: Home, as_of: int, purpose: str) -> dict[str, str] | None:
     """Return the files of the newest run of an earlier day or the same, whose groups are carried on."""
-    with Session(reading(home.casework)) as session:
-        runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).all()
-    for one in runs:
+    for one in _runs_of(home, purpose):
         folder = home.warehouse.run(one.id)
         paths = {"person": folder / "person.parquet", "members": folder / "group_member.parquet"}
         if int(one.manifest["as_of"]) <= as_of and all(path.exists() for path in paths.values()):
@@ -194,16 +228,15 @@ def _groups_before(home: Home, as_of: int) -> dict[str, str] | None:
     return None
 
 
-def _before(home: Home, as_of: int) -> dict[str, Any] | None:
+def _before(home: Home, as_of: int, purpose: str) -> dict[str, Any] | None:
     """Return the run that the trend is held against: the newest that is old enough, if it is whole.
 
     A run over a delivery that was withdrawn or corrected since is no ground to compare with, and an older
     one is taken.
     """
     with Session(reading(home.casework)) as session:
-        runs = session.exec(select(ScoreRun).order_by(col(ScoreRun.number).desc())).all()
         stands = set(session.exec(select(Delivery.id).where(Delivery.state == "accepted")).all())
-    for one in runs:
+    for one in _runs_of(home, purpose):
         path = home.warehouse.run(one.id) / JOB
         if int(one.manifest["as_of"]) > as_of - home.tables.increase_days or not path.exists():
             continue
@@ -241,9 +274,19 @@ def _holding(home: Home, order: dict[str, int], out: Path) -> dict[str, list[str
     return paths
 
 
-def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
-    """Write who belongs to whom in the analysis domain, and each person's birth month."""
+def _write_people(home: Home, order: dict[str, int], out: Path, *, whole: bool = True) -> None:
+    """Write who belongs to whom in the analysis domain, and each person's birth month.
+
+    Args:
+        home: The home.
+        order: The deliveries that count.
+        out: Folder of the run.
+        whole: Everybody; else only those whom a record of `order` knows, and of them only such records.
+    """
     member_of = current_membership(home.linkage, home.link_runs())
+    if not whole:
+        known = set(published_records(home.linkage, order))
+        member_of = {record: person for record, person in member_of.items() if record in known}
     records = sorted(member_of)
     ids = home.domain("linkage").open(records)
     record_names = home.domain("record").seal(ids)
@@ -284,63 +327,6 @@ def _write_people(home: Home, order: dict[str, int], out: Path) -> None:
         ),
         out / "persons.parquet",
     )
-
-
-def _restricted(home: Home) -> list[str]:
-    """Records that count nowhere: a closing flag holds, or is not known (DESIGN 4)."""
-    domain, linkage = home.domain("record"), home.domain("linkage")
-    names = closed_names(home)
-    for source, flags in uncertain_sources(home).items():
-        sealed = records_of_source(home.linkage, source, home.published())
-        held = [domain.text(one) for one in domain.seal(linkage.open(sealed))]
-        rows = record_rows(home, held)
-        names |= {one for one in held if any(rows.get((one, flag)) != "n" for flag in flags)}
-    ids = [domain.parse(name) for name in sorted(names)]
-    return [sealed.hex() for sealed in domain.seal(ids)]
-
-
-def _admitted(home: Home, loaded: set[str], purpose: str) -> dict[str, list[int]]:
-    """Kinds of each source that may be used today for a purpose; past review or end, all under it stops.
-
-    A source that closes its records by default is left out; where it leaves a handling flag open, each
-    record must state it (see `_restricted`): missing is strictest.
-    """
-    numbers, kinds = home.source_numbers(), home.tables.kinds
-    today = home.clock().date()
-    found: dict[str, list[int]] = {}
-    for source_id in sorted(loaded):
-        source = home.pack.sources.get(source_id)
-        if source is None or "y" in source.record_defaults.values():
-            continue
-        contract = contract_of(source)
-        answer = admit(
-            home.pack,
-            from_agency=source.agency,
-            host=home.pack.vocabulary.host,
-            source=source_id,
-            fields=source.fields,
-            as_of=today,
-        )
-        names: set[str] = set()
-        for rule in contract.yields:
-            shown = answer.fields[rule.show]
-            if (
-                shown.admitted
-                and purpose in shown.purposes
-                and (purpose == PURPOSE or source.feeds_models)
-            ):
-                names |= kinds_of(contract, rule.id)
-        found[str(numbers[source_id])] = sorted(kinds[name].id for name in names if name in kinds)
-    return found
-
-
-def kinds_of(contract: Contract, yield_id: str) -> set[str]:
-    """Return the names of the kinds that a yield can lead to."""
-    rule = next(item for item in contract.yields if item.id == yield_id)
-    kind = rule.spec.get("kind")
-    if kind is None:
-        return set()
-    return {kind} if isinstance(kind, str) else set(kind["map"].values())
 
 
 def tie_key(home: Home) -> str:
@@ -390,6 +376,7 @@ def _publish(
             policy_version=flow.home.pack.version,
             published_at=flow.home.clock(),
             manifest=manifest,
+            purpose=manifest["purpose"],
         )
     )
     session.add_all(items)

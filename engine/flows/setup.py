@@ -75,6 +75,8 @@ DEMO_ACCOUNTS = (
     ("demo.matcher", "Records matching (demo)", "council", "records_matcher", "safeguard_child"),
     ("demo.matcher_two", "Records matching, second reviewer (demo)", "council", "records_matcher",
      "safeguard_child"),
+    ("demo.violence", "Violence reduction unit (demo)", "council", "violence_reduction",
+     "serious_violence_prevention"),
     ("demo.ig_lead", "Governance lead (demo)", "council", "ig_lead", "safeguard_child"),
     ("demo.dpo", "Data protection officer (demo)", "council", "dpo", "safeguard_child"),
     ("demo.caldicott", "Caldicott Guardian (demo)", "health", "caldicott_guardian",

@@ -84,15 +84,18 @@ def of_list(home: Home, run: ScoreRun, rule: ListRule) -> dict[int, str]:
     }
 
 
-def history(home: Home, person_id: bytes) -> list[dict[str, Any]]:
-    """Return the scores of a person in the last runs, the newest first; a run without a row is told.
+def history(home: Home, person_id: bytes, purpose: str) -> list[dict[str, Any]]:
+    """Return a person's scores in the last runs of a purpose, newest first; one without a row is told.
 
     What another version of the tables made is marked, because its numbers are another yardstick.
     """
     name = home.domain("analysis").seal([person_id])[0]
     with Session(reading(home.casework)) as session:
         runs = session.exec(
-            select(ScoreRun).order_by(col(ScoreRun.number).desc()).limit(RUNS_SHOWN)
+            select(ScoreRun)
+            .where(ScoreRun.purpose == purpose)
+            .order_by(col(ScoreRun.number).desc())
+            .limit(RUNS_SHOWN)
         ).all()
         known = [(one.id, one.number, one.as_of, one.manifest, why_not_served(home, one))
                  for one in runs]  # fmt: skip

@@ -8,17 +8,21 @@ from audit.canonical import parse
 from audit.log import read_events
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.product_tables import derived_source
 from engine.flows.registry import cannot, keeper
 
-_SHOWS = frozenset({"review_list", "look"})
+_SHOWS = frozenset({"review_list", "look", "group_list"})
+_HELD = ("review_list", "score", "associates", "group")
+"""Fields of derived data; the sources that hold them for a purpose are what a reader of it was shown."""
 """Flows whose answer carries scores or places of a list; a reveal counts when a field of it is derived."""
 
 
 def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]:
     """Return everybody who was shown something of a product, from the trail (TF4).
 
-    A list, a person's page or a reveal shows every theme that served at the time; each is named with the
-    person looked at under the audit domain, so that a withdrawn score can be followed to its readers.
+    A list, a person's page or a reveal shows every theme of its purpose that served at the time; each is
+    named with the person looked at under the audit domain, so that a withdrawn score can be followed to its
+    readers.
 
     Raises:
         PolicyRefused: ``FG-REG-02``.
@@ -31,13 +35,15 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
     with Flow(home, "product_saw", "audit_read", actor, {"rules": [named]}) as flow:
         if product not in home.pack.products:
             raise cannot("there is no such product")
+        purpose = home.pack.products[product].purpose
+        held = {derived_source(home.pack, purpose, name) for name in _HELD} - {""}
         found, live = [], False
         for seq, body in reversed(read_events(home.path / "audit")):
             event = parse(body)
             if event["phase"] != "outcome":
                 continue
             live = _live_after(event, product, live)
-            if live and _shows(event) and event.get("decision", "permit") == "permit":
+            if live and _shows(event, held) and event.get("decision", "permit") == "permit":
                 found.append(
                     {
                         "entry": seq,
@@ -54,9 +60,11 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
         return {"product": product, "people": people, "seen": found}
 
 
-def _shows(event: dict[str, Any]) -> bool:
-    derived = any(str(one).startswith("engine.") for one in event.get("fields", []))
-    return event["flow"] in _SHOWS or (event["flow"] in ("reveal", "show") and derived)
+def _shows(event: dict[str, Any], held: set[str]) -> bool:
+    """Say whether an answer carried results that stand in one of the sources `held`."""
+    derived = any(str(one).rpartition(".")[0] in held for one in event.get("fields", []))
+    listed = event["flow"] in _SHOWS and event.get("source") in held
+    return listed or (event["flow"] in ("reveal", "show") and derived)
 
 
 def _live_after(event: dict[str, Any], product: str, live: bool) -> bool:  # noqa: FBT001

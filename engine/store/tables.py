@@ -159,6 +159,7 @@ class ScoreRun(SQLModel, table=True):
     policy_version: str = Field(max_length=64)
     published_at: datetime = _moment()
     manifest: dict[str, Any] = _json()
+    purpose: str = Field(default="safeguard_child", max_length=64, index=True)
 
 
 class ReviewItem(SQLModel, table=True):

@@ -83,12 +83,13 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
     if user is None:
         return []
     pack = get_home(request).pack
-    pages = (("lists", "Review lists", "/lists"), ("reveal", "View information", "/reveal"),
+    pages = (("lists", "Review lists", "/lists"),
+             ("groups", "Groups", "/groups"), ("reveal", "View information", "/reveal"),
              ("pairs", "Matching", "/pairs"),
              ("link_quality", "Matching quality", "/link-quality"),
              ("registry", "Products", "/products"),
              ("trail", "Audit trail", "/trail"), ("own_trail", "Your agency's trail", "/own-trail"),
-             ("policy", "Policy", "/policy"),
+             ("profiles", "Profiles", "/profiles"), ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [
         {"text": text, "href": href, "active": request.url.path.startswith(href)}

@@ -12,14 +12,17 @@ import pyarrow.parquet as pq
 
 from scoring import scenario
 from scoring.scenario import OPEN_END, Event, State, World
-from scoring.tables import TRACKS, Ints, Tables, load_tables, shipped
+from scoring.tables import TRACKS, Ints, Tables, load_tables, narrowed, shipped
 from scoring.visible import Columns
 
 UNKNOWN_MONTH = -(10**6)
 POLICE, MISSING_UNIT = 1, 2
 SOURCES = {"1": "police.occurrences", "2": "police.missing"}
 __all__ = ["OPEN_END", "Event", "State", "World"]
-TABLES = load_tables(shipped())
+WHOLE = load_tables(shipped())
+THEMES = ("cse", "cce")
+# What a run of safeguarding uses: most tests speak of one run, and a run has one purpose (ADR 0016).
+TABLES = narrowed(WHOLE, THEMES, [one.name for one in WHOLE.links])
 EVERY_KIND = frozenset(kind.id for kind in TABLES.kinds.values())
 ADMIT_ALL = {POLICE: EVERY_KIND, MISSING_UNIT: EVERY_KIND}
 
@@ -99,6 +102,7 @@ def write_job(
     restricted: Iterable[int] = (),
     sources: Mapping[str, str] | None = None,
     admitted: Mapping[str, list[int]] | None = None,
+    themes: Iterable[str] = THEMES,
 ) -> dict[str, Any]:
     """Write the Parquet inputs of a whole run and return its job; record N belongs to person N.
 
@@ -111,6 +115,7 @@ def write_job(
         restricted: Records that count nowhere.
         sources: Source number to name, those loaded.
         admitted: Source number to the kinds admitted.
+        themes: Themes of the run's purpose.
     """
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / "out"
@@ -127,6 +132,7 @@ def write_job(
     return {
         "run": "run-1",
         "as_of": as_of,
+        "themes": list(themes),
         "tables": str(shipped()),
         "events": [str(folder / "events.parquet")],
         "states": [str(folder / "states.parquet")],

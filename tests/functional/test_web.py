@@ -97,6 +97,7 @@ GATE = {
     ("GET", "/api/records/{person}/{record}/near"): "pairs",
     ("POST", "/api/records/{person}/{record}/part"): "pairs",
     ("POST", "/api/records/{person}/{record}/join"): "pairs",
+    ("GET", "/profiles"): "profiles",
     ("GET", "/products"): "registry",
     ("POST", "/products"): "registry",
     ("POST", "/products/answer"): "registry",
@@ -106,6 +107,8 @@ GATE = {
     ("POST", "/api/products/steps"): "registry",
     ("POST", "/api/products/answers"): "registry",
     ("GET", "/api/lists/{name}"): "lists",
+    ("GET", "/groups"): "groups",
+    ("GET", "/api/groups"): "groups",
     ("GET", "/link-quality"): "link_quality",
     ("GET", "/api/pairs/quality"): "link_quality",
     ("GET", "/api/pairs"): "pairs",
@@ -448,6 +451,7 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         *(
+            "/api/groups",
             "/api/lists",
             "/api/lists/{name}",
             "/api/people/{person}",

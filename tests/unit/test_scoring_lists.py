@@ -176,7 +176,7 @@ def test_who_had_an_outcome_rests_until_something_is_known_that_was_not_known_th
         3: Decided(100, 95, held),
     }
     rests = still_resting(decided, events, points, 101, TABLES)
-    assert rests == {"cse": frozenset({0}), "cce": frozenset({0})}
+    assert rests["cse"] == rests["cce"] == frozenset({0})
     found = chosen(columns, around=Around(rests, {}, {}))
     assert [row[0] for row in found if not row[3]] == [1, 2, 3]
     # What says nothing of the theme brings nobody back.

@@ -202,7 +202,7 @@ def test_an_event_past_the_cap_is_shared_by_those_whom_another_event_links() -> 
 def test_nothing_links_nobody() -> None:
     found = links()
     assert found.weight.shape == (0, 2)
-    assert found.shared.shape == (2, 0, 2, 2)
+    assert found.shared.shape == (2, 0, len(TABLES.themes), 2)
     assert found.points.dtype == np.int64
 
 

@@ -68,7 +68,7 @@ def test_each_kind_has_its_own_half_life() -> None:
 def test_nobody_without_events_has_points() -> None:
     assert not points().any()
     none = own_evidence(event_columns([]), 4, AS_OF, TABLES)
-    assert none.points.shape == (4, 2, 2)
+    assert none.points.shape == (4, len(TABLES.themes), 2)
     assert not none.points.any()
 
 

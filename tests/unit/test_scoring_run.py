@@ -209,7 +209,7 @@ def test_a_record_that_nobody_was_linked_to_is_counted_as_such(tmp_path: Path) -
     assert told["digest"] == run(job(tmp_path / "b"))["digest"]
 
 
-@pytest.mark.finding("SCO-T15")
+@pytest.mark.finding("SCO-T15", "T-TF3")
 @pytest.mark.parametrize(
     "silence",
     [
@@ -235,7 +235,7 @@ def test_a_theme_with_a_silent_source_is_not_scored_and_has_no_list(
         assert len(found[name]["pid"]) == 0
 
 
-@pytest.mark.finding("SCO-T15")
+@pytest.mark.finding("SCO-T15", "T-TF3")
 def test_one_silent_theme_leaves_the_other_as_it_is(tmp_path: Path) -> None:
     made, whole = job(tmp_path / "a"), job(tmp_path / "b")
     (tmp_path / "tables").mkdir()

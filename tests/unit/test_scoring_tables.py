@@ -17,15 +17,27 @@ WRONG = {
     "an unknown theme": ("points.csv", "cce,harming,weapon", "terror,harming,weapon"),
     "an unknown track": ("points.csv", "cce,harming,weapon", "cce,both,weapon"),
     "an unknown kind": ("points.csv", "cce,harming,weapon", "cce,harming,spatula"),
-    "an unknown role": ("points.csv", "weapon,suspect", "weapon,stranger"),
+    "an unknown role": ("points.csv", "cce,harming,weapon,suspect", "cce,harming,weapon,stranger"),
     "an unknown age": ("points.csv", "weapon,suspect,any", "weapon,suspect,young"),
     "a half-life without a table": ("points.csv", "any,30,180", "any,30,181"),
     "points below 0": ("points.csv", "any,30,180", "any,-1,180"),
     "points above 150": ("points.csv", "any,30,180", "any,151,180"),
     "points that are no number": ("points.csv", "any,30,180", "any,many,180"),
-    "a victim on harming": ("points.csv", "weapon,suspect", "weapon,victim"),
-    "a witness on harming": ("points.csv", "weapon,suspect", "weapon,witness"),
-    "a missing person on harming": ("points.csv", "weapon,suspect", "weapon,missing"),
+    "a victim on harming": (
+        "points.csv",
+        "cce,harming,weapon,suspect",
+        "cce,harming,weapon,victim",
+    ),
+    "a witness on harming": (
+        "points.csv",
+        "cce,harming,weapon,suspect",
+        "cce,harming,weapon,witness",
+    ),
+    "a missing person on harming": (
+        "points.csv",
+        "cce,harming,weapon,suspect",
+        "cce,harming,weapon,missing",
+    ),
     "a skipped decay day": ("decay.csv", "\n90,7,993543\n", "\n"),
     "a decay that rises": ("decay.csv", "\n90,7,993543\n", "\n90,7,1001225\n"),
     "a decay that does not begin at one": ("decay.csv", "\n90,0,1048576\n", "\n90,0,1048575\n"),
@@ -48,7 +60,7 @@ WRONG = {
         "sexually exploited, capacity: 60",
         "x, capacity: -1",
     ),
-    "broken YAML": ("parameters.yaml", "themes: [cse, cce]", "themes: [cse, cce"),
+    "broken YAML": ("parameters.yaml", "themes: [cse, cce, serious_violence]", "themes: [cse, cce"),
     "a link of an unknown role": ("links.yaml", "[missing, missing]", "[missing, nobody]"),
     "a link of two roles": ("links.yaml", "[suspect, suspect]", "[victim, suspect]"),
     "a link of an unknown kind": ("links.yaml", "kinds: [household]", "kinds: [friendship]"),
@@ -79,7 +91,9 @@ def test_tables_that_hold_something_wrong_are_refused(tmp_path: Path, what: str)
 
 @pytest.mark.finding("SCO-T3")
 def test_the_refusal_of_a_harmed_role_on_the_harming_track_says_so(tmp_path: Path) -> None:
-    folder = edited_tables(tmp_path, {"points.csv": ("weapon,suspect", "weapon,victim")})
+    folder = edited_tables(
+        tmp_path, {"points.csv": ("cce,harming,weapon,suspect", "cce,harming,weapon,victim")}
+    )
     with pytest.raises(ScoringFault, match="harmed role points on the track harming"):
         load_tables(folder)
 

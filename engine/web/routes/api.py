@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.flows.decision import SHARE, Ask
+from engine.flows.group import group_list
 from engine.flows.lists import decide, review_list, review_lists
 from engine.flows.person import look
 from engine.flows.reveal import reveal
@@ -49,6 +50,12 @@ class Outcome(BaseModel):
 def lists(request: Request, user: Annotated[SignedIn, Depends(gate("lists"))]) -> dict[str, Any]:
     """Return the newest review lists: references and numbers."""
     return review_lists(get_home(request), user.user, auth=user.auth)
+
+
+@router.get("/groups", summary="Groups of people suspected together, nobody in them named")
+def groups(request: Request, user: Annotated[SignedIn, Depends(gate("groups"))]) -> dict[str, Any]:
+    """Return the groups of the newest run: size, firmness and themes, never a member."""
+    return group_list(get_home(request), user.user, auth=user.auth)
 
 
 @router.get("/lists/{name}", summary="One review list; 409 when its product is not live")

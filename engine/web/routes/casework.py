@@ -10,9 +10,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from engine.domain.errors import PolicyRefused
 from engine.flows.decision import MIN_REASON, SHARE, WITHHOLD, Ask
+from engine.flows.group import group_list
 from engine.flows.home import Home
 from engine.flows.lists import OUTCOMES, decide, review_lists
-from engine.flows.person import look
+from engine.flows.person import THEME_WORDS, look
 from engine.flows.reveal import reveal, show_again
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import gate, get_home, render
@@ -26,6 +27,13 @@ def lists(request: Request, user: Annotated[SignedIn, Depends(gate("lists"))]) -
     """Show the newest review lists."""
     found = review_lists(get_home(request), user.user, auth=user.auth)
     return render(request, "lists.html", user, found=found, outcomes=OUTCOMES)
+
+
+@router.get("/groups")
+def groups(request: Request, user: Annotated[SignedIn, Depends(gate("groups"))]) -> Response:
+    """Show the groups of people who were suspected together, nobody in them named."""
+    found = group_list(get_home(request), user.user, auth=user.auth)
+    return render(request, "groups.html", user, found=found, themes=THEME_WORDS)
 
 
 @router.get("/people/{person}")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form, Header, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.flows.profile import profiles
 from engine.flows.registry import MAY_FOLLOW, SHORTEST_REASON, answer, ask, products
 from engine.flows.sign_in import SignedIn, check_form
 from engine.flows.who_saw import who_saw
@@ -72,6 +73,15 @@ def second(
     """Agree to a release or reject it."""
     check_form(user, x_csrf_token)
     return answer(get_home(request), user.user, body.number, agree=body.agree, auth=user.auth)
+
+
+@router.get("/profiles")
+def profiles_page(
+    request: Request, user: Annotated[SignedIn, Depends(gate("profiles"))]
+) -> Response:
+    """Show the problem profiles: counts, and nobody."""
+    found = profiles(get_home(request), user.user, auth=user.auth)
+    return render(request, "profiles.html", user, found=found)
 
 
 @router.get("/products")
