@@ -18,6 +18,8 @@ from audit.unusual.volume import COUNTED, Past, people_a_day
 
 NOBODY = User()
 UNKNOWN = Subject()
+CIRCUMSTANCES = frozenset({"out_of_hours", "no_reason_known"})
+"""Signs that say when and not whom: on a day that is an item as a whole they make none of each person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,14 @@ def judge(
     today = sorted((one for one in looks if one.at.date() == day), key=lambda one: one.seq)
     past = [one for one in looks if one.at.date() < day]
     context = _Context(weights, day, users, subjects, surnames, past + today)
-    found = [*_pairs(context, today), *_days(context, past, today)]
-    kept = [one for one in found if one.points >= weights.queue_from]
+    whole = list(_days(context, past, today))
+    users_days = {one.actor for one in whole if one.points >= weights.queue_from}
+    kept = [
+        one
+        for one in [*_pairs(context, today), *whole]
+        if one.points >= weights.queue_from
+        and not (one.subject and one.actor in users_days and set(one.signs) <= CIRCUMSTANCES)
+    ]
     return sorted(kept, key=lambda one: order(weights, one.points, one.signs, key, one.actor,
                                               one.subject))  # fmt: skip
 

@@ -17,6 +17,7 @@ from tests.builders.looks import NOON, WEIGHTS, judged, look, tokens
 
 ME = {"worker.one": User(tokens("me", "s1", "h1", "t1"))}
 NEIGHBOUR = {"p1": Subject(tokens("p1", "s2", "h2", "t1"))}
+P = {name: one.points for name, one in WEIGHTS.signs.items()}
 ALWAYS = (
     "allocation",
     "referral",
@@ -34,7 +35,9 @@ def _signs(found: list) -> dict:  # type: ignore[type-arg]
 
 def test_a_neighbour_looked_up_without_a_reason_is_queued_and_told_why() -> None:
     found = judged([look(1)], ME, NEIGHBOUR)
-    assert _signs(found) == {"p1": {"same_street": 30, "no_reason_known": 6}}
+    assert _signs(found) == {
+        "p1": {"same_street": P["same_street"], "no_reason_known": P["no_reason_known"]}
+    }
     said = sentence(WEIGHTS, who="Social worker worker.one of council", looks=1, days=1,
                     last=NOON.date(), signs=found[0].signs, subject=True, people=1)  # fmt: skip
     assert said == (
@@ -50,7 +53,7 @@ def test_an_explained_look_at_a_neighbour_is_not_queued(why: str) -> None:
 
 def test_that_a_team_works_in_the_area_does_not_explain_a_neighbour() -> None:
     found = judged([look(1, explained=["team_area"])], ME, NEIGHBOUR)
-    assert _signs(found) == {"p1": {"same_street": 30}}
+    assert _signs(found) == {"p1": {"same_street": P["same_street"]}}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ def test_that_a_team_works_in_the_area_does_not_explain_a_neighbour() -> None:
 def test_a_strong_sign_holds_whatever_explains_the_look(subject: Subject, sign: str) -> None:
     users = {**ME, "worker.two": User(tokens("you", "s9", "h9", "t9"))}
     found = judged([look(1, explained=ALWAYS)], users, {"p1": subject})
-    assert _signs(found) == {"p1": {sign: WEIGHTS.signs[sign].points}}
+    assert _signs(found) == {"p1": {sign: P[sign]}}
 
 
 def test_the_own_record_is_told_once_and_not_as_a_neighbour_with_ones_surname() -> None:
@@ -112,9 +115,11 @@ def test_coming_back_is_a_sign_on_the_third_day_and_not_when_a_case_is_known() -
     assert judged(known) == []
 
 
-def test_late_work_alone_is_not_queued_and_with_a_neighbour_it_adds() -> None:
+def test_late_work_with_a_reason_is_not_queued_and_without_one_or_with_a_neighbour_it_is() -> None:
     night = NOON.replace(hour=23)
-    assert judged([look(1, at=night)]) == []
+    assert judged([look(1, at=night, explained=["open_case"])]) == []
+    assert judged([look(1)]) == []
+    assert list(judged([look(1, at=night)])[0].signs) == ["out_of_hours", "no_reason_known"]
     found = judged([look(1, at=night)], ME, NEIGHBOUR)
     assert list(found[0].signs) == ["same_street", "out_of_hours", "no_reason_known"]
     assert not out_of_hours(WEIGHTS, look(1, at=night, role="front_door"))
@@ -122,12 +127,10 @@ def test_late_work_alone_is_not_queued_and_with_a_neighbour_it_adds() -> None:
 
 
 def test_a_crowd_around_one_person_is_a_sign_for_each_of_them_without_a_reason() -> None:
-    crowd = [look(n, actor=f"worker.{n}", at=NOON.replace(hour=22)) for n in range(5)]
+    crowd = [look(n, actor=f"worker.{n}") for n in range(5)]
     found = judged(crowd)
     assert len(found) == 5
-    assert all(
-        list(one.signs) == ["many_lookers", "out_of_hours", "no_reason_known"] for one in found
-    )
+    assert all(list(one.signs) == ["many_lookers", "no_reason_known"] for one in found)
     explained = [look(9, actor="worker.9", explained=["open_case"])]
     assert len(judged([*crowd, *explained])) == 5
 
@@ -135,13 +138,21 @@ def test_a_crowd_around_one_person_is_a_sign_for_each_of_them_without_a_reason()
 @pytest.mark.finding("T-LR1")
 def test_many_people_within_an_hour_are_a_sign_and_the_same_over_a_day_are_not() -> None:
     fast = [look(n, f"p{n}", at=NOON + timedelta(minutes=n)) for n in range(30)]
-    assert _signs(judged(fast))[""]["bulk"] == 40
+    assert _signs(judged(fast))[""]["bulk"] == P["bulk"]
     slow = [
         look(n, f"p{n}", at=NOON.replace(hour=0) + timedelta(minutes=40 * n)) for n in range(30)
     ]
     assert "" not in _signs(judged(slow))
     one = [look(n, "p1", at=NOON + timedelta(minutes=n)) for n in range(30)]
     assert "" not in _signs(judged(one))
+
+
+def test_a_bulk_day_is_one_item_and_not_one_for_each_person_beside_a_neighbour() -> None:
+    late = NOON.replace(hour=21)
+    fast = [look(n, f"p{n}", at=late + timedelta(minutes=n)) for n in range(40)]
+    found = judged(fast, ME, NEIGHBOUR)
+    assert [one.subject for one in found] == ["p1", ""]
+    assert "same_street" in found[0].signs
 
 
 def test_an_hour_that_begins_before_midnight_is_one_hour() -> None:
@@ -152,9 +163,9 @@ def test_an_hour_that_begins_before_midnight_is_one_hour() -> None:
 
 def test_paging_and_refusals_are_signs_of_a_day() -> None:
     lists = [look(n, "", act=Act.LIST, at=NOON + timedelta(seconds=20 * n)) for n in range(20)]
-    assert _signs(judged(lists)) == {"": {"paging": 25}}
+    assert _signs(judged(lists)) == {"": {"paging": P["paging"]}}
     refused = [look(n, f"p{n}", act=Act.REFUSED) for n in range(6)]
-    assert _signs(judged(refused)) == {"": {"probing": 25}}
+    assert _signs(judged(refused)) == {"": {"probing": P["probing"]}}
     assert judged(refused[:5]) == []
 
 
@@ -170,14 +181,14 @@ def _ordinary_days(users: int) -> list:  # type: ignore[type-arg]
 def test_volume_is_held_against_the_role_and_not_against_the_users_own_days() -> None:
     past = _ordinary_days(5)
     mine = [look(n, f"p{n}", at=NOON + timedelta(minutes=10 * n)) for n in range(15)]
-    assert _signs(judged([*past, *mine])) == {"": {"volume": 22}}
+    assert _signs(judged([*past, *mine])) == {"": {"volume": P["volume"]}}
     # Somebody who always took that many is not their own measure.
     always = [
         look(50_000 + 100 * back + n, f"z{back}.{n}", at=NOON - timedelta(days=back))
         for back in range(1, 60)
         for n in range(15)
     ]
-    assert _signs(judged([*past, *always, *mine])) == {"": {"volume": 22}}
+    assert _signs(judged([*past, *always, *mine])) == {"": {"volume": P["volume"]}}
 
 
 def test_a_group_too_small_to_have_an_ordinary_day_is_told_nothing() -> None:
@@ -209,7 +220,11 @@ def test_a_repeat_by_the_same_pair_is_one_item_and_the_same_day_twice_changes_no
     (second,) = judged([look(7, at=later)], ME, NEIGHBOUR, on=later)
     item = gather(WEIGHTS, gather(WEIGHTS, None, first), second)
     assert (item.looks, item.entries, len(item.days)) == (2, (1, 7), 2)
-    assert item.signs == {"same_street": 30, "out_of_hours": 10, "no_reason_known": 6}
+    assert item.signs == {
+        "same_street": P["same_street"],
+        "out_of_hours": P["out_of_hours"],
+        "no_reason_known": P["no_reason_known"],
+    }
     assert gather(WEIGHTS, item, second) == item
     assert gather(WEIGHTS, item, first) == item
 
@@ -234,7 +249,7 @@ def test_every_weight_has_a_reason_and_a_broken_table_is_refused() -> None:
     assert all(len(one.reason) > 20 and one.says for one in WEIGHTS.signs.values())
     text = shipped()
     for broken in (
-        text.replace("queue_from: 20", "queue_from: many"),
+        text.replace("queue_from: 18", "queue_from: many"),
         text.replace("- id: decoy", "- id: decoration"),
         text.replace("  bulk_people: 30", "  bulk_peoples: 30"),
         text.replace("answered_by: [allocation,", "answered_by: [rumour,"),
