@@ -17,6 +17,7 @@ from engine.cli import (
     keys,
     law,
     linkage,
+    monitor,
     pairs,
     products,
     scoring,
@@ -40,6 +41,7 @@ app.add_typer(harms.harms, name="harms")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(linkage.linkage, name="linkage")
 app.add_typer(govern.audit, name="audit")
+app.add_typer(monitor.monitor, name="monitor")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)
 app.command("watch")(doors.watch)
