@@ -17,6 +17,7 @@ from engine.web.routes import (
     api,
     casework,
     deliveries,
+    monitor,
     pairs,
     policy,
     products,
@@ -70,6 +71,7 @@ def create_app(home: Home) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for module in (sign_in, casework, trail, api):
         app.include_router(module.router)
+    app.include_router(monitor.router)
     app.include_router(pairs.router)
     app.include_router(pairs.api)
     app.include_router(records.router)
