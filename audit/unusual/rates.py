@@ -63,10 +63,13 @@ def rates(
         if counts_only:
             found.append(Rate(name, _shown(weights, counts), None, None))
             continue
-        large = (
-            one.users >= weights.limits["group_least_users"]
-            and one.looks >= weights.limits["group_least_looks"]
-        )
+        several = one.users >= weights.limits["group_least_users"]
+        large = several and one.looks >= weights.limits["group_least_looks"]
+        # What came of a group of one or two users is what came of them.
+        told: dict[str, int | None] = {
+            what: count if several or what in ("users", "looks") else None
+            for what, count in counts.items()
+        }
         queued = wilson(min(one.queued, one.looks), one.looks) if large else None
         misuse = (
             wilson(one.misuse, one.decided)
@@ -74,7 +77,7 @@ def rates(
             else None
         )
         per = None if queued is None else (queued[0] * 1000, queued[1] * 1000, queued[2] * 1000)
-        found.append(Rate(name, dict(counts), per, misuse))
+        found.append(Rate(name, told, per, misuse))
     return found
 
 

@@ -299,10 +299,15 @@ def sentence(
         subject: Whether it is about one person, and not about a day as a whole.
         people: Different people, for a day as a whole.
     """
-    times = "once" if looks == 1 else f"{looks} times"
+    times = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
     span = "" if days == 1 else f" on {days} days"
     on = f"{last.day} {last:%B %Y}"
-    what = f"opened one person {times}{span}" if subject else f"opened {people} people"
+    if subject:
+        what = f"opened or asked for one person {times}{span}"
+    elif people:
+        what = f"opened {people} {'person' if people == 1 else 'people'} in {looks} requests"
+    else:
+        what = f"made {looks} requests"
     why = "; ".join(weights.signs[one].says for one in signs if one in weights.signs)
     until = "on" if days == 1 else "most recently on"
     return f"{who} {what}, {until} {on}: {why}."

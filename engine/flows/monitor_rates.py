@@ -19,7 +19,7 @@ from engine.store.session import reading
 from engine.store.tables import Account
 
 DAYS = 365
-NOT_ESTIMABLE = "not estimable"
+NOT_ESTIMABLE, NOT_SHOWN = "not estimable", "not shown"
 
 
 def monitor_rates(home: Home, user: str, *, auth: str) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def monitor_rates(home: Home, user: str, *, auth: str) -> dict[str, Any]:
                 outcomes[one.outcome] += as_utc(one.decided_at) >= since
         answer: dict[str, Any] = {
             "days": len(days),
-            "items": sum(as_utc(one.opened_at) >= since for one in items),
+            "queued": sum(as_utc(one.opened_at) >= since for one in items),
             "outcomes": dict(sorted(outcomes.items())),
-            "by_role": [_told(one) for one in rates(weights, counted["role"])],
+            "by_role": [_told(one) for one in rates(weights, _labelled(home, counted["role"]))],
             "by_agency": [_told(one) for one in rates(weights, counted["agency"])],
             "by_team": [_told(one) for one in rates(weights, counted["team"], counts_only=True)],
             "note": "A group that is queued more often may be watched more closely than others, or may "
@@ -98,10 +98,15 @@ def _counted(session: Session, since: str) -> dict[str, dict[str, Counted]]:
     }
 
 
+def _labelled(home: Home, groups: dict[str, Counted]) -> dict[str, Counted]:
+    roles = home.pack.vocabulary.roles
+    return {roles[name].label if name in roles else name: one for name, one in groups.items()}
+
+
 def _told(one: Rate) -> dict[str, Any]:
     return {
         "group": one.group,
-        **{name: "under 5" if count is None else count for name, count in one.counts.items()},
+        **{name: NOT_SHOWN if count is None else count for name, count in one.counts.items()},
         "queued_per_1000": _interval(one.queued_per_1000, 1),
         "misuse_share": _interval(one.misuse_share, 3),
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import Session, select
 from typer.testing import CliRunner
 
@@ -34,6 +36,7 @@ from engine.linkage.index import records_of
 from engine.settings import Settings
 from engine.store.monitor_tables import MonitorItem, MonitorMember, MonitorSubject
 from engine.store.tables import SubjectState
+from engine.web.app import create_app
 from tests.builders.partnership import (
     OPERATOR,
     REASON,
@@ -131,7 +134,7 @@ def test_a_neighbour_is_queued_and_no_name_street_or_number_stands_anywhere(scen
     assert done["queued"] == 1
     (item,) = scene.items()
     assert item["sentence"] == (
-        "Social worker demo.social_worker of Tallowmere City Council opened one person once, on 25 November "
+        "Social worker demo.social_worker of Tallowmere City Council opened or asked for one person once, on 25 November "
         "2026: the person lives in the user's street; nothing that fieldgate knows explains the look."
     )
     told = json.dumps([item, show_item(scene.home, LEAD, 1, auth="demo")])
@@ -418,13 +421,13 @@ def test_its_own_rates_say_not_estimable_and_hide_small_counts(scene: Scene) -> 
     scene.view(scene.neighbour)
     scene.run()
     found = monitor_rates(scene.home, LEAD, auth="demo")
-    assert {one["group"] for one in found["by_role"]} == {"social_worker", "youth_justice_worker"}
+    assert {one["group"] for one in found["by_role"]} == {"Social worker", "Youth offending team"}
     assert all(one["queued_per_1000"] == "not estimable" for one in found["by_role"])
     assert found["by_team"] == [
-        {"group": "east", **dict.fromkeys(("users", "looks", "queued", "decided", "misuse"), "under 5"),
+        {"group": "east", **dict.fromkeys(("users", "looks", "queued", "decided", "misuse"), "not shown"),
          "queued_per_1000": "not estimable", "misuse_share": "not estimable"}
     ]  # fmt: skip
-    assert (found["items"], found["outcomes"]) == (1, {})
+    assert (found["queued"], found["outcomes"]) == (1, {})
 
 
 def test_a_declaration_that_cannot_be_read_is_told_without_what_it_says(scene: Scene) -> None:
@@ -486,3 +489,33 @@ def test_enrolment_is_listed_and_ends(scene: Scene) -> None:
     with Session(scene.home.casework) as session:
         assert session.get(MonitorMember, WORKER) is None
         assert all(as_utc(one.opened_at) for one in session.exec(select(MonitorItem)).all())
+
+
+def test_the_page_leads_from_the_queue_to_a_decision_and_the_second_look(scene: Scene) -> None:
+    scene.view(scene.neighbour)
+    scene.run()
+    with TestClient(create_app(scene.home), base_url="http://127.0.0.1") as client:
+
+        def sign_in(user: str) -> str:
+            client.cookies.clear()
+            page = client.post("/sign-in", data={"user": user}, follow_redirects=True).text
+            return re.findall(r'name="csrf" value="([0-9a-f]+)"', page)[0]
+
+        csrf = sign_in(LEAD)
+        assert "the person lives in the user&#39;s street" in client.get("/monitor").text
+        nothing = client.post("/monitor/1", data={"csrf": csrf})
+        assert (nothing.status_code, 'href="#outcome"' in nothing.text) == (422, True)
+        assert client.post("/monitor/1", data={"outcome": "misuse"}).status_code == 403
+        done = client.post(
+            "/monitor/1", data={"csrf": csrf, "outcome": "misuse"}, follow_redirects=False
+        )
+        assert (done.status_code, done.headers["location"]) == (303, "/monitor")
+        assert "Take the second look" not in client.get("/monitor").text
+        csrf = sign_in(SECOND)
+        assert "Take the second look" in client.get("/monitor").text
+        assert ">Agree</button>" in client.get("/monitor/1").text
+        client.post("/monitor/1", data={"csrf": csrf, "word": "agree"})
+        assert "Misuse found; it goes to the employer: 1." in client.get("/monitor/rates").text
+        sign_in("demo.police_ig")
+        page = client.get("/monitor/1")
+        assert (page.status_code, "FG-MON-05" in page.text) == (403, True)

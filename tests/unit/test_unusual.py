@@ -41,7 +41,7 @@ def test_a_neighbour_looked_up_without_a_reason_is_queued_and_told_why() -> None
     said = sentence(WEIGHTS, who="Social worker worker.one of council", looks=1, days=1,
                     last=NOON.date(), signs=found[0].signs, subject=True, people=1)  # fmt: skip
     assert said == (
-        "Social worker worker.one of council opened one person once, on 24 November 2026: the person "
+        "Social worker worker.one of council opened or asked for one person once, on 24 November 2026: the person "
         "lives in the user's street; nothing that fieldgate knows explains the look."
     )
 
@@ -271,6 +271,10 @@ def test_rates_of_small_groups_are_not_estimable_and_small_counts_of_teams_are_h
     assert of_large.misuse_share is not None
     assert of_large.misuse_share[1] < 0.1 < of_large.misuse_share[2]
     assert (of_small.queued_per_1000, of_small.misuse_share) == (None, None)
+    # Of three users the counts of what was found would tell who.
+    hidden = dict.fromkeys(("queued", "decided", "misuse"))
+    assert of_small.counts == {"users": 3, "looks": 900, **hidden}
+    assert of_large.counts["misuse"] == 5
     east, west = rates(WEIGHTS, {"east": Counted(8, 900, 9, 7, 1), "west": small}, counts_only=True)
     assert east.counts == {"users": 8, "looks": 900, "queued": 9, "decided": 7, "misuse": None}
     assert set(west.counts.values()) == {None}
