@@ -126,7 +126,7 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
     page.goto("/sign-in")
     _sign_in(page, "demo.ig_lead")
     for path in ("/trail", "/trail?use=integrity", "/policy", "/link-quality", "/products",
-                 "/products/cse/seen"):  # fmt: skip
+                 "/products/cse/seen", "/monitor", "/monitor/rates"):  # fmt: skip
         page.goto(path)
         _clean(page, Axe())
     page.goto("/sign-in")
