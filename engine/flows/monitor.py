@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from audit.merkle import leaf_hash, root_of
 from audit.unusual import Act, Found, Look, Subject, User, Weights, judge, load_weights, shipped
 from audit.unusual.gather import Item, gather, quiet
 from audit.unusual.rows import Tokens
@@ -66,7 +67,8 @@ def run_monitor(home: Home, actor: Actor, *, until: date | None = None) -> dict[
         ConfigError: ``FG-MON-07`` another run goes on; ``FG-MON-08`` the day lies ahead.
         AuditFault: ``FG-MON-01`` the weights cannot be used, so nothing was judged.
 
-    Audited as ``audit_read`` with counts; the trail is read for self-monitoring.
+    Audited as ``audit_read``, for self-monitoring, with counts and a root over those who were opened. They
+    are opened between intent and commit, because the tokens are what is committed; nothing is answered.
     """
     today = home.clock().astimezone(LONDON).date()
     last = today if until is None else until
@@ -92,9 +94,16 @@ def run_monitor(home: Home, actor: Actor, *, until: date | None = None) -> dict[
         done = flow.commit(lambda session: _publish(session, home, weights, evidence, found))
         counts = {"days": len(days), "looks": sum(one.at.date() in found for one in evidence.looks),
                   **done}  # fmt: skip
-        flow.finish({**details, "counts": counts})
+        flow.finish({**details, "counts": counts, **_subjects(evidence)})
         return {**counts, "from": days[0].isoformat(), "until": last.isoformat(),
                 "weights": weights.version}  # fmt: skip
+
+
+def _subjects(evidence: Evidence) -> dict[str, Any]:
+    """Return how many were opened for tokens, and the root over who: a list that can be checked later."""
+    names = sorted(evidence.made)
+    root = root_of([leaf_hash(one.encode()) for one in names]).hex() if names else ""
+    return {"subjects": {"count": len(names), "root": root}}
 
 
 def _days(home: Home, last: date) -> list[date]:

@@ -43,6 +43,8 @@ CASES = frozenset(
 )
 """Kinds of states that say that some service has a case open."""
 _PAGE = 20_000
+_LIST_DAYS = 400
+"""How old a review list may be from which a user's own decision about a person still explains a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +223,22 @@ class _Known:
                     select(AccessReview.reveal).where(AccessReview.finding == "justified")
                 ).all()
             )
+            # Older places explain nothing: neither a list that is past nor an old decision from one.
             places = session.exec(
                 select(ReviewItem, ScoreRun)
                 .where(ReviewItem.run == ScoreRun.id)
                 .where(col(ReviewItem.blind).is_(False))
+                .where(col(ScoreRun.published_at) >= home.clock() - timedelta(days=_LIST_DAYS))
             ).all()
             found: dict[bytes, list[tuple[date, str | None, date | None]]] = defaultdict(list)
+            leads: dict[bytes, bytes] = {}
             for item, run in places:
                 before = casework.parse(item.person)
-                person = before if before in self._people else (
-                    resolve(home.linkage, before, runs) or before
-                )  # fmt: skip
+                if before not in leads:
+                    leads[before] = before if before in self._people else (
+                        resolve(home.linkage, before, runs) or before
+                    )  # fmt: skip
+                person = leads[before]
                 if person in self._people:
                     decided = as_utc(item.decided_at) if item.decided_at else None
                     found[person].append(

@@ -23,6 +23,7 @@ from engine.domain.errors import ConfigError, FieldgateError, PolicyRefused
 from engine.domain.ids import as_utc, day_number
 from engine.flows.decision import Ask
 from engine.flows.home import Home
+from engine.flows.intent import alone
 from engine.flows.link import link
 from engine.flows.monitor import run_monitor
 from engine.flows.monitor_enrol import enrol, enrolled, leave, mark, read_declaration
@@ -32,6 +33,7 @@ from engine.flows.monitor_rows import CASES, explained, seen_since
 from engine.flows.reveal import reveal
 from engine.flows.setup import set_flag
 from engine.flows.submit import submit
+from engine.identity.monitor_tokens import monitor_key, tokens_of
 from engine.linkage.index import records_of
 from engine.settings import Settings
 from engine.store.monitor_tables import MonitorItem, MonitorMember, MonitorSubject
@@ -161,6 +163,29 @@ def test_a_token_is_none_of_another_sort_or_home_and_nobody_makes_it_without_the
         with Session(home.casework) as session:
             found.append(session.get(MonitorMember, OTHER).tokens)  # type: ignore[union-attr]
     other.close()
+    # Somebody who knows how a token is made, and the name, but has no key, or another ring's.
+    rings = [
+        scene.home.keyring(one).derive("monitor", 32) for one in ("psn", "link", "grant", "log")
+    ]
+    guesses = {
+        made
+        for key in (b"", b"monitor", *rings)
+        for identity in (
+            {"surname": "Narwhalson"},
+            {"address": "7 Axolotl Parade", "postcode": "TL4 4QQ"},
+        )
+        for sort in tokens_of(key, [identity], TODAY, places=True).values()
+        for made in sort
+    }
+    assert len(guesses) == 6 * 4
+    with Session(scene.home.casework) as session:
+        kept = session.get(MonitorMember, OTHER)
+    assert kept is not None
+    assert not guesses & {token for sort in kept.tokens.values() for token in sort}
+    right = tokens_of(
+        monitor_key(scene.home.keyring("vault")), [{"surname": "Narwhalson"}], TODAY, places=True
+    )
+    assert set(right["surname"]) <= set(kept.tokens["surname"])
     here, there = ({token for sort in one.values() for token in sort} for one in found)
     assert not here & there
     assert sum(map(len, found[0].values())) == len(here)
@@ -376,6 +401,12 @@ def test_a_role_that_does_not_look_after_it_is_refused_in_the_trail(scene: Scene
         event = parse(read_events(scene.home.path / "audit", newest=1)[0][1])
         assert (event["flow"], event["decision"]) == ("monitor_items", "refuse")
         assert "FG-MON-04" in event["rules"]
+
+
+def test_two_runs_at_once_are_one_run_and_a_refusal(scene: Scene) -> None:
+    with alone(scene.home, "monitor", "FG-XXX-01"), pytest.raises(ConfigError) as refused:
+        scene.run()
+    assert refused.value.code == "FG-MON-07"
 
 
 def test_every_act_of_the_monitor_is_an_intent_and_an_outcome(scene: Scene) -> None:
