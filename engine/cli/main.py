@@ -17,6 +17,7 @@ from engine.cli import (
     keys,
     law,
     linkage,
+    monitor,
     pairs,
     products,
     scoring,
@@ -50,6 +51,7 @@ govern.audit.command("report")(trail.audit_report)
 govern.audit.command("own")(trail.audit_own)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(witness.witness, name="witness")
+app.add_typer(monitor.monitor, name="monitor")
 app.add_typer(policy, name="policy")
 app.command("submit")(deliveries.submit)
 app.command("watch")(doors.watch)

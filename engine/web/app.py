@@ -17,6 +17,7 @@ from engine.web.routes import (
     api,
     casework,
     deliveries,
+    monitor,
     oversight,
     pairs,
     policy,
@@ -75,6 +76,7 @@ def create_app(home: Home) -> FastAPI:
     app.include_router(oversight.router)
     app.include_router(oversight.api)
     app.include_router(oversight.own_api)
+    app.include_router(monitor.router)
     app.include_router(pairs.router)
     app.include_router(pairs.api)
     app.include_router(records.router)

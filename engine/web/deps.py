@@ -89,6 +89,7 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
              ("link_quality", "Matching quality", "/link-quality"),
              ("registry", "Products", "/products"),
              ("trail", "Audit trail", "/trail"), ("own_trail", "Your agency's trail", "/own-trail"),
+             ("monitor", "Unusual access", "/monitor"),
              ("profiles", "Profiles", "/profiles"), ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [

@@ -129,7 +129,7 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
                  "/trail/disclosures", f"/trail/disclosures?use=lawfulness&person={person}",
                  "/trail/reports", "/trail/reports?use=lawfulness", "/trail/reports/volume?use=lawfulness",
                  "/trail/reports/near_oneself?use=lawfulness", "/policy", "/link-quality", "/products",
-                 "/products/cse/seen"):  # fmt: skip
+                 "/products/cse/seen", "/monitor", "/monitor/rates"):  # fmt: skip
         page.goto(path)
         _clean(page, Axe())
     page.goto("/sign-in")

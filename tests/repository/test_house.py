@@ -25,6 +25,7 @@ import gateways
 import policies
 import scoring
 from engine.domain.errors import Exit
+from engine.store import monitor_tables  # noqa: F401  # its tables are part of the schema
 from engine.store import tables as store_tables
 from engine.store.migrate import upgrade
 from engine.store.session import make_engine

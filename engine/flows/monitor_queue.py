@@ -1,0 +1,319 @@
+"""The queue of unusual access: what an officer is shown, what they decide, and a second person's look.
+
+An item goes to the actor's employer and to the information governance lead. Nobody sees or decides an
+item about themselves.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from audit.unusual import Weights, load_weights, shipped
+from audit.unusual.signs import order, sentence
+from engine.domain.errors import PolicyRefused
+from engine.domain.ids import Actor
+from engine.flows.accounts import actor_of, open_account
+from engine.flows.home import Home
+from engine.flows.intent import Flow
+from engine.flows.monitor import USE, item_of, moment_text
+from engine.flows.monitor_enrol import not_yours
+from engine.store.monitor_tables import MonitorDecision, MonitorItem
+from engine.store.session import reading
+from engine.store.tables import Account
+
+ROUTE = "monitor"
+EVERYWHERE = "ig_lead"
+"""The role that sees items of every agency; others see those of their own agency's staff."""
+OUTCOMES = {
+    "explained": "There was a reason for the access",
+    "spoken_to": "The user was spoken to; no misuse",
+    "misuse": "Misuse found; it goes to the employer",
+    "cannot_tell": "It cannot be told from what is here",
+}
+MISUSE, EXPLAINED = "misuse", "explained"
+
+
+def open_items(home: Home, user: str, *, auth: str) -> dict[str, Any]:
+    """Return the items that wait for this officer, the most pressing first, told without a name.
+
+    Raises:
+        PolicyRefused: ``FG-MON-04`` the role does not look after unusual access.
+
+    Audited as ``audit_read``, for self-monitoring.
+    """
+    account, actor = officer(home, user, auth)
+    with Flow(home, "monitor_items", "audit_read", actor, {"rules": [USE]}) as flow:
+        weights = load_weights(shipped())
+        with Session(reading(home.casework)) as session:
+            rows = [
+                one
+                for one in session.exec(
+                    select(MonitorItem).where(col(MonitorItem.state) != "closed")
+                ).all()
+                if _may_see(account, one)
+            ]
+            decisions = _decisions(session, [one.id for one in rows])
+            told = [_told(home, weights, one, decisions.get(one.id, []), user)
+                    for one in _in_order(home, weights, rows)]  # fmt: skip
+        flow.finish({"rules": [USE], "rows": len(told)})
+        return {
+            "open": [one for one in told if one["state"] == "open"],
+            "waiting": [one for one in told if one["state"] == "waiting"],
+        }
+
+
+def show_item(home: Home, user: str, number: int, *, auth: str) -> dict[str, Any]:
+    """Return one item with its signs, its days, its places in the trail and what was decided before.
+
+    Raises:
+        PolicyRefused: ``FG-MON-04``; ``FG-MON-05`` there is no such item for this officer.
+
+    Audited as ``audit_read`` with the person's audit pseudonym.
+    """
+    account, actor = officer(home, user, auth)
+    with Flow(home, "monitor_item", "audit_read", actor, {"rules": [USE]}) as flow:
+        weights = load_weights(shipped())
+        with Session(reading(home.casework)) as session:
+            row = _item(session, account, number)
+            same = session.exec(
+                select(MonitorItem)
+                .where(MonitorItem.actor == row.actor, MonitorItem.subject == row.subject)
+                .order_by(col(MonitorItem.number))
+            ).all()
+            decisions = _decisions(session, [one.id for one in same])
+            told = _told(home, weights, row, decisions.get(row.id, []), user)
+            told["before"] = [
+                {
+                    "number": one.number,
+                    "outcome": last.outcome,
+                    "on": moment_text(last.decided_at)[:10],
+                }
+                for one in same
+                if one.number < row.number
+                for last in decisions.get(one.id, [])[-1:]
+            ]
+            subject = row.subject
+        named = {"subject": subject} if subject else {}
+        flow.finish({"rules": [USE], "rows": 1, **named})
+        return told
+
+
+def decide_item(home: Home, user: str, number: int, outcome: str, *, auth: str) -> dict[str, Any]:
+    """Record what an officer decided about an item.
+
+    Misuse, a strong sign that was explained, and one in so many others wait for a second person.
+
+    Args:
+        home: The home.
+        user: Who decides.
+        number: Number of the item.
+        outcome: One of `OUTCOMES`.
+        auth: How the user was established.
+
+    Raises:
+        PolicyRefused: ``FG-MON-04``; ``FG-MON-05`` no such item for this officer, also one about
+            themselves; ``FG-MON-09`` it was decided already, or there is no such outcome.
+
+    Audited as ``alteration`` with the outcome and the person's audit pseudonym.
+    """
+    account, actor = officer(home, user, auth)
+    details = {"rules": [outcome if outcome in OUTCOMES else "unknown"]}
+    with Flow(home, "monitor_decide", "alteration", actor, details) as flow:
+        weights = load_weights(shipped())
+
+        def publish(session: Session) -> tuple[str, str]:
+            item = _item(session, account, number)
+            if item.state != "open" or outcome not in OUTCOMES:
+                raise _decided()
+            second = _needs_second(home, weights, item, outcome)
+            session.add(
+                MonitorDecision(
+                    id=flow.intent, item=item.id, outcome=outcome, decided_by=user,
+                    decided_at=home.clock(), state="waiting" if second else "final",
+                )
+            )  # fmt: skip
+            item.state = "waiting" if second else "closed"
+            session.add(item)
+            return item.subject, item.state
+
+        subject, state = flow.commit(publish)
+        flow.finish({**details, **({"subject": subject} if subject else {})})
+        return {"item": number, "outcome": outcome, "decided_by": user, "state": state}
+
+
+def second_look(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dict[str, Any]:
+    """Agree with what another officer decided, or put the item back into the queue.
+
+    Raises:
+        PolicyRefused: ``FG-MON-04``; ``FG-MON-05`` no such item for this officer; ``FG-MON-10`` nothing
+            waits, or it is the officer's own decision.
+
+    Audited as ``approve``.
+    """
+    account, actor = officer(home, user, auth)
+    details = {"rules": ["agree" if agree else "reject"]}
+    with Flow(home, "monitor_second", "approve", actor, details) as flow:
+
+        def publish(session: Session) -> tuple[str, str]:
+            item = _item(session, account, number)
+            waiting = session.exec(
+                select(MonitorDecision).where(
+                    MonitorDecision.item == item.id, MonitorDecision.state == "waiting"
+                )
+            ).first()
+            if item.state != "waiting" or waiting is None or waiting.decided_by == user:
+                raise PolicyRefused(
+                    "FG-MON-10",
+                    "nothing of that item waits for a second person, or you decided it yourself",
+                    "Another officer takes the second look.",
+                )
+            waiting.second_by, waiting.second_at = user, home.clock()
+            waiting.state = "final" if agree else "rejected"
+            item.state = "closed" if agree else "open"
+            session.add_all([waiting, item])
+            return item.subject, item.state
+
+        subject, state = flow.commit(publish)
+        flow.finish({**details, **({"subject": subject} if subject else {})})
+        return {"item": number, "agreed": agree, "second_by": user, "state": state}
+
+
+def officer(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
+    """Return the account of somebody who looks after unusual access, and who acts.
+
+    Raises:
+        PolicyRefused: ``FG-MON-04``, in the trail as a refusal.
+    """
+    account = open_account(home, user, auth)
+    actor = actor_of(account, auth)
+    if account.role not in home.pack.routes.get(ROUTE, frozenset()):
+        # The refusal is an event of its own: whoever may not look has tried.
+        with Flow(home, "monitor_items", "audit_read", actor, {"rules": [USE]}):
+            raise not_yours()
+    return account, actor
+
+
+def _may_see(account: Account, item: MonitorItem) -> bool:
+    """Say whether an item is for this officer: their agency's or, for the lead, any; never their own."""
+    if item.actor == account.user:
+        return False
+    return account.role == EVERYWHERE or item.agency == account.agency
+
+
+def _item(session: Session, account: Account, number: int) -> MonitorItem:
+    row = session.exec(select(MonitorItem).where(MonitorItem.number == number)).first()
+    # One answer for what is not there, another agency's, and one's own: none of them tells which.
+    if row is None or not _may_see(account, row):
+        raise PolicyRefused(
+            "FG-MON-05", "there is no such item for you", "See fieldgate monitor list."
+        )
+    return row
+
+
+def _decisions(session: Session, items: Sequence[str]) -> dict[str, list[MonitorDecision]]:
+    found: dict[str, list[MonitorDecision]] = {}
+    for one in session.exec(
+        select(MonitorDecision)
+        .where(col(MonitorDecision.item).in_(list(items)))
+        .order_by(col(MonitorDecision.decided_at), col(MonitorDecision.id))
+    ).all():
+        found.setdefault(one.item, []).append(one)
+    return found
+
+
+def _in_order(home: Home, weights: Weights, rows: Sequence[MonitorItem]) -> list[MonitorItem]:
+    key = home.keyring("psn").derive("monitor-order", 32)
+    return sorted(
+        rows,
+        key=lambda one: order(weights, one.points, one.shape["signs"], key, one.actor, one.subject),
+    )
+
+
+def _needs_second(home: Home, weights: Weights, item: MonitorItem, outcome: str) -> bool:
+    if outcome == MISUSE:
+        return True
+    signs = [weights.signs[one] for one in item.shape["signs"] if one in weights.signs]
+    if outcome == EXPLAINED and item.subject and any(one.strong for one in signs):
+        return True
+    key = home.keyring("psn").derive("monitor-second", 32)
+    drawn = hmac.digest(key, item.id.encode(), "sha256")
+    return int.from_bytes(drawn[:4], "big") % weights.limits["second_look_in"] == 0
+
+
+def _told(
+    home: Home, weights: Weights, row: MonitorItem, decisions: Sequence[MonitorDecision], user: str
+) -> dict[str, Any]:
+    """Tell an item: sentences, no name, the person under the audit pseudonym alone."""
+    item = item_of(row)
+    roles, parties = home.pack.vocabulary.roles, home.pack.register.parties
+    role = roles[row.role].label if row.role in roles else row.role
+    agency = parties[row.agency].name if row.agency in parties else row.agency
+    last = decisions[-1] if decisions else None
+    return {
+        "number": row.number,
+        "sentence": sentence(
+            weights, who=f"{role} {row.actor} of {agency}", looks=item.looks, days=len(item.days),
+            last=item.days[-1], signs=item.signs, subject=bool(row.subject), people=item.people,
+        ),
+        "user": row.actor,
+        "agency": row.agency,
+        "employer_has_officer": _has_officer(home, row.agency),
+        "role": row.role,
+        "subject": row.subject,
+        "points": row.points,
+        "signs": [_sign(weights, name, points) for name, points in item.signs.items()],
+        "looks": item.looks,
+        "days": [one.isoformat() for one in item.days],
+        "entries": list(item.entries),
+        "opened_at": moment_text(row.opened_at),
+        "state": row.state,
+        "decided": None if last is None else _decision(last),
+        "yours_to_second": row.state == "waiting" and last is not None and last.decided_by != user,
+    }  # fmt: skip
+
+
+def _sign(weights: Weights, name: str, points: int) -> dict[str, Any]:
+    known = weights.signs.get(name)
+    return {
+        "sign": name,
+        "points": points,
+        "says": known.says if known else name,
+        "reason": known.reason if known else "",
+        "strong": known.strong if known else False,
+    }
+
+
+def _decision(one: MonitorDecision) -> dict[str, Any]:
+    return {
+        "outcome": one.outcome,
+        "by": one.decided_by,
+        "at": moment_text(one.decided_at),
+        "second_by": one.second_by,
+        "state": one.state,
+    }
+
+
+def _has_officer(home: Home, agency: str) -> bool:
+    """Say whether somebody of an agency can see its items; if not, the lead has to tell the employer."""
+    allowed = home.pack.routes.get(ROUTE, frozenset())
+    with Session(reading(home.casework)) as session:
+        return (
+            session.exec(
+                select(Account.user).where(
+                    Account.agency == agency, col(Account.role).in_(sorted(allowed)), Account.active
+                )
+            ).first()
+            is not None
+        )
+
+
+def _decided() -> PolicyRefused:
+    return PolicyRefused(
+        "FG-MON-09",
+        "that item was decided already, or there is no such outcome",
+        f"Outcomes are {', '.join(OUTCOMES)}.",
+    )
