@@ -191,6 +191,10 @@ class AuditLog:
             raise unwritable(error) from error
         return found.st_dev, found.st_ino
 
+    def intend(self, event: dict[str, Any]) -> None:
+        """Make an intent durable, so that what it announces may begin; see `append`."""
+        self.append([event])
+
     def append(self, events: Sequence[dict[str, Any]]) -> list[Entry]:
         """Append events durably and return where they stand. All of them, or none.
 

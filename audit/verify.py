@@ -9,6 +9,7 @@ as ran, skipped or failed; a check that could not run is not a check that passed
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from audit.log import DATABASE, VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
 from audit.outside import CHECKPOINTS, Lost, notes
+from audit.source import Reader
 
 
 @dataclass
@@ -61,13 +63,16 @@ class Report:
         }
 
 
-def verify(folder: Path, *, vkey: str | None = None) -> Report:
+def verify(
+    folder: Path, *, vkey: str | None = None, reader: Callable[[], Reader] | None = None
+) -> Report:
     """Verify the log in `folder`.
 
     Args:
         folder: The audit folder, or a copy of it.
         vkey: The log's verifier key from a place the reader trusts; without it the key that stands
             in the folder is used, and the report says so.
+        reader: Opens the store of a log whose database is not in the folder (`audit.postgres.Reading`).
 
     Returns:
         A report; it never raises for a bad log.
@@ -75,10 +80,10 @@ def verify(folder: Path, *, vkey: str | None = None) -> Report:
     report = Report()
     verifier = _verifier(folder, vkey, report)
     try:
-        if not (folder / DATABASE).is_file():
+        if reader is None and not (folder / DATABASE).is_file():
             report.missing.append("the log's database is not there")
         else:
-            connection = connect(folder / DATABASE, read_only=True)
+            connection = reader() if reader else connect(folder / DATABASE, read_only=True)
             try:
                 _verify_database(connection, verifier, folder, report)
             finally:
@@ -104,7 +109,7 @@ def _verifier(folder: Path, vkey: str | None, report: Report) -> Verifier | None
 
 
 def _verify_database(
-    connection: sqlite3.Connection,
+    connection: Reader,
     verifier: Verifier | None,
     folder: Path,
     report: Report,
@@ -166,7 +171,7 @@ def _check_leaf(
         intents.pop(event["intent"], None)
 
 
-def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Report) -> None:
+def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
     row = connection.execute("SELECT size, frontier FROM head").fetchone()
     if row is None or tuple(row) != (frontier.size, frontier.pack()):
         report.findings.append("the head row does not fit the events")
