@@ -36,12 +36,11 @@ from audit.outside import (
     Lost,
     append_note,
     common_base,
-    hold_against,
     incident_of,
     settle_notes,
 )
 from audit.postgres_tables import open_connection
-from audit.sequence import Sequencer
+from audit.sequence import Sequencer, compare
 from audit.write import WAIT_SECONDS, GroupCommit, Ticket, already_open, settled
 
 POOL = 32
@@ -145,8 +144,7 @@ class PostgresLog:
         self._url, self._signer, self._wait_seconds = url, signer, wait_seconds
         self._sequencer_url = sequencer_url
         if not recovering:
-            with self._reading() as reading:
-                hold_against(reading, folder, signer)
+            compare(lambda: Reading(url), folder, signer)
         self._begin()
 
     def _begin(self) -> None:

@@ -34,6 +34,11 @@ CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS
 _APPEND_ONLY = ("event", "refused", "sequenced", "checkpoint")
 
 
+def plain_url(url: str) -> str:
+    """Return the URL as libpq writes it, without the driver that SQLAlchemy names in it."""
+    return url.replace("postgresql+psycopg://", "postgresql://")
+
+
 def open_connection(url: str) -> psycopg.Connection[Any]:
     """Connect with bounded waits, and refuse a server whose commits are not durable.
 
@@ -42,7 +47,7 @@ def open_connection(url: str) -> psycopg.Connection[Any]:
     """
     try:
         connection = psycopg.connect(
-            url.replace("postgresql+psycopg://", "postgresql://"),
+            plain_url(url),
             autocommit=True,
             connect_timeout=2,
             options="-c statement_timeout=5000 -c lock_timeout=1000 -c synchronous_commit=on",

@@ -21,7 +21,8 @@ from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.merkle import Frontier, leaf_hash
 from audit.note import Checkpoint, Signer
-from audit.outside import CHECKPOINTS, append_note
+from audit.outside import CHECKPOINTS, append_note, hold_against
+from audit.source import Reader
 from audit.write import MOST
 
 LOCK = 0x6669656C64  # "field": one number for all sequencers of a database.
@@ -29,6 +30,19 @@ _WAITING = (
     "SELECT p.id, e.intent, e.phase, e.body FROM pending p JOIN event e ON e.id = p.id "
     "ORDER BY p.id LIMIT %s"
 )
+
+
+def compare(reader: Callable[[], Reader], folder: Path, signer: Signer) -> None:
+    """Hold the log against what was signed outside, before anything is signed on top of it.
+
+    Raises:
+        AuditFault: ``FG-AUD-12`` it is not the log that it had signed.
+    """
+    reading = reader()
+    try:
+        hold_against(reading, folder, signer)
+    finally:
+        reading.close()
 
 
 class Sequencer:

@@ -156,12 +156,13 @@ def _policy(path: Path) -> Check:
 
 def _trail(path: Path) -> Check:
     from audit.log import DATABASE
-    from audit.verify import verify
+    from engine.flows.log_store import verify_log
+    from engine.settings import settings
 
-    if not (path / "audit" / DATABASE).is_file():
+    if settings().audit_url is None and not (path / "audit" / DATABASE).is_file():
         # Not merely unproven: whatever happened in this home, nothing is left that tells it.
         return "fail", "the log is missing", "Restore the audit folder from its backup."
-    report = verify(path / "audit")
+    report = verify_log(path / "audit", settings())
     if report.status == "verified":
         return "ok", f"{report.size} events verified", ""
     return (

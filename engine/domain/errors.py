@@ -155,7 +155,7 @@ class NotReplayable(RunError):
     exit_code = Exit.NOT_REPLAYABLE
 
 
-_TAMPERED = frozenset({"FG-AUD-05", "FG-AUD-06", "FG-AUD-07", "FG-AUD-12"})
+_TAMPERED = frozenset({"FG-AUD-05", "FG-AUD-06", "FG-AUD-07", "FG-AUD-12", "FG-AUD-72"})
 
 
 def told(error: Exception) -> FieldgateError | None:

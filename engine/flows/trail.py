@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audit.canonical import parse
-from audit.log import read_events
-from audit.verify import Report, verify
+from audit.verify import Report
 from engine.domain.errors import PolicyRefused
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
@@ -23,7 +22,7 @@ USES = {
 
 def verify_trail(home: Home, *, vkey: str | None = None) -> Report:
     """Verify the whole log; it opens no key and changes nothing."""
-    return verify(home.path / "audit", vkey=vkey)
+    return home.verify_log(vkey)
 
 
 def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> list[dict[str, Any]]:
@@ -54,10 +53,7 @@ def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> li
                 f"State one of {', '.join(USES)}.",
                 ["E12 no grant on the trail for this role"],
             )
-        found = [
-            {"seq": seq, **_summary(parse(body))}
-            for seq, body in read_events(home.path / "audit", newest=newest)
-        ]
+        found = [{"seq": seq, **_summary(parse(body))} for seq, body in home.log_events(newest)]
         flow.finish({"rules": [use], "rows": len(found)})
         return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from audit.canonical import parse
-from audit.log import read_events
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.registry import cannot, keeper
@@ -32,7 +31,7 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
         if product not in home.pack.products:
             raise cannot("there is no such product")
         found, live = [], False
-        for seq, body in reversed(read_events(home.path / "audit")):
+        for seq, body in reversed(home.log_events()):
             event = parse(body)
             if event["phase"] != "outcome":
                 continue
