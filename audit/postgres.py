@@ -46,6 +46,8 @@ from audit.write import WAIT_SECONDS, GroupCommit, Ticket, already_open, settled
 POOL = 32
 """Connections of one process: as many events may be inserted at the same moment."""
 TICK = 0.002
+LOOK_SECONDS = 0.25
+"""How long a process that saw the sequencer at work takes that for granted."""
 
 _INTENT = (
     "WITH e AS (INSERT INTO event (intent, phase, body) VALUES (%s, 'intent', %s) RETURNING id), "
@@ -150,6 +152,7 @@ class PostgresLog:
     def _begin(self) -> None:
         """Make what belongs to one process; neither a connection nor a held lock survives a fork."""
         self._pid = os.getpid()
+        self._looked = -LOOK_SECONDS
         self._idle: queue.LifoQueue[psycopg.Connection[Any]] = queue.LifoQueue()
         self._places = threading.BoundedSemaphore(POOL)
         self._sequencer = (
@@ -219,6 +222,8 @@ class PostgresLog:
             self.append([event])
             return
         self._insert([event])
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
         with self._connection() as connection:
             late = connection.execute(
                 "SELECT 1 FROM pending WHERE since < clock_timestamp() - make_interval(secs => %s) "
@@ -227,6 +232,7 @@ class PostgresLog:
             ).fetchone()
         if late is not None:
             raise no_sequencer()
+        self._looked = time.monotonic()
 
     def append(self, events: Sequence[dict[str, Any]]) -> list[Entry]:
         """Append events durably and return where they stand in the signed tree. All of them, or none.

