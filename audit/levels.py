@@ -8,9 +8,10 @@ missing here is computed from the leaves.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from audit.merkle import EMPTY_ROOT, node_hash
+from audit.source import Reader
 
 WIDTH = 256
 _BITS = 8
@@ -122,6 +123,36 @@ class Stored:
         if level == 0:
             raise LookupError("a leaf of a complete subtree is missing")
         return [self(level * _BITS, first + at) for at in range(count)]
+
+
+class Computed:
+    """Complete subtrees of hashes at hand, for a store that keeps no roots of its own.
+
+    Args:
+        hashes: The leaf hashes of the whole log.
+    """
+
+    def __init__(self, hashes: Sequence[bytes]) -> None:
+        self._levels = [list(hashes)]
+
+    def __call__(self, height: int, place: int) -> bytes:
+        """Return the root of the complete subtree of 2^height leaves at a place."""
+        while len(self._levels) <= height:
+            row = self._levels[-1]
+            self._levels.append(
+                [node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
+            )
+        try:
+            return self._levels[height][place]
+        except IndexError:
+            raise LookupError("a leaf of a complete subtree is missing") from None
+
+
+def node_of(log: Reader) -> Node:
+    """Return the complete subtrees of a store, read as they are needed or computed from its leaves."""
+    if isinstance(log, sqlite3.Connection):
+        return Stored(log)
+    return Computed([bytes(row[0]) for row in log.execute("SELECT hash FROM leaf ORDER BY seq")])
 
 
 def _fold(row: list[bytes]) -> bytes:

@@ -39,6 +39,7 @@ from audit.outside import (
     incident_of,
     settle_notes,
 )
+from audit.source import Opening, Reader
 from audit.write import LOCK_SECONDS, GroupCommit, OpenIntents, Ticket
 
 DATABASE = "log.db"
@@ -203,6 +204,10 @@ class AuditLog:
         except OSError as error:
             raise unwritable(error) from error
         return found.st_dev, found.st_ino
+
+    def intend(self, event: dict[str, Any]) -> Entry:
+        """Make an intent durable, so that what it announces may begin; see `append`."""
+        return self.append([event])[0]
 
     def append(self, events: Sequence[dict[str, Any]]) -> list[Entry]:
         """Append events durably and return where they stand. All of them, or none.
@@ -396,6 +401,16 @@ def _path(nodes: Stored, seq: int, size: int, note: str) -> list[bytes] | None:
         return None
     root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
     return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
+
+
+def reader_of(folder: Path, opening: Opening | None = None) -> Reader:
+    """Open the store of a log to read it.
+
+    Args:
+        folder: The audit folder.
+        opening: Opens it where it stands in no file of the folder.
+    """
+    return opening() if opening else connect(folder / DATABASE, read_only=True)
 
 
 def read_events(folder: Path, *, newest: int | None = None) -> list[tuple[int, bytes]]:

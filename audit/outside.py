@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from audit.errors import AuditFault
 from audit.merkle import EMPTY, Frontier
 from audit.note import Checkpoint, Signer, Verifier, plain_size
+from audit.source import Reader
 
 CHECKPOINTS = "checkpoints.txt"
 INCIDENTS = "incidents.txt"
@@ -176,9 +176,7 @@ class Incident:
         return f"the first {self.signed.size} events are not those that the log had signed"
 
 
-def incident_of(
-    connection: sqlite3.Connection, folder: Path, verifier: Verifier
-) -> Incident | None:
+def incident_of(connection: Reader, folder: Path, verifier: Verifier) -> Incident | None:
     """Compare a log with the last checkpoint that was signed outside it; None when it fits."""
     # The files first: what was published before is in the database that is read after them.
     for signed in (last_signed(folder, verifier), _last_witnessed(folder, verifier)):
@@ -223,7 +221,7 @@ def _declared_lost(folder: Path, verifier: Verifier, size: int) -> bool:
     return False
 
 
-def hold_against(connection: sqlite3.Connection, folder: Path, signer: Signer) -> None:
+def hold_against(connection: Reader, folder: Path, signer: Signer) -> None:
     """Refuse a log that is not the one it had signed (audit_crypto.md 6, 18).
 
     Raises:
@@ -253,7 +251,7 @@ def hold_against(connection: sqlite3.Connection, folder: Path, signer: Signer) -
     )
 
 
-def common_base(connection: sqlite3.Connection, folder: Path, verifier: Verifier) -> int:
+def common_base(connection: Reader, folder: Path, verifier: Verifier) -> int:
     """Return the size of the largest checkpoint signed outside that the stored events still bear out."""
     text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
     base = 0
@@ -267,7 +265,7 @@ def common_base(connection: sqlite3.Connection, folder: Path, verifier: Verifier
     return base
 
 
-def found_at(connection: sqlite3.Connection, origin: str, size: int) -> Checkpoint:
+def found_at(connection: Reader, origin: str, size: int) -> Checkpoint:
     """Return the tree head of the stored leaves at a size, or at their own when they are fewer."""
     stored = connection.execute("SELECT note FROM checkpoint WHERE size = ?", (size,)).fetchone()
     held = connection.execute("SELECT COUNT(*) FROM leaf").fetchone()[0]

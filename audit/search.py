@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from audit.act import Act, join
-from audit.database import connect, unwritable
+from audit.database import unwritable
 from audit.errors import AuditFault
 from audit.facets import COLUMNS, NONE, PEOPLE, Index, Numbers, empty_index, put, word_of
-from audit.log import DATABASE
+from audit.log import reader_of
+from audit.source import Opening, Reader
 
 INDEX = "search.db"
 PART = 16_384
@@ -48,13 +49,16 @@ class _Wrong(Exception):
     """The file is not an index of these leaves under this key."""
 
 
-def open_index(folder: Path, key: bytes, *, below: int | None = None) -> Index:
+def open_index(
+    folder: Path, key: bytes, *, below: int | None = None, opening: Opening | None = None
+) -> Index:
     """Bring the index up to the leaves and return it.
 
     Args:
         folder: Folder of the log.
         key: Secret key under which the index is sealed.
         below: Only the events before this place; None for all that stand there.
+        opening: See `audit.log.reader_of`.
 
     Raises:
         AuditFault: ``FG-AUD-02`` the log cannot be read; ``FG-AUD-40`` another process is making the
@@ -63,7 +67,7 @@ def open_index(folder: Path, key: bytes, *, below: int | None = None) -> Index:
     path = folder / INDEX
     for _ in range(2):
         try:
-            return _through(str(path), folder, key, below)
+            return _through(str(path), reader_of(folder, opening), key, below)
         except (_Wrong, sqlite3.DatabaseError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
                 sqlite3.SQLITE_BUSY,
@@ -80,10 +84,12 @@ def open_index(folder: Path, key: bytes, *, below: int | None = None) -> Index:
             except OSError:
                 break
     # The folder takes no file: the answer is made from the leaves alone, and takes as long as that.
-    return _through(":memory:", folder, key, below)
+    return _through(":memory:", reader_of(folder, opening), key, below)
 
 
-def read_acts(folder: Path, places: Iterable[tuple[int, int | None]]) -> list[Act]:
+def read_acts(
+    folder: Path, places: Iterable[tuple[int, int | None]], opening: Opening | None = None
+) -> list[Act]:
     """Return the acts at some places of the log, read from the leaves, in the order given.
 
     Raises:
@@ -92,7 +98,7 @@ def read_acts(folder: Path, places: Iterable[tuple[int, int | None]]) -> list[Ac
     pairs = list(places)
     wanted = sorted({one for pair in pairs for one in pair if one is not None})
     bodies: dict[int, dict[str, Any]] = {}
-    with closing(connect(folder / DATABASE, read_only=True)) as log:
+    with closing(reader_of(folder, opening)) as log:
         try:
             for start in range(0, len(wanted), 500):
                 some = wanted[start : start + 500]
@@ -109,9 +115,9 @@ def read_acts(folder: Path, places: Iterable[tuple[int, int | None]]) -> list[Ac
     ]
 
 
-def _through(path: str, folder: Path, key: bytes, below: int | None) -> Index:
+def _through(path: str, reader: Reader, key: bytes, below: int | None) -> Index:
     with (
-        closing(connect(folder / DATABASE, read_only=True)) as log,
+        closing(reader) as log,
         closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)) as store,
     ):
         # It is made again when it is lost, so no commit waits for the disk.
@@ -161,7 +167,7 @@ def _load(store: sqlite3.Connection, key: bytes) -> tuple[Index, int, bytes]:
 
 
 def _read_on(
-    log: sqlite3.Connection, index: Index, following: int, last: bytes, below: int | None
+    log: Reader, index: Index, following: int, last: bytes, below: int | None
 ) -> tuple[Index, int, bytes, set[int]]:
     """Add the leaves from `following` on; return the index, where it stands and the parts it changed."""
     dirty: set[int] = set()
@@ -198,7 +204,7 @@ def _read_on(
     return index, following, last, dirty
 
 
-def _still_open(log: sqlite3.Connection, index: Index) -> dict[str, tuple[int, int, Any]]:
+def _still_open(log: Reader, index: Index) -> dict[str, tuple[int, int, Any]]:
     found = {}
     for row in np.flatnonzero(index.columns["ended"] == NONE).tolist():
         at = int(index.columns["seq"][row])

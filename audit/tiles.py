@@ -19,12 +19,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from audit.database import connect
 from audit.errors import AuditFault
-from audit.levels import WIDTH, Stored, root_at
-from audit.log import DATABASE
+from audit.levels import WIDTH, Node, node_of, root_at
+from audit.log import reader_of
 from audit.merkle import EMPTY, leaf_hash, root_of
 from audit.note import Checkpoint, Verifier
+from audit.source import Opening, Reader
 from audit.verify import Report
 
 CHECKPOINT, ENTRIES = "checkpoint", "entries"
@@ -74,13 +74,16 @@ def entries_of(data: bytes) -> list[bytes]:
     return found
 
 
-def export_tiles(log: Path, out: Path, verifier: Verifier) -> dict[str, int]:
+def export_tiles(
+    log: Path, out: Path, verifier: Verifier, opening: Opening | None = None
+) -> dict[str, int]:
     """Write the log up to its newest checkpoint into a folder; what stands there already stays.
 
     Args:
         log: The audit folder.
         out: An empty folder, or an earlier export of the same log.
         verifier: The log's public key.
+        opening: See `audit.log.reader_of`.
 
     Returns:
         ``size`` of the exported tree and ``files`` written.
@@ -90,7 +93,7 @@ def export_tiles(log: Path, out: Path, verifier: Verifier) -> dict[str, int]:
             ``FG-AUD-07`` the stored hashes do not come to the signed root, so nothing is exported.
     """
     try:
-        with closing(connect(log / DATABASE, read_only=True)) as connection:
+        with closing(reader_of(log, opening)) as connection:
             connection.execute("BEGIN")
             row = connection.execute(
                 "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1"
@@ -99,7 +102,7 @@ def export_tiles(log: Path, out: Path, verifier: Verifier) -> dict[str, int]:
                 raise AuditFault("FG-AUD-07", "the log has no checkpoint", "Write an event first.")
             note = str(row[0])
             head = Checkpoint.parse(verifier.open(note))
-            node = Stored(connection)
+            node = node_of(connection)
             if root_at(node, head.size) != head.root:
                 raise AuditFault(
                     "FG-AUD-07", "the events do not come to the signed root", "Verify the log."
@@ -116,7 +119,7 @@ def export_tiles(log: Path, out: Path, verifier: Verifier) -> dict[str, int]:
     return {"size": head.size, "files": files}
 
 
-def _same_log(out: Path, head: Checkpoint, node: Stored, verifier: Verifier) -> None:
+def _same_log(out: Path, head: Checkpoint, node: Node, verifier: Verifier) -> None:
     try:
         stated = Checkpoint.parse(verifier.open((out / CHECKPOINT).read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -138,9 +141,7 @@ def _other() -> AuditFault:
     )  # fmt: skip
 
 
-def _write(
-    out: Path, level: int, place: int, width: int, connection: sqlite3.Connection, node: Stored
-) -> int:
+def _write(out: Path, level: int, place: int, width: int, connection: Reader, node: Node) -> int:
     start, whole = place * WIDTH, (out / CHECKPOINT).exists()
     files = 0
     path = out / tile_path(level, place, width)

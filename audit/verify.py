@@ -11,6 +11,7 @@ both are held against each other in the tests.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from audit.log import DATABASE, VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
 from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes
+from audit.source import Reader
 from audit.stranger import Story
 from audit.witnessed import Quorum, Standing, standing
 
@@ -75,6 +77,7 @@ def verify(
     vkey: str | None = None,
     quorum: Quorum | None = None,
     seconds: int = 0,
+    reader: Callable[[], Reader] | None = None,
 ) -> Report:
     """Verify the log in `folder`.
 
@@ -85,6 +88,7 @@ def verify(
         quorum: Witnesses that must vouch for it. Too few make the report incomplete; one that is late is an
             alarm in it and no more.
         seconds: Now, POSIX time; it decides who is late.
+        reader: Opens the store of a log whose database is not in the folder (`audit.postgres.Reading`).
 
     Returns:
         A report; it never raises for a bad log.
@@ -92,10 +96,10 @@ def verify(
     report = Report()
     verifier = _verifier(folder, vkey, report)
     try:
-        if not (folder / DATABASE).is_file():
+        if reader is None and not (folder / DATABASE).is_file():
             report.missing.append("the log's database is not there")
         else:
-            connection = connect(folder / DATABASE, read_only=True)
+            connection = reader() if reader else connect(folder / DATABASE, read_only=True)
             try:
                 roots, signed = _verify_database(connection, verifier, folder, report)
                 if quorum is not None:
@@ -123,7 +127,7 @@ def _verifier(folder: Path, vkey: str | None, report: Report) -> Verifier | None
 
 
 def _verify_database(
-    connection: sqlite3.Connection,
+    connection: Reader,
     verifier: Verifier | None,
     folder: Path,
     report: Report,
@@ -211,7 +215,7 @@ def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Repo
         story.tell(seq, event)
 
 
-def _check_head(connection: sqlite3.Connection, frontier: Frontier, report: Report) -> None:
+def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
     row = connection.execute("SELECT size, frontier FROM head").fetchone()
     if row is None or tuple(row) != (frontier.size, frontier.pack()):
         report.findings.append("the head row does not fit the events")

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.cosign import Cosigned, CosignerKey, cosigned_by
-from audit.database import connect
 from audit.errors import AuditFault
-from audit.levels import Stored, consistency, root_at
-from audit.log import DATABASE
+from audit.levels import consistency, node_of, root_at
+from audit.log import reader_of
 from audit.note import Checkpoint, Verifier
 from audit.outside import WITNESSED, append_note, notes
+from audit.source import Opening
 from audit.witness import Submission
 
 
@@ -125,20 +125,23 @@ def last_sizes(folder: Path, log: Verifier, keys: Sequence[CosignerKey]) -> dict
     return found
 
 
-def submission_from(folder: Path, old: int, log: Verifier) -> Submission:
+def submission_from(
+    folder: Path, old: int, log: Verifier, opening: Opening | None = None
+) -> Submission:
     """Return what a witness is asked to sign: the newest checkpoint and why it continues an older one.
 
     Args:
         folder: The audit folder.
         old: Size that the witness signed last, 0 for none.
         log: The log's own key.
+        opening: See `audit.log.reader_of`.
 
     Raises:
         AuditFault: ``FG-AUD-26`` the log is smaller than that; ``FG-AUD-07`` the stored hashes do not
             come to the signed root, so nothing is submitted; ``FG-AUD-02`` it cannot be read.
     """
     try:
-        with closing(connect(folder / DATABASE, read_only=True)) as connection:
+        with closing(reader_of(folder, opening)) as connection:
             connection.execute("BEGIN")
             row = connection.execute(
                 "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1"
@@ -151,7 +154,7 @@ def submission_from(folder: Path, old: int, log: Verifier) -> Submission:
                     f"{stated.size if stated else 0}",
                     "Stop everything and compare: fieldgate audit verify.",
                 )
-            node = Stored(connection)
+            node = node_of(connection)
             if root_at(node, stated.size) != stated.root:
                 raise AuditFault(
                     "FG-AUD-07", "the events do not come to the signed root", "Verify the log."

@@ -162,11 +162,7 @@ class OpenIntents:
             else:
                 is_open = name in self.opened or (name in self._known and name not in self.closed)
             if event["phase"] == "intent" and is_open:
-                return AuditFault(
-                    "FG-AUD-70",
-                    "that intent is open already",
-                    "Report this fault; nothing was disclosed.",
-                )
+                return already_open()
             if event["phase"] != "intent" and not is_open:
                 return settled()
             asked[name] = place if event["phase"] == "intent" else None
@@ -178,6 +174,15 @@ class OpenIntents:
                     self.closed.add(name)  # Its outcome stands before it in this very call.
                 self.opened[name] = opened_at
         return None
+
+
+def already_open() -> AuditFault:
+    """Return the refusal of an intent that is there already: a request that comes twice leaves one event."""
+    return AuditFault(
+        "FG-AUD-70",
+        "that intent is open already",
+        "Report this fault; nothing was disclosed.",
+    )
 
 
 def settled() -> AuditFault:

@@ -23,6 +23,10 @@ class Settings(BaseSettings):
         casework_url: Database URL of casework when it has outgrown the file in the home.
         vault_url: Database URL of the vault, likewise.
         linkage_url: Database URL of linkage, likewise.
+        audit_url: Database URL of the audit log, likewise, with the role that inserts events.
+        audit_sequencer_url: The same database with the role that puts events into the tree; where it is not
+            given, ``fieldgate audit sequence`` runs elsewhere.
+        audit_owner_url: The same database with the role that makes the tables; for ``init`` alone.
         linkage_model: Folder of a signed linkage model that takes the place of the shipped one.
         port: Port of ``serve`` on 127.0.0.1.
         witness_urls: Name of each witness of the audit trail to its submission address, as JSON.
@@ -39,6 +43,9 @@ class Settings(BaseSettings):
     casework_url: SecretStr | None = None
     vault_url: SecretStr | None = None
     linkage_url: SecretStr | None = None
+    audit_url: SecretStr | None = None
+    audit_sequencer_url: SecretStr | None = None
+    audit_owner_url: SecretStr | None = None
     linkage_model: Path | None = None
     port: int = Field(default=8321, ge=1, le=65535)
     witness_urls: dict[str, str] = Field(default_factory=dict)

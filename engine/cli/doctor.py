@@ -171,8 +171,9 @@ def _verified(path: Path) -> Report:
 
 def _trail(path: Path) -> Check:
     from audit.log import DATABASE
+    from engine.settings import settings
 
-    if not (path / "audit" / DATABASE).is_file():
+    if settings().audit_url is None and not (path / "audit" / DATABASE).is_file():
         # Not merely unproven: whatever happened in this home, nothing is left that tells it.
         return "fail", "the log is missing", "Restore the audit folder from its backup."
     report = _verified(path)

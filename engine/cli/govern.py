@@ -46,6 +46,29 @@ def audit_verify(
         raise typer.Exit(code[report.status])
 
 
+@audit.command("sequence")
+def audit_sequence(
+    once: Annotated[bool, typer.Option(help="Sequence what waits and end.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the events that wait on PostgreSQL into the signed tree, until it is stopped.
+
+    Several may run: one works, and another one goes on when it dies.
+    """
+    with told(as_json):
+        import signal
+        import threading
+
+        opened = open_home(home)
+        stop = threading.Event()
+        if not once:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+        count = opened.sequence_log(None if once else stop)
+        emit({"sequenced": count}, as_json, lambda: f"{count} events were put into the trail")
+
+
 @audit.command("recover")
 def audit_recover(
     because: Annotated[str, typer.Option(help="restored, disk or unknown.")],

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import gateways.load
 import policies.load
-from audit.log import AuditLog
 from audit.note import Signer
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness
 from engine.flows.home import MANIFEST, UNFINISHED, Home
+from engine.flows.log_store import create_log
 from engine.flows.passphrase import DEMO_PASSPHRASE, passphrase
 from engine.identity.keys import DEMO, PURPOSES, STRONG, create_keyring
 from engine.identity.vault_tables import metadata as vault_metadata
@@ -80,7 +80,7 @@ def create_home(
     }
     home.__dict__["manifest"] = manifest
     signer = Signer.from_bytes(str(manifest["log_name"]), home.keyring("log").derive("ed25519", 32))
-    AuditLog.create(path / "audit", signer.vkey())
+    create_log(path / "audit", signer.vkey(), settings)
     home.casework  # noqa: B018  # opening it makes its tables
     vault_metadata.create_all(home.vault)
     home.linkage  # noqa: B018  # opening it makes its tables

@@ -68,9 +68,13 @@ def disclosures(
         details["subject"] = names[0].name
         question = question_of(home, Search(person=person, first=first, last=last))
         index, folder = index_of(home, flow), home.path / "audit"
-        about = read_acts(folder, index.page(index.mask(question), 1, len(index) or 1))
+        about = read_acts(
+            folder, index.page(index.mask(question), 1, len(index) or 1), home.log_opening()
+        )
         lists = Question({"action": ["review_list"]}, None, "", question.first, question.last)
-        listed = read_acts(folder, index.page(index.mask(lists), 1, len(index) or 1))
+        listed = read_acts(
+            folder, index.page(index.mask(lists), 1, len(index) or 1), home.log_opening()
+        )
         runs, days = _runs_of(home, person.strip()), _days_of_runs(home)
         shown = [one for one in listed if one.text("run") in runs]
         found = disclosed([*about, *shown], days)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from sqlalchemy import Engine
@@ -15,10 +16,13 @@ from sqlmodel import Session, col, select
 
 import policies.load
 import scoring.tables
-from audit.log import AuditLog
 from audit.note import Signer
+from audit.source import Log, Opening
+from audit.verify import Report
+from audit.witnessed import Quorum
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness, system_clock, system_randomness
+from engine.flows.log_store import events_of, open_log, opening_of, sequence, verify_log
 from engine.flows.passphrase import passphrase
 from engine.identity.keys import (
     Keyring,
@@ -152,9 +156,29 @@ class Home:
         return True
 
     @cached_property
-    def audit(self) -> AuditLog:
+    def audit(self) -> Log:
         """The audit log, opened for writing."""
-        return AuditLog(self.path / "audit", self._signer())
+        return open_log(self.path / "audit", self._signer(), self.settings)
+
+    def log_events(self, newest: int | None = None) -> list[tuple[int, bytes]]:
+        """Return (seq, canonical bytes) of the newest events of the trail, newest first, or of all."""
+        return events_of(self.path / "audit", self.settings, newest=newest)
+
+    def log_opening(self) -> Opening | None:
+        """Return what opens the store of the trail to read it; None where it is a file in the home."""
+        return opening_of(self.settings)
+
+    def verify_log(
+        self, vkey: str | None = None, *, quorum: Quorum | None = None, seconds: int = 0
+    ) -> Report:
+        """Prove the whole trail from its stored bytes; it opens no key and changes nothing."""
+        return verify_log(
+            self.path / "audit", self.settings, vkey=vkey, quorum=quorum, seconds=seconds
+        )
+
+    def sequence_log(self, stop: Event | None) -> int:
+        """Put waiting events into the tree until told to stop, or once; see `engine.flows.log_store`."""
+        return sequence(self.path / "audit", self._signer(), self.settings, stop)
 
     def _signer(self) -> Signer:
         seed = self.keyring("log").derive("ed25519", 32)
@@ -164,11 +188,11 @@ class Home:
         """Return the log's public key, from its keyring and not from a file beside the log."""
         return self._signer().vkey()
 
-    def recovering_log(self) -> AuditLog:
+    def recovering_log(self) -> Log:
         """Open a log that refuses to be written, for two people to declare what is lost of it."""
-        return AuditLog(self.path / "audit", self._signer(), recovering=True)
+        return open_log(self.path / "audit", self._signer(), self.settings, recovering=True)
 
-    def use_log(self, log: AuditLog) -> None:
+    def use_log(self, log: Log) -> None:
         """Write to a log that was opened with `recovering_log`."""
         self.__dict__["audit"] = log
 

@@ -91,7 +91,7 @@ class Flow:
         self._span.__enter__()
         try:
             self._lock = _take_lock(self.home, self.intent)
-            self.asked = self._write("intent", self._details)
+            self.asked = self.home.audit.intend(self._event("intent", self._details))
             self._begun = True
             self.arrow("intent")
         except BaseException as error:
@@ -160,7 +160,7 @@ class Flow:
         """Write the outcome event; nothing of this flow happens after it."""
         self.arrow("outcome")
         self._keep_now()
-        self.entry = self._write("outcome", {"decision": "permit", **details})
+        self.entry = self._write({"decision": "permit", **details})
         return self.entry
 
     def receipt(self) -> dict[str, Any]:
@@ -169,8 +169,8 @@ class Flow:
             raise AuditError("FG-AUD-08", "a flow ended without an outcome", "Report this.")
         return {"entry": self.entry.seq, "proof": self.home.audit.proof(self.entry.seq)}
 
-    def _write(self, phase: str, details: Mapping[str, Any]) -> Entry:
-        event = make_event(
+    def _event(self, phase: str, details: Mapping[str, Any]) -> dict[str, Any]:
+        return make_event(
             log=self.home.audit.origin,
             kind=self.kind,
             phase=phase,
@@ -181,7 +181,9 @@ class Flow:
             random=self.home.randomness(10),
             details={**details, **trace_ids()},
         )
-        return self.home.audit.append([event])[0]
+
+    def _write(self, details: Mapping[str, Any]) -> Entry:
+        return self.home.audit.append([self._event("outcome", details)])[0]
 
     def __exit__(
         self,
@@ -220,7 +222,7 @@ class Flow:
     def _settle(self, details: Mapping[str, Any]) -> None:
         """Write the outcome of a flow that failed; one that another process wrote stands."""
         try:
-            self._write("outcome", details)
+            self._write(details)
         except AuditFault as fault:
             if fault.code != "FG-AUD-09":
                 raise

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, col, select
 
 from audit.canonical import parse
-from audit.log import read_events
 from audit.unusual import Act, Look, Weights
 from engine.domain.errors import VaultError
 from engine.domain.ids import as_utc, day_number
@@ -93,7 +92,7 @@ def _events(home: Home, since: date) -> list[tuple[int, dict[str, Any]]]:
     edge = datetime.combine(since, datetime.min.time(), UTC) - timedelta(days=1)
     newest = _PAGE
     while True:
-        rows = read_events(home.path / "audit", newest=newest)
+        rows = home.log_events(newest)
         last = datetime.fromisoformat(parse(rows[-1][1])["ts"]) if rows else edge
         if len(rows) < newest or last < edge:
             break

@@ -18,7 +18,7 @@ from engine.flows.accounts import actor_of, open_account
 from engine.flows.disclosures import DISCLOSED, SHOWING
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.search_trail import PAGE, Search, index_of, label_of, question_of
+from engine.flows.search_trail import PAGE, Search, asked_at, index_of, label_of, question_of
 from engine.flows.tell import outcome_words
 from engine.flows.trail import USES, may_read
 from policies.model import Pack
@@ -70,13 +70,13 @@ def own_trail(
     with Flow(home, "own_trail", "audit_read", actor, details) as flow:
         may_read(home, account, use, ROUTE)
         limits = question_of(home, Search(first=first, last=last, page=page, below=below))
-        asked = flow.asked.seq if flow.asked is not None else 0
-        stand = asked if below is None else min(below, asked)
         index = index_of(home, flow)
+        asked = asked_at(flow, index)
+        stand = asked if below is None else min(below, asked)
         own = given_by(home.pack, agency)
         mask = own_mask(index, agency, own)
         mask &= index.mask(Question(first=limits.first, last=limits.last, below=stand))
-        found = read_acts(home.path / "audit", index.page(mask, page, size))
+        found = read_acts(home.path / "audit", index.page(mask, page, size), home.log_opening())
         total = int(mask.sum())
         entry = flow.finish({**details, "rows": len(found), "counts": {"page": page}})
         return {

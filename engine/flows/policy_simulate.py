@@ -16,7 +16,6 @@ from sqlmodel import Session
 
 import policies.load
 from audit.canonical import parse
-from audit.log import read_events
 from engine.domain.errors import VaultError
 from engine.domain.ids import Actor
 from engine.flows.decision import sources_of
@@ -49,7 +48,7 @@ def logged_requests(home: Home, days: int = DAYS) -> Iterator[Asked]:
     """Yield the requests to see an identity of the last `days` days, permitted and refused."""
     since = home.clock() - timedelta(days=days)
     begun: dict[str, dict[str, Any]] = {}
-    for _, body in reversed(read_events(home.path / "audit")):
+    for _, body in reversed(home.log_events()):
         event = parse(body)
         if event["flow"] not in FLOWS or datetime.fromisoformat(event["ts"]) < since:
             continue

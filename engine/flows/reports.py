@@ -269,7 +269,7 @@ def _acts(home: Home, flow: Flow, first: str, last: str) -> list[Act]:
             f"the period holds more than {MOST_ACTS:,} acts",
             "Choose a shorter period.",
         )
-    return read_acts(home.path / "audit", index.page(mask, 1, MOST_ACTS))[::-1]
+    return read_acts(home.path / "audit", index.page(mask, 1, MOST_ACTS), home.log_opening())[::-1]
 
 
 def _run(name: str, kind: Kind, desk: Desk) -> dict[str, Any]:

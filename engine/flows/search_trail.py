@@ -86,14 +86,16 @@ def search_trail(
         if question.case:
             details["case"] = question.case
         index = index_of(home, flow)
-        asked = flow.asked.seq if flow.asked is not None else 0
+        asked = asked_at(flow, index)
         question = replace(
             question,
             chosen=_without_handles(home, index, question.chosen),
             below=asked if search.below is None else min(search.below, asked),
         )
         mask, counts = index.ask(question)
-        found = read_acts(home.path / "audit", index.page(mask, search.page, size))
+        found = read_acts(
+            home.path / "audit", index.page(mask, search.page, size), home.log_opening()
+        )
         total = int(mask.sum())
         entry = flow.finish({**details, "rows": len(found)})
         return {
@@ -108,11 +110,18 @@ def search_trail(
         }
 
 
+def asked_at(flow: Flow, index: Index) -> int:
+    """Return the place of the question itself, before which it looks; the end where it is not known yet."""
+    if flow.asked is not None:
+        return flow.asked.seq
+    return int(index.columns["seq"].max(initial=-1)) + 1
+
+
 def index_of(home: Home, flow: Flow) -> Index:
     """Return the index of the trail as it stood when a flow began."""
     key = home.keyring("log").derive("search", 32)
     below = flow.asked.seq if flow.asked is not None else None
-    return open_index(home.path / "audit", key, below=below)
+    return open_index(home.path / "audit", key, below=below, opening=home.log_opening())
 
 
 def question_of(home: Home, search: Search) -> Question:

@@ -9,8 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from audit.canonical import parse
 from audit.cosign import CosignerKey
 from audit.errors import AuditFault
-from audit.log import read_events
-from audit.verify import Report, verify
+from audit.verify import Report
 from audit.witnessed import Quorum
 from engine.domain.errors import FieldgateError, PolicyRefused
 from engine.flows.accounts import actor_of, open_account
@@ -38,7 +37,7 @@ def verify_trail(home: Home, *, vkey: str | None = None) -> Report:
     except (FieldgateError, AuditFault, PolicyFault, SQLAlchemyError) as error:
         why = f"the policy's witnesses could not be read ({type(error).__name__})"
     now = int(home.clock().timestamp())
-    report = verify(home.path / "audit", vkey=vkey, quorum=quorum, seconds=now)
+    report = home.verify_log(vkey, quorum=quorum, seconds=now)
     if why:
         report.missing.append(why)
         report.status = "incomplete" if report.status == "verified" else report.status
@@ -80,10 +79,7 @@ def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> li
         {"rules": [use if use in USES else "unknown"]},
     ) as flow:
         may_read(home, account, use)
-        found = [
-            {"seq": seq, **_summary(parse(body))}
-            for seq, body in read_events(home.path / "audit", newest=newest)
-        ]
+        found = [{"seq": seq, **_summary(parse(body))} for seq, body in home.log_events(newest)]
         flow.finish({"rules": [use], "rows": len(found)})
         return found
 

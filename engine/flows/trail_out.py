@@ -68,7 +68,7 @@ def export_trail(home: Home, user: str, out: Path, *, auth: str) -> dict[str, An
     """
     actor = outward(home, user, auth)
     with Flow(home, "export_trail", "export", actor, {"source": "audit.log"}) as flow:
-        done = export_tiles(home.path / "audit", out, public_key(home))
+        done = export_tiles(home.path / "audit", out, public_key(home), home.log_opening())
         flow.finish({"source": "audit.log", "rows": done["size"], "counts": done})
         return {**done, "vkey": home.log_vkey(), "receipt": flow.receipt()}
 
@@ -96,7 +96,9 @@ def checkpoint_out(
     with Flow(home, "checkpoint_out", "export", actor, details) as flow:
         sizes = last_sizes(home.path / "audit", public_key(home), keys)
         since = old if old is not None else min((sizes.get(one.name, 0) for one in keys), default=0)
-        submission = submission_from(home.path / "audit", since, public_key(home))
+        submission = submission_from(
+            home.path / "audit", since, public_key(home), home.log_opening()
+        )
         out.write_text(submission.text(), encoding="utf-8")
         size = Checkpoint.parse(public_key(home).open(submission.note)).size
         flow.finish({**details, "counts": {"size": size, "old": since}})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from audit.canonical import parse
-from audit.log import read_events
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.product_tables import derived_source
@@ -38,7 +37,7 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
         purpose = home.pack.products[product].purpose
         held = {derived_source(home.pack, purpose, name) for name in _HELD} - {""}
         found, live = [], False
-        for seq, body in reversed(read_events(home.path / "audit")):
+        for seq, body in reversed(home.log_events()):
             event = parse(body)
             if event["phase"] != "outcome":
                 continue

@@ -109,7 +109,7 @@ def _ask(home: Home, key: CosignerKey, url: str, send: Post) -> dict[str, Any]:
     told: dict[str, Any] = {"witness": key.name, "state": "unreachable", "old": old}
     for _ in range(2):  # The second time from the size that the witness names.
         try:
-            submission = submission_from(audit, old, log)
+            submission = submission_from(audit, old, log, home.log_opening())
             status, text = send(f"{url.rstrip('/')}/add-checkpoint", submission.text().encode())
         except AuditFault as fault:
             if fault.code != "FG-AUD-26":

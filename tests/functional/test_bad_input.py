@@ -355,6 +355,12 @@ def test_when_the_audit_cannot_write_nothing_happens(home: Home, tmp_path: Path)
     _nothing_was_kept(home)
 
 
+def test_a_log_in_a_file_needs_no_sequencer_and_says_so(home: Home) -> None:
+    home.close()
+    found, document, _ = _cli("audit", "sequence", "--once", "--home", str(home.path))
+    assert (found, document["error"]["code"]) == (15, "FG-AUD-73")  # type: ignore[index]
+
+
 def test_an_edited_pack_is_a_draft_until_it_is_activated(home: Home, tmp_path: Path) -> None:
     caps = home.path / "pack" / "policies" / "caps" / "markers.yaml"
     caps.write_text(caps.read_text().replace("level: exists", "level: refuse"))

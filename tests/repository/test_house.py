@@ -148,6 +148,7 @@ def test_only_flows_write_audit_or_open_sessions_for_writing() -> None:
         text = path.read_text(encoding="utf-8")
         if inside[:2] != ("engine", "flows") and inside[0] != "audit":
             assert ".audit.append" not in text, path
+            assert ".audit.intend" not in text, path
             assert "session.commit()" not in text, path
 
 

@@ -1,0 +1,201 @@
+"""The sequencer: gives events that wait on PostgreSQL their place in the tree, and signs it.
+
+One advisory lock decides who works. A second sequencer finds it taken and does nothing; when the first one
+dies its connection ends, the lock is free, and the second one goes on from the head row. Nothing is kept in
+memory that the next step does not read again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from audit.canonical import parse
+from audit.database import unwritable
+from audit.errors import AuditFault
+from audit.event import schema_problem
+from audit.merkle import Frontier, leaf_hash
+from audit.note import Checkpoint, Signer
+from audit.outside import CHECKPOINTS, append_note, hold_against
+from audit.source import Reader
+from audit.write import MOST
+
+LOCK = 0x6669656C64  # "field": one number for all sequencers of a database.
+_WAITING = (
+    "SELECT p.id, e.intent, e.phase, e.body FROM pending p JOIN event e ON e.id = p.id "
+    "ORDER BY p.id LIMIT %s"
+)
+
+
+def compare(reader: Callable[[], Reader], folder: Path, signer: Signer) -> None:
+    """Hold the log against what was signed outside, before anything is signed on top of it.
+
+    Raises:
+        AuditFault: ``FG-AUD-12`` it is not the log that it had signed.
+    """
+    reading = reader()
+    try:
+        hold_against(reading, folder, signer)
+    finally:
+        reading.close()
+
+
+class Sequencer:
+    """Puts waiting events into the tree, a batch at a time.
+
+    Args:
+        folder: Holds the outside checkpoints.
+        connect: Opens a connection of the role that sequences.
+        signer: The log key.
+    """
+
+    def __init__(
+        self, folder: Path, connect: Callable[[], psycopg.Connection[Any]], signer: Signer
+    ) -> None:
+        self._folder, self._connect, self._signer = folder, connect, signer
+        self._connection: psycopg.Connection[Any] | None = None
+        self._lock = threading.Lock()
+        self._seen = 0
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def step(self) -> int:
+        """Sequence what waits, up to 2,000 events, and return how many; 0 also when another one works.
+
+        Raises:
+            AuditFault: ``FG-AUD-02`` the database or the outside file cannot be used; ``FG-AUD-07`` the
+                head does not fit what was signed; ``FG-AUD-12`` the log is shorter than it was.
+        """
+        with self._lock:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = self._connect()
+                note, count = self._sequence(self._connection)
+                if note:
+                    append_note(self._folder / CHECKPOINTS, note, wait=False)
+            except (psycopg.Error, OSError) as error:
+                if self._connection is not None and self._connection.broken:
+                    self._connection.close()
+                raise unwritable(error) from error
+            return count
+
+    def run(self, stop: threading.Event, *, idle_seconds: float = 0.005) -> int:
+        """Sequence until told to stop, and return how many events it were; storage faults are waited out.
+
+        Raises:
+            AuditFault: ``FG-AUD-07`` or ``FG-AUD-12``: nothing is signed on such a log.
+        """
+        total = 0
+        while not stop.is_set():
+            try:
+                count = self.step()
+            except AuditFault as fault:
+                if fault.code != "FG-AUD-02":
+                    raise
+                count = 0
+                stop.wait(0.5)
+            total += count
+            if not count:
+                time.sleep(idle_seconds)
+        return total
+
+    def _sequence(self, connection: psycopg.Connection[Any]) -> tuple[str, int]:
+        with connection.transaction():
+            mine = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone()
+            if mine is None or not mine[0]:
+                return "", 0
+            rows = connection.execute(_WAITING, (MOST,)).fetchall()
+            if not rows:
+                return "", 0
+            frontier = self._head(connection)
+            if frontier.size < self._seen:
+                raise AuditFault(
+                    "FG-AUD-12",
+                    f"the log holds {frontier.size} events and had {self._seen}",
+                    "Stop everything and compare: fieldgate audit verify.",
+                )
+            good = [row for row in rows if _is_event(row)]
+            ids = {row[0] for row in rows}
+            bad = sorted(ids - {row[0] for row in good})
+            connection.execute("INSERT INTO refused SELECT unnest(%s::bigint[])", (bad,))
+            connection.execute("DELETE FROM pending WHERE id = ANY(%s)", (sorted(ids),))
+            frontier = _place(connection, good, frontier)
+            note = ""
+            if good:
+                stated = Checkpoint(self._signer.name, frontier.size, frontier.root())
+                note = self._signer.sign(stated.body())
+                connection.execute("INSERT INTO checkpoint VALUES (%s, %s)", (stated.size, note))
+                connection.execute(
+                    "UPDATE head SET size = %s, frontier = %s WHERE id = 1",
+                    (frontier.size, frontier.pack()),
+                )
+        self._seen = frontier.size
+        return note, len(rows)
+
+    def _head(self, connection: psycopg.Connection[Any]) -> Frontier:
+        """Read the head row again; nothing is signed on one that the last signed root does not confirm."""
+        row = connection.execute(
+            "SELECT h.size, h.frontier, c.note, (SELECT MAX(seq) FROM sequenced), "
+            "(SELECT MAX(size) FROM checkpoint) FROM head h LEFT JOIN checkpoint c ON c.size = h.size"
+        ).fetchone()
+        size, packed, note, last, newest = row or (-1, b"", None, None, None)
+        try:
+            frontier = Frontier.unpack(int(size), bytes(packed))
+        except ValueError:
+            frontier = Frontier(-1, ())
+        stated = Checkpoint(self._signer.name, frontier.size, frontier.root()).body()
+        confirmed = frontier.size == 0 or str(note or "").startswith(stated + "\n")
+        ends = (last if last is not None else -1) + 1 == frontier.size == (newest or 0)
+        if not ends or not confirmed:
+            raise AuditFault(
+                "FG-AUD-07",
+                "the log's head does not fit its leaves",
+                "Run fieldgate audit verify.",
+            )
+        return frontier
+
+
+def _is_event(row: Sequence[Any]) -> bool:
+    """Say whether stored bytes are an event of ours; what is signed is read again before (AUD-4)."""
+    try:
+        event = parse(bytes(row[3]))
+    except AuditFault:
+        return False
+    same = not schema_problem(event) and (event["intent"], event["phase"]) == (row[1], row[2])
+    return bool(same)
+
+
+def _place(
+    connection: psycopg.Connection[Any], rows: Sequence[Sequence[Any]], frontier: Frontier
+) -> Frontier:
+    seqs, hashes = [], []
+    opened: dict[str, int] = {}
+    closed: list[str] = []
+    for _, intent, phase, body in rows:
+        seqs.append(frontier.size)
+        hashes.append(leaf_hash(bytes(body)))
+        if phase == "intent":
+            opened[intent] = frontier.size
+        elif opened.pop(intent, None) is None:
+            closed.append(intent)
+        frontier = frontier.append(hashes[-1])
+    connection.execute(
+        "INSERT INTO sequenced SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[])",
+        (seqs, [row[0] for row in rows], hashes),
+    )
+    connection.execute("DELETE FROM open_intent WHERE intent = ANY(%s)", (closed,))
+    connection.execute(
+        "INSERT INTO open_intent SELECT * FROM unnest(%s::text[], %s::bigint[])",
+        (list(opened), list(opened.values())),
+    )
+    return frontier
