@@ -1,7 +1,7 @@
 """Keyed tokens of those who were looked at, made where the vault is held; the only monitor module there.
 
 Nobody is opened who was not looked at, nothing opened is kept or returned, and what leaves this module
-cannot be turned back without the vault's keyring (ADR 15).
+cannot be turned back without the vault's keyring (ADR 18).
 """
 
 from __future__ import annotations
