@@ -85,8 +85,13 @@ class GroupCommit(Generic[Item, Answer]):
             self._queue.append(ticket)
             ticket.leads = not self._led
             self._led = True
-        if ticket.leads or self._await(ticket):
-            self._lead()
+        try:
+            if ticket.leads or self._await(ticket):
+                self._lead(ticket)
+        finally:
+            # An interrupt may come anywhere; nobody may be left waiting for a leader that has gone.
+            if ticket.leads or (ticket.answer is None and ticket.fault is None):
+                self._leave(ticket)
         if ticket.fault is not None:
             raise ticket.fault
         if ticket.answer is None:
@@ -97,37 +102,43 @@ class GroupCommit(Generic[Item, Answer]):
         """Wait until the ticket is answered (False) or has to lead (True).
 
         Raises:
-            AuditFault: Neither came in time; a ticket that still waited is taken out of the queue. One
-                that is being written may stand in the log afterwards: nobody was answered for it.
+            AuditFault: Neither came in time. One that is being written may stand in the log afterwards:
+                nobody was answered for it.
         """
         if not ticket.turn.acquire(timeout=self._wait_seconds):
             with self._mutex:
-                if not ticket.leads:
-                    if ticket in self._queue:
-                        self._queue.remove(ticket)
-                    if ticket.answer is None and ticket.fault is None:
-                        raise self._fault_of(TimeoutError())
+                if not ticket.leads and ticket.answer is None and ticket.fault is None:
+                    raise self._fault_of(TimeoutError())
         return ticket.leads
 
-    def _lead(self) -> None:
+    def _lead(self, ticket: Ticket[Item, Answer]) -> None:
         batch = self._take()
         try:
             self._write(batch)
         except Exception as error:  # noqa: BLE001  # whatever it is, it refuses the whole batch
-            for ticket in batch:
-                if ticket.answer is None and ticket.fault is None:
-                    ticket.fault = self._fault_of(error)
-                    ticket.fault.__cause__ = error
+            for one in batch:
+                if one.answer is None and one.fault is None:
+                    one.fault = self._fault_of(error)
+                    one.fault.__cause__ = error
         finally:
-            with self._mutex:
+            self._leave(ticket)
+            for one in batch[1:]:
+                one.turn.release()
+
+    def _leave(self, ticket: Ticket[Item, Answer]) -> None:
+        """Take a ticket out of the queue, and hand on the lead when it has it."""
+        following = None
+        with self._mutex:
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+            if ticket.leads:
                 following = self._queue[0] if self._queue else None
                 self._led = following is not None
+                ticket.leads = False
                 if following is not None:
                     following.leads = True
-            if following is not None:
-                following.turn.release()
-            for ticket in batch[1:]:
-                ticket.turn.release()
+        if following is not None:
+            following.turn.release()
 
     def _take(self) -> list[Ticket[Item, Answer]]:
         """Take the oldest tickets; the first of them is the leader's own."""

@@ -22,7 +22,7 @@ from audit.merkle import leaf_hash
 from audit.note import Signer
 from audit.outside import notes
 from audit.verify import verify
-from audit.write import GroupCommit, OpenIntents
+from audit.write import GroupCommit, OpenIntents, Ticket
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNER = Signer.from_bytes("log.example/group", bytes(range(32)))
@@ -278,6 +278,43 @@ def test_a_writer_that_raises_refuses_its_batch_and_hands_on_the_lead():
         with pytest.raises(AuditFault, match="FG-AUD-02"):
             bad.result()
     assert not group._led
+
+
+class Interrupted:
+    """A turn that is interrupted, as the main thread is by Ctrl-C."""
+
+    def acquire(self, timeout=None):
+        if timeout is not None:
+            raise KeyboardInterrupt
+        return True
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+def test_an_interrupt_while_waiting_leaves_nobody_without_a_leader(monkeypatch, promoted):
+    slow = Slow()
+    group = GroupCommit(slow, unwritable)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(group.submit, "first", 1)
+        assert slow.in_it.wait(20)
+
+        class Leaving(Interrupted):
+            def acquire(self, timeout=None):
+                if timeout is not None and promoted:
+                    slow.go.set()
+                    first.result()
+                return super().acquire(timeout)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("audit.write.Ticket", lambda *given: Ticket(*given, turn=Leaving()))
+            with pytest.raises(KeyboardInterrupt):
+                group.submit("interrupted", 1)
+        slow.go.set()
+        assert first.result() == "first"
+        assert group.submit("after", 1) == "after"
+    assert slow.batches == [["first"], ["after"]]
 
 
 # A fork
