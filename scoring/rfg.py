@@ -46,6 +46,8 @@ def own_evidence(events: Columns, persons: int, as_of: int, tables: Tables) -> O
     for theme in range(shape[0]):
         for track in range(shape[1]):
             gamma = tables.gamma[theme, track].ravel()
+            if not gamma.any():
+                continue  # A theme of another purpose, which a run does not look at.
             scored = np.flatnonzero((gamma > 0)[code])
             if len(scored):
                 mine = code[scored]
