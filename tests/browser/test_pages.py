@@ -201,7 +201,7 @@ def test_the_trail_is_searched_without_javascript(browser: Any, site: str) -> No
     _sign_in(page, "demo.ig_lead")
     page.goto("/trail")
     page.get_by_role("button", name="Read the newest events").click()
-    page.get_by_text("Outcome", exact=True).click()
+    page.locator("summary", has_text="Outcome").click()
     page.get_by_label("Permitted").check()
     page.get_by_role("button", name="Search").click()
     assert page.get_by_text("Outcome (1 chosen)").is_visible()
