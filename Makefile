@@ -52,8 +52,10 @@ check: $(VENV)/.dev ## Format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## Measure every speed claim against its floor or peer, in one run
+bench: $(VENV)/.dev ## Measure every claim of speed and of linkage quality against its floor or peer
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.linkage_quality
+	$(BIN)/python -m bench.linkage_scale
 
 fuzz: $(VENV)/.dev ## Feed reading with bytes that coverage leads to, FUZZ_SECONDS=60
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-fuzz.lock

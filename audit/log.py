@@ -1,23 +1,27 @@
 """The log's own database: leaves, the head row and signed checkpoints, in one SQLite file.
 
-A batch takes ``BEGIN IMMEDIATE``, re-reads the head row, appends, signs and commits; no process
-trusts its memory, so a command line and a server can write at once. The file runs in WAL mode with
-``synchronous=FULL``; NORMAL is not durable on power loss (audit_crypto.md 0, finding 6) and is
-refused. After the commit the checkpoint is appended to a file outside the database.
+Threads of a process are written for together (`audit.write`). A batch takes ``BEGIN IMMEDIATE``,
+re-reads the head row, appends, signs one checkpoint and commits; no process trusts its memory, so a
+command line and a server can write at once. The file runs in WAL mode with ``synchronous=FULL``;
+NORMAL is not durable on power loss (audit_crypto.md 0, finding 6) and is refused. After the commit the
+checkpoint is appended to a file outside the database; only then is anybody answered.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from audit.canonical import canonical, parse
+from audit.database import begin, connect, keep_open, open_among, unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
@@ -33,7 +37,9 @@ from audit.outside import (
     found_at,
     hold_against,
     incident_of,
+    settle_notes,
 )
+from audit.write import LOCK_SECONDS, GroupCommit, OpenIntents, Ticket
 
 DATABASE = "log.db"
 VKEY = "log.vkey"
@@ -66,52 +72,36 @@ class Entry:
     root: bytes
 
 
-def connect(
-    path: Path, *, read_only: bool = False, wait_seconds: float = 10.0
-) -> sqlite3.Connection:
-    """Open the log's database with the settings that make a commit durable."""
-    mode = "ro" if read_only else "rw"
-    try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            timeout=wait_seconds,
-            check_same_thread=False,
-        )
-    except sqlite3.Error as error:
-        raise unwritable(error) from error
-    try:
-        if not read_only:
-            journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-            connection.execute("PRAGMA synchronous=FULL")
-            level = connection.execute("PRAGMA synchronous").fetchone()[0]
-            if journal != "wal" or level < 2:
-                raise AuditFault(
-                    "FG-AUD-03",
-                    "the log's database is not durable",
-                    "Use a local file system.",
-                )
-    except sqlite3.Error as error:
-        connection.close()
-        raise unwritable(error) from error
-    except AuditFault:
-        connection.close()
-        raise
-    return connection
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The events of one call and their canonical bytes: all of them are written, or none."""
+
+    events: Sequence[dict[str, Any]]
+    bodies: Sequence[bytes]
 
 
-def unwritable(error: BaseException) -> AuditFault:
-    """Wrap a storage error; its text holds no value because leaves are bound as parameters."""
-    return AuditFault(
-        "FG-AUD-02",
-        f"the audit log cannot be used ({type(error).__name__})",
-        "Nothing was shown. Check the disk and the rights of the audit folder, then try again.",
-    )
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What belongs to one process: neither a connection nor a held lock survives a fork."""
+
+    pid: int
+    connection: sqlite3.Connection
+    lock: threading.Lock
+    reader: sqlite3.Connection
+    reading: threading.Lock
+    nodes: Stored
+    group: GroupCommit[_Call, list[Entry]]
+
+
+_LEFT_BY_FORK: list[_Opened] = []
+"""What a parent had opened is never used or closed by its child, and so must not be collected either."""
 
 
 class AuditLog:
     """A writer of the log. One instance may be shared by threads; processes may each have one.
+
+    Threads that append at the same time are written in one transaction under one checkpoint. A process
+    that was forked opens the database for itself.
 
     Args:
         folder: Holds the database, the checkpoint file and the verifier key.
@@ -126,21 +116,52 @@ class AuditLog:
     def __init__(self, folder: Path, signer: Signer, *, recovering: bool = False) -> None:
         self.folder = folder
         self._signer = signer
-        self._lock = threading.Lock()
-        self._connection = connect(folder / DATABASE)
+        self._opened = self._open()
         self._seen = 0
         try:
             self._file = self._identity()
             self._connection.execute(LEVELS)  # A log from before it had them.
-            self._nodes = Stored(self._connection)
             if not recovering:
                 hold_against(self._connection, folder, signer)
         except sqlite3.Error as error:
-            self._connection.close()
+            self.close()
             raise unwritable(error) from error
         except AuditFault:
-            self._connection.close()
+            self.close()
             raise
+
+    def _open(self) -> _Opened:
+        connection = connect(self.folder / DATABASE)
+        try:
+            # What is read waits for no commit.
+            reader = connect(self.folder / DATABASE, read_only=True)
+        except AuditFault:
+            connection.close()
+            raise
+        group = GroupCommit(self._write, unwritable)
+        return _Opened(
+            os.getpid(),
+            connection,
+            threading.Lock(),
+            reader,
+            threading.Lock(),
+            Stored(reader),
+            group,
+        )
+
+    def _own(self) -> _Opened:
+        if self._opened.pid != os.getpid():
+            _LEFT_BY_FORK.append(self._opened)
+            self._opened = self._open()
+        return self._opened
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._own().connection
+
+    @property
+    def _lock(self) -> threading.Lock:
+        return self._own().lock
 
     @staticmethod
     def create(folder: Path, vkey: str) -> None:
@@ -168,8 +189,12 @@ class AuditLog:
         return self._signer.name
 
     def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        """Wait for what is being written and close the database."""
+        own = self._own()
+        with own.lock, own.reading:
+            own.connection.close()
+            own.reader.close()
+        settle_notes(self.folder / CHECKPOINTS)
 
     def _identity(self) -> tuple[int, int]:
         """Return which file the path names now; SQLite goes on writing to one that was deleted."""
@@ -182,10 +207,13 @@ class AuditLog:
     def append(self, events: Sequence[dict[str, Any]]) -> list[Entry]:
         """Append events durably and return where they stand. All of them, or none.
 
+        Events of other threads may stand under the same checkpoint; what is wrong with one call is no
+        concern of the others.
+
         Raises:
             AuditFault: ``FG-AUD-01`` an event is not allowed; ``FG-AUD-02`` the log cannot be
                 written within its bounded wait; ``FG-AUD-07`` the head row does not fit the leaves;
-                ``FG-AUD-09`` an outcome has no open intent.
+                ``FG-AUD-09`` an outcome has no open intent; ``FG-AUD-70`` an intent is open already.
         """
         if not events:
             return []
@@ -194,37 +222,32 @@ class AuditLog:
             problem = schema_problem(event)
             if problem:
                 raise AuditFault("FG-AUD-01", problem, "Report this fault; nothing was disclosed.")
-        with self._lock:
-            try:
-                entries, note = self._write(bodies, events)
-            except sqlite3.Error as error:
-                raise unwritable(error) from error
-        self._publish(note)
-        return entries
+        return self._own().group.submit(_Call(events, bodies), len(events))
 
-    def _write(
-        self, bodies: Sequence[bytes], events: Sequence[dict[str, Any]]
-    ) -> tuple[list[Entry], str]:
-        with self._transaction() as connection:
-            frontier = self._head(connection)
-            start = frontier.size
-            if start < self._seen:
+    def _write(self, batch: Sequence[Ticket[_Call, list[Entry]]]) -> None:
+        """Write the calls that fit under one checkpoint; what is raised refuses all of them."""
+        with self._lock, self._transaction(batch[0].since + LOCK_SECONDS) as connection:
+            start = self._head(connection)
+            if start.size < self._seen:
                 # Put back from a copy under a process that goes on.
                 raise AuditFault(
                     "FG-AUD-12",
-                    f"the log holds {start} events and had {self._seen}",
+                    f"the log holds {start.size} events and had {self._seen}",
                     "Stop everything and compare: fieldgate audit verify.",
                 )
-            placed = []
-            for body in bodies:
-                hashed = leaf_hash(body)
-                connection.execute(
-                    "INSERT INTO leaf VALUES (?, ?, ?)", (frontier.size, body, hashed)
-                )
-                _index(connection, events[frontier.size - start], frontier.size)
-                placed.append((frontier.size, hashed))
-                frontier = frontier.append(hashed)
-            if start // WIDTH != frontier.size // WIDTH:
+            names = [one["intent"] for ticket in batch for one in ticket.item.events]
+            intents = OpenIntents(open_among(connection, names))
+            frontier, leaves = start, list[tuple[int, bytes, bytes]]()
+            for ticket in batch:
+                ticket.fault = intents.take(ticket.item.events, frontier.size)
+                for body in ticket.item.bodies if ticket.fault is None else ():
+                    leaves.append((frontier.size, body, leaf_hash(body)))
+                    frontier = frontier.append(leaves[-1][2])
+            if not leaves:
+                return
+            connection.executemany("INSERT INTO leaf VALUES (?, ?, ?)", leaves)
+            keep_open(connection, intents)
+            if start.size // WIDTH != frontier.size // WIDTH:
                 keep_roots(connection, frontier.size)
             root = frontier.root()
             note = self._signer.sign(Checkpoint(self.origin, frontier.size, root).body())
@@ -236,7 +259,14 @@ class AuditLog:
             if self._identity() != self._file:
                 raise unwritable(FileNotFoundError())
         self._seen = frontier.size
-        return [Entry(seq, hashed, frontier.size, root) for seq, hashed in placed], note
+        self._publish(note, wait=False)
+        taken = iter(leaves)
+        for ticket in batch:
+            if ticket.fault is None:
+                ticket.answer = [
+                    Entry(seq, hashed, frontier.size, root)
+                    for seq, _, hashed in islice(taken, ticket.weight)
+                ]
 
     def _head(self, connection: sqlite3.Connection) -> Frontier:
         row = connection.execute("SELECT size, frontier FROM head").fetchone() or (-1, b"")
@@ -260,9 +290,9 @@ class AuditLog:
         return frontier
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, until: float) -> Iterator[sqlite3.Connection]:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        begin(connection, until)
         try:
             yield connection
             connection.execute("COMMIT")
@@ -271,13 +301,13 @@ class AuditLog:
                 connection.execute("ROLLBACK")
             raise
 
-    def _publish(self, note: str) -> None:
+    def _publish(self, note: str, *, wait: bool = True) -> None:
         """Append the checkpoint outside the database.
 
         A lost note is healed by the next one; one that a crash cut short is marked as cut.
         """
         try:
-            append_note(self.folder / CHECKPOINTS, note)
+            append_note(self.folder / CHECKPOINTS, note, wait=wait)
         except OSError as error:
             raise unwritable(error) from error
 
@@ -316,8 +346,9 @@ class AuditLog:
     def open_intents(self) -> list[dict[str, Any]]:
         """Return the intent events that have no outcome yet, oldest first."""
         try:
-            with self._lock:
-                rows = self._connection.execute(
+            own = self._own()
+            with own.reading:
+                rows = own.reader.execute(
                     "SELECT body FROM leaf JOIN open_intent USING (seq) ORDER BY seq"
                 ).fetchall()
         except sqlite3.Error as error:
@@ -335,16 +366,17 @@ class AuditLog:
                 the signed root; nothing is handed out that would not verify.
         """
         try:
-            with self._lock:
-                row = self._connection.execute(
+            own = self._own()
+            with own.reading:
+                row = own.reader.execute(
                     "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
                 ).fetchone()
                 size, note = (int(row[0]), str(row[1])) if row else (0, "")
                 for _ in range(2):
-                    path = self._path(seq, size, note)
+                    path = _path(own.nodes, seq, size, note)
                     if path is not None:
                         break
-                    self._nodes.clear()
+                    own.nodes.clear()
         except sqlite3.Error as error:
             raise unwritable(error) from error
         if path is None:
@@ -353,29 +385,17 @@ class AuditLog:
         shown = "".join(f"{line}\n" for line in lines)
         return f"c2sp.org/tlog-proof@v1\nextra {extra}\nindex {seq}\n{shown}\n{note}"
 
-    def _path(self, seq: int, size: int, note: str) -> list[bytes] | None:
-        """Return the leaf's hash and its path, None when they do not come to the signed root."""
-        if not 0 <= seq < size:
-            return None
-        try:
-            leaf, path = self._nodes(0, seq), inclusion(self._nodes, seq, size)
-        except LookupError:
-            return None
-        root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
-        return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
 
-
-def _index(connection: sqlite3.Connection, event: dict[str, Any], seq: int) -> None:
-    if event["phase"] == "intent":
-        connection.execute("INSERT INTO open_intent VALUES (?, ?)", (event["intent"], seq))
-        return
-    gone = connection.execute("DELETE FROM open_intent WHERE intent = ?", (event["intent"],))
-    if gone.rowcount != 1:
-        raise AuditFault(
-            "FG-AUD-09",
-            "that intent has its outcome already",
-            "Nothing; another process settled it.",
-        )
+def _path(nodes: Stored, seq: int, size: int, note: str) -> list[bytes] | None:
+    """Return the leaf's hash and its path, None when they do not come to the signed root."""
+    if not 0 <= seq < size:
+        return None
+    try:
+        leaf, path = nodes(0, seq), inclusion(nodes, seq, size)
+    except LookupError:
+        return None
+    root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
+    return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
 
 
 def read_events(folder: Path, *, newest: int | None = None) -> list[tuple[int, bytes]]:

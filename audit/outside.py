@@ -25,6 +25,8 @@ WITNESSED = "witnessed.txt"
 CUT = "-- the lines above were cut short --"
 RECOVERED = "recovered"
 _TAIL = 65_536
+_SETTLE = 16_384
+"""Bytes of checkpoints, some sixty of them, that may be on their way to the disk."""
 _ENOUGH = 16
 """Notes of the log key that are looked at, from the end: several processes may publish out of order. Others
 say nothing and hide none of them."""
@@ -84,20 +86,44 @@ def notes(text: str) -> Iterator[str]:
             signed = line.startswith("— ")
 
 
-def append_note(path: Path, note: str) -> None:
-    """Append a signed note durably; one that a crash cut short before it is marked as cut.
+def append_note(path: Path, note: str, *, wait: bool = True) -> None:
+    """Append a signed note; one that a crash cut short before it is marked as cut.
+
+    Args:
+        path: The file.
+        note: The signed note.
+        wait: Wait until it is on the disk. A checkpoint need not: what it attests is durable before it
+            is written, a killed process loses nothing that was written, and after a power cut the
+            next one heals the file. Its writing is begun at once, and waited for when the file has
+            grown by `_SETTLE` bytes and when the log is closed.
 
     Raises:
         OSError: It cannot be written.
     """
     with path.open("a+b") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1024))
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 1024))
         tail = stream.read()
         last = tail.rstrip(b"\n").rpartition(b"\n")[2]
         whole = not tail or (tail.endswith(b"\n\n") and last.startswith("— ".encode()))
-        stream.write((b"" if whole else f"\n{CUT}\n".encode()) + note.encode() + b"\n")
+        data = (b"" if whole else f"\n{CUT}\n".encode()) + note.encode() + b"\n"
+        stream.write(data)
         stream.flush()
-        os.fdatasync(stream.fileno()) if hasattr(os, "fdatasync") else os.fsync(stream.fileno())
+        if wait or size // _SETTLE != (size + len(data)) // _SETTLE:
+            _settle(stream.fileno())
+        elif hasattr(os, "posix_fadvise"):
+            # Linux begins to write what it is told not to keep.
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def settle_notes(path: Path) -> None:
+    """Wait until the notes of a file are on the disk; a file that is not there is nothing to wait for."""
+    with suppress(OSError), path.open("rb") as stream:
+        _settle(stream.fileno())
+
+
+def _settle(descriptor: int) -> None:
+    os.fdatasync(descriptor) if hasattr(os, "fdatasync") else os.fsync(descriptor)
 
 
 def last_signed(folder: Path, verifier: Verifier) -> Checkpoint | None:

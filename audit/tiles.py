@@ -19,9 +19,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from audit.database import connect
 from audit.errors import AuditFault
 from audit.levels import WIDTH, Stored, root_at
-from audit.log import DATABASE, connect
+from audit.log import DATABASE
 from audit.merkle import EMPTY, leaf_hash, root_of
 from audit.note import Checkpoint, Verifier
 from audit.verify import Report

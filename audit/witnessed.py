@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.cosign import Cosigned, CosignerKey, cosigned_by
+from audit.database import connect
 from audit.errors import AuditFault
 from audit.levels import Stored, consistency, root_at
-from audit.log import DATABASE, connect
+from audit.log import DATABASE
 from audit.note import Checkpoint, Verifier
 from audit.outside import WITNESSED, append_note, notes
 from audit.witness import Submission

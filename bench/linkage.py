@@ -57,6 +57,13 @@ _CLEAR = {
 }
 
 
+def clear_condition(sql: str) -> str:
+    """Return the condition of a level as somebody with the clear values writes it."""
+    for keyed, clear in _CLEAR.items():
+        sql = sql.replace(keyed, clear)
+    return sql
+
+
 _BLOCKING = {
     "b_dob_nick": ("dob", "nick"),
     "b_dob_surname": ("dob", "surname_skel"),
@@ -305,7 +312,7 @@ def crowd_values(people: int) -> dict[str, list[str | None]]:
 def end_to_end(records: int = 2 * CROWD) -> dict[str, float]:
     """Return seconds of normalising, encoding and linking on the clock, CPU in all, and peak GiB.
 
-    Run in a process of its own: ``python -c "from bench.linkage import end_to_end; print(end_to_end())"``.
+    Run in a process of its own: ``python -m bench.linkage_scale``.
     """
     encoder, model = Encoder(MASTER, 1), load_model(shipped())
     parts = crowd_values(records // 2)

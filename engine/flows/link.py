@@ -16,13 +16,14 @@ from engine.domain.errors import LinkageError
 from engine.domain.ids import Actor
 from engine.flows.alerted import known_people
 from engine.flows.encodings import encoder_of, frozen_model, places_of
-from engine.flows.hidden import HIDING
+from engine.flows.hidden import APART, HIDING
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link_measure import measured
 from engine.flows.linkage_lookup import all_records, on_the_list
 from engine.flows.spans import spans_of
 from engine.flows.states import joined_names
+from engine.flows.subjects import bulk_subjects
 from engine.identity.normalise import VERSION
 from engine.linkage import edge_store
 from engine.linkage.artefacts import Model
@@ -119,8 +120,7 @@ def link(
         flow.commit(lambda session: _publish(session, flow, summary, states, runs))
         edge_store.keep_only(_pairs_folder(home), flow.intent)
         summary |= _forgotten(home, order)
-        counts = {name: value for name, value in summary.items() if isinstance(value, int)}
-        flow.finish({"counts": counts, "result_hash": model.hash, "rules": _rules(summary)})
+        flow.finish(_told(summary) | {"subjects": bulk_subjects(home, identified)})
         return {"run": flow.intent, **summary}
 
 
@@ -134,7 +134,7 @@ def kept_apart(home: Home, records: Sequence[bytes]) -> tuple[set[bytes], set[by
     """Return the records whose address must not speak, and those that nothing links to others."""
     stated = _stated_flags(home, records)
     hidden, apart = (
-        {records[row] for row in _rows_with(stated, *flags)} for flags in (HIDING, ("adopted",))
+        {records[row] for row in _rows_with(stated, *flags)} for flags in (HIDING, APART)
     )
     member = current_membership(home.linkage, home.link_runs())
     whose = {member[one] for one in hidden if one in member}
@@ -156,8 +156,13 @@ def _forgotten(home: Home, order: dict[str, int]) -> dict[str, int]:
     return {"encodings_deleted": found.deleted, "encodings_to_delete": found.waiting}
 
 
-def _rules(summary: dict[str, Any]) -> list[str]:
-    return [f"{name} {value}" for name, value in summary["made_with"].items()]
+def _told(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return what the trail says of a run, its people aside."""
+    return {
+        "counts": {name: value for name, value in summary.items() if isinstance(value, int)},
+        "result_hash": summary["model"],
+        "rules": [f"{name} {value}" for name, value in summary["made_with"].items()],
+    }
 
 
 def _made_with(home: Home) -> dict[str, Any]:
@@ -192,7 +197,7 @@ def _decided(
         memory,
         hidden=_flagged(stated, found, *HIDING),
         listed=on_the_list(encoder, places_of(home), home.clock().date(), found.words),
-        apart=_flagged(stated, found, "adopted"),
+        apart=_flagged(stated, found, *APART),
         records=found.records,
         known=known,
         earlier=edge_store.load(folder, runs[-1], made_by) if runs else None,

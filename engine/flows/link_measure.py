@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 from sqlmodel import Session, col, select
 
+from engine.domain.ids import EPOCH
 from engine.flows.encodings import encoder_of
-from engine.flows.equality import groups_of
+from engine.flows.equality import NOT_KNOWN, groups_of, helped
 from engine.flows.home import Home
+from engine.flows.linkage_work import UNKNOWN_MONTH
 from engine.linkage.artefacts import Model
 from engine.linkage.decide import Linked
 from engine.linkage.encode import COLUMNS
@@ -19,6 +23,15 @@ from engine.linkage.quality import COMMON, Frozen, quality
 from engine.store.session import reading
 from engine.store.tables import Delivery
 
+_AGES = (
+    (5, "under 5"),
+    (11, "5 to 10"),
+    (16, "11 to 15"),
+    (18, "16 and 17"),
+    (25, "18 to 24"),
+    (65, "25 to 64"),
+)
+"""Age below which a band ends, and what it is called."""
 MOST = 50
 """Deliveries that a run keeps a report of; the newest."""
 
@@ -44,7 +57,12 @@ def measured(home: Home, found: EncodedRecords, model: Model, linked: Linked) ->
         )
         for name in ("given", "surname")
     }
-    stated = {"ethnic group": groups_of(home, home.domain("linkage").open(found.records))}
+    records = home.domain("linkage").open(found.records)
+    stated = {
+        "age": _ages(found.birth_months, home.clock().date()),
+        "ethnic group": groups_of(home, records),
+        "means-tested help": helped(home, records),
+    }
     numbers = _numbers(home, set(found.deliveries))
     order = sorted(set(found.deliveries), key=numbers.__getitem__)
     place = {name: at for at, name in enumerate(order)}
@@ -55,6 +73,20 @@ def measured(home: Home, found: EncodedRecords, model: Model, linked: Linked) ->
         "quality": run,
         "delivery_quality": {str(number): part for number, part in told[-MOST:]},
     }
+
+
+def _ages(months: Sequence[int], today: date) -> list[str]:
+    """Return the age band of each record by its birth month; the day is not known here."""
+    now = (today.year - EPOCH.year) * 12 + today.month - 1
+
+    def band(month: int) -> str:
+        if month == UNKNOWN_MONTH:
+            return NOT_KNOWN
+        years = (now - month) // 12
+        return next((name for below, name in _AGES if years < below), "65 and over")
+
+    named = {month: band(month) for month in set(months)}
+    return [named[month] for month in months]
 
 
 def _numbers(home: Home, deliveries: set[str]) -> dict[str, int]:

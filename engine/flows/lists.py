@@ -19,6 +19,7 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.registry import must_serve, why_not_served
 from engine.flows.states import joined_names
+from engine.flows.subjects import bulk_subjects
 from engine.linkage.index import current_membership
 from engine.store.session import reading
 from engine.store.tables import Account, RecordFlag, ReviewItem, ScoreRun
@@ -157,7 +158,16 @@ def review_lists(
                 "not_served": closed,
             }
         listed = sum(len(one["entries"]) for one in answer["lists"])
-        details = {"source": "engine.lists", "run": answer["run"] or "", "rows": listed}
+        casework = home.domain("casework")
+        shown = {
+            casework.parse(each["person"]) for one in answer["lists"] for each in one["entries"]
+        }
+        details = {
+            "source": "engine.lists",
+            "run": answer["run"] or "",
+            "rows": listed,
+            "subjects": bulk_subjects(home, shown),
+        }
         answer["audit_entry"] = flow.finish(details).seq
         return answer
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlmodel import Session, func, select
 
-from audit.merkle import leaf_hash, root_of
 from engine.domain.ids import day_number
 from engine.domain.records import Prepared
 from engine.flows.home import Home
 from engine.flows.incoming import Options
 from engine.flows.intent import Flow
+from engine.flows.subjects import bulk_subjects
 from engine.intake.contract import Contract
 from engine.store.tables import Delivery
 
@@ -85,7 +85,6 @@ def outcome_of(
     options: Options,
 ) -> dict[str, Any]:
     """Counts and a Merkle root over the subjects: the trail says who was in it to whoever can ask."""
-    subjects = sorted(home.domain("audit").seal(records))
     return {
         "source": receipt["source"],
         "fields": sorted(prepared.fields_kept),
@@ -105,10 +104,7 @@ def outcome_of(
                 if number is not None
             },
         },
-        "subjects": {
-            "count": len(subjects),
-            "root": root_of([leaf_hash(subject) for subject in subjects]).hex(),
-        },
+        "subjects": bulk_subjects(home, records),
         "result_hash": receipt["content_sha256"],
         "policy_hash": receipt["policy_version"],
     }

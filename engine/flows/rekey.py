@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 from engine.domain.errors import ConfigError, VaultError
 from engine.domain.ids import Actor
 from engine.flows.encodings import encode, encoder_of
+from engine.flows.hidden import hidden_records, without_addresses
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.link import dead_records
@@ -111,18 +112,22 @@ def reencode(home: Home, actor: Actor, *, dry_run: bool = False) -> dict[str, An
     ):
         flow.arrow("key")
         ring = home.keyring("link")
-        made = 0
+        made, hidden = 0, hidden_records(home)
         with alone(home, "link", "FG-LNK-04"):
             strange = _foreign(home, ring.current)
             old = outdated(home.linkage, ring.current, VERSION, STORED, strange)
             lost = _lost(home)
             if not dry_run:
-                made += sum(_again(home, *one, rows) for one, rows in old.items())
-                made += sum(_again(home, *one, rows, lost=True) for one, rows in lost.items())
+                made += sum(_again(home, hidden, *one, rows) for one, rows in old.items())
+                made += sum(
+                    _again(home, hidden, *one, rows, lost=True) for one, rows in lost.items()
+                )
         # What is made beside the encodings in use is in no run's way.
         beside = _missing(home)
         if not dry_run:
-            made += sum(_again(home, *one, rows, shelf=COMING) for one, rows in beside.items())
+            made += sum(
+                _again(home, hidden, *one, rows, shelf=COMING) for one, rows in beside.items()
+            )
         flow.committed = True
         counts = {
             "records": sum(map(len, (*old.values(), *lost.values(), *beside.values()))),
@@ -276,6 +281,7 @@ def _lost(home: Home) -> _Rows:
 
 def _again(
     home: Home,
+    hidden: set[bytes],
     delivery: str,
     source: str,
     records: list[bytes],
@@ -303,7 +309,9 @@ def _again(
             parts[part][row] = value
     ring = home.keyring("link")
     version = ring.coming if shelf is COMING else ring.current
-    (made,) = encode(home, contract, parts, records, version=version)
+    names = home.domain("record").seal(ids)
+    closed = {row for row, name in enumerate(names) if name in hidden}
+    (made,) = encode(home, contract, without_addresses(parts, closed), records, version=version)
     if not lost and shelf is PRESENT:
         replace_encodings(
             home.linkage, delivery, made.key_version, made.norm_version, records, made.months,

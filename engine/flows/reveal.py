@@ -27,7 +27,7 @@ from engine.flows.decision import (
 from engine.flows.disclose import Disclosure, Held, disclose, visible_content
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
-from engine.flows.reason import keep_reason
+from engine.flows.reason import sealed_reason
 from engine.flows.rules import name_rules
 from engine.identity.vault_read import open_identities
 from engine.intake.contract import contract_of
@@ -81,7 +81,7 @@ def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
     if ask.purpose == home.pack.vocabulary.break_glass_purpose:
         event = "break_glass"
     with Flow(home, "reveal", event, actor, details) as flow:
-        keep_reason(home, flow.intent, salt, ask.reason)
+        flow.keep(sealed_reason(home, flow.intent, salt, ask.reason))
         if ask.sharing not in (SHARE, WITHHOLD):
             raise PolicyRefused(
                 "FG-REV-08",

@@ -24,6 +24,7 @@ from engine.flows.lights import late_sources
 from engine.flows.linkage_work import UNKNOWN_MONTH
 from engine.flows.scoring_process import run_process
 from engine.flows.states import closed_names, record_rows, uncertain_sources
+from engine.flows.subjects import bulk_subjects
 from engine.identity.normalise import VERSION
 from engine.intake.contract import Contract, contract_of
 from engine.linkage.encodings import birth_months, records_of_source
@@ -90,9 +91,16 @@ def score(home: Home, as_of: date, actor: Actor) -> dict[str, Any]:
                 "run": flow.intent,
                 "result_hash": manifest["digest"],
                 "counts": {"persons": manifest["persons"], "listed": len(items)},
+                "subjects": _scored(home, flow.intent),
             }
         )
         return manifest
+
+
+def _scored(home: Home, run: str) -> dict[str, Any]:
+    """Return whom a run scored, for the trail."""
+    people = home.warehouse.result(run, "person")["person"].unique().to_pylist()
+    return bulk_subjects(home, home.domain("analysis").open(people))
 
 
 def _latest_link(home: Home) -> str:

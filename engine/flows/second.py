@@ -1,4 +1,4 @@
-"""When joining or parting people needs a second person: protected, adopted, offence, police, health."""
+"""When joining or parting people needs a second person: who is protected, offence, police, health."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.store.session import reading
 from engine.store.tables import SubjectState
 
 TWO_PEOPLE = "what is held of one of them may move on the word of two people only"
-PROTECTED = ("protected", "adopted", "victim_safety")
+PROTECTED = ("protected", "adopted", "identity_changed", "victim_safety")
 MOVING = frozenset({"offence", "offence_victim", "police_intel", "special_health"})
 
 

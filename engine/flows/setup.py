@@ -139,7 +139,7 @@ def init(
         trained = (clock().date() + timedelta(days=365)).isoformat()
         for user_id, label, agency, role, purpose in DEMO_ACCOUNTS:
             add_account(home, user_id, label, agency, role, purpose, by=user, training=trained)
-        for flag in ("adopted", "staff_kin", "victim_safety"):
+        for flag in ("adopted", "identity_changed", "staff_kin", "victim_safety"):
             declare_register(home, flag, user)
         release_first(home, "demo.ig_lead", "demo.dpo", operator(profile, user))
     home.close()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.domain.records import Prepared, Rows
 from engine.flows.encodings import encode
+from engine.flows.hidden import hidden_rows, without_addresses
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.identity import vault_write
@@ -86,7 +87,9 @@ def settle(home: Home, delivery: str, earlier: Sequence[str]) -> None:
 def _linkage(flow: Flow, prepared: Prepared, contract: Contract, records: list[bytes]) -> None:
     home, names = flow.home, flow.home.domain("linkage").seal(records)
     # While a new key is prepared, what comes is encoded under both, so that neither lacks anything.
-    encoded = encode(home, contract, prepared.identities, names)
+    hidden = hidden_rows(home, records, prepared.flags)
+    open_to_it = without_addresses(prepared.identities, hidden)
+    encoded = encode(home, contract, open_to_it, names)
     for shelf, made in zip((PRESENT, COMING), encoded, strict=False):
         write_encodings(
             home.linkage,

@@ -152,8 +152,8 @@ def decide(
         memory: What people decided.
         hidden: Records whose address must not speak for or against anybody (LNK-17).
         listed: Records that name an address which is nobody's home (LNK-23).
-        apart: Records that nothing links to others, such as those of adopted children, for whom the
-            link itself is protected (LNK-15, LNK-16).
+        apart: Records that nothing links to others: adopted children and who changed identity, for whom
+            the link itself is protected (LNK-15, LNK-16).
         records: Record pseudonyms; needed with `earlier`.
         earlier: What an earlier run scored; the answer is the same without it.
         known: Who the records were; a merge that touches an open place on a list waits for a person.

@@ -70,6 +70,7 @@ REASONS = {
     "wrong_merge": "A reviewer found a record that is somebody else's.",
     "missed_match": "A reviewer found a record that no run had joined.",
     "two_nhs_numbers": "They have two different NHS numbers.",
+    "two_pupil_numbers": "They have two different pupil numbers, in two homes.",
     "child_and_adult": "One is a child and one an adult.",
     "given_names_differ": "Given names differ within the group.",
     "twice_in_one_source": "One source that holds nobody twice holds both.",

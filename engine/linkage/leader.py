@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engine.linkage.cluster import LARGEST, NOTHING, Groups, Memory
+from engine.linkage.cluster import NOTHING, Groups, Memory
+from engine.linkage.contradict import LARGEST, TELLING
 from engine.linkage.edges import Edges
 from engine.linkage.encode import COLUMNS, Words
 
@@ -73,7 +74,7 @@ def _may_differ(
     It only spares the comparison of rivals that agree in everything that could contradict.
     """
     differ = np.zeros(len(starts), dtype=bool)
-    for name in ("nhs", "nhs_failed", "band", "given_rest", "given"):
+    for name in TELLING:
         column = words[others, _PLACE[name]]
         least = np.where(column == 0, np.iinfo(np.int64).max, column)
         differ |= np.maximum.reduceat(column, starts) > np.minimum.reduceat(least, starts)

@@ -72,7 +72,8 @@ def quality(
         linked: What the run found.
         frequencies: ``given`` and ``surname``: what the frozen table says of them.
         rare: Share taken for a name that the frozen table does not hold.
-        stated: Name of a group to one label per record, from where such things are kept apart.
+        stated: Name of a group to one label per record, from where such things are kept apart; ages in
+            finer bands than the words have.
         came: Number of the delivery of each record, from 0 without a gap; one for all when None.
     """
     came = np.zeros(len(words), np.int64) if came is None else came

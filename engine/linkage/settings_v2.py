@@ -91,6 +91,22 @@ TERM_FREQUENCY = {
 }
 
 
+def least_share(
+    probabilities: dict[str, dict[str, tuple[float, float]]], comparison: str, level: str
+) -> float:
+    """Return the frequency below which a rarer name counts for no more; 0 when there is none.
+
+    A rare surname in one postcode, or alone, must not weigh more than the same surname in the same home:
+    within a home everybody shares it, so that how rare it is says nothing of which of them it is, and a
+    neighbour of the name would be taken for the housemate.
+    """
+    if comparison != "home":
+        return 0.0
+    levels = probabilities[comparison]
+    (m, u), (home_m, home_u) = levels[level], levels["surname_home"]
+    return (m / u) * (home_u / home_m) * levels["surname_only"][1]
+
+
 def gamma(comparison: str, level: str) -> int:
     """Return Splink's number of a level: the first of n levels has n, "else" 0, unknown -1."""
     names = [name for name, _ in COMPARISONS[comparison]]
@@ -126,6 +142,8 @@ def settings(
                     "tf_adjustment_column": frequency,
                     "tf_adjustment_weight": 1.0,
                 }
+                if probabilities is not None:
+                    level |= {"tf_minimum_u_value": least_share(probabilities, name, label)}
             described.append(level)
         comparisons.append({"output_column_name": name, "comparison_levels": described})
     return {

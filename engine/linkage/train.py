@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from engine.linkage import artefacts
 from engine.linkage.artefacts import Model
@@ -91,7 +92,8 @@ def train(
             key=lambda item: (-item[1], item[0]),
         )
         artefacts.write_frequencies(folder / file, shares, told)
-    probabilities, unseen = _probabilities(towns)
+    columns = arrow_table(np.concatenate([one.words for one in towns]))
+    probabilities, unseen = count_levels(towns, columns)
     true_pairs = sum(
         count * (count - 1) // 2 for one in towns for count in Counter(one.people.tolist()).values()
     )
@@ -102,7 +104,8 @@ def train(
     }
     rare = 1 / 200_000
     model = Model(probabilities, prior, 0.0, -8.0, frequencies, rare, "")
-    auto, bands, measured = _choose(SplinkLinker(encoder, model), towns)
+    linker = SplinkLinker(encoder, model)
+    auto, bands, measured = choose_weights([linker.edges(one.words) for one in towns], towns)
     document = {
         "version": "v2",
         "probabilities": probabilities,
@@ -124,23 +127,27 @@ def train(
     return measured
 
 
-def _case(name: str) -> str:
-    levels = COMPARISONS[name]
+def _case(name: str, say: Callable[[str], str]) -> str:
+    levels = [(label, say(sql)) for label, sql in COMPARISONS[name]]
     arms = "".join(
         f" when {sql} then {len(levels) - number}" for number, (_, sql) in enumerate(levels)
     )
     return f"case when {NULLS[name]} then -1{arms} else 0 end"
 
 
-def _probabilities(
-    towns: Sequence[Town],
+def count_levels(
+    towns: Sequence[Town], columns: pa.Table, say: Callable[[str], str] = str
 ) -> tuple[dict[str, dict[str, tuple[float, float]]], list[str]]:
-    """Return the probabilities, and the comparisons of which no true pair has both values."""
-    words = np.concatenate([one.words for one in towns])
+    """Return the probabilities, and the comparisons of which no true pair has both values.
+
+    Args:
+        towns: Labelled records that say enough to be compared.
+        columns: The records of all of them as they are compared.
+        say: Turns the condition of a level into that of these columns.
+    """
     truth = np.concatenate([one.people + number * _APART for number, one in enumerate(towns)])
     starts = np.cumsum([0, *(len(one.words) for one in towns)])
     connection = duckdb.connect(":memory:")
-    columns = arrow_table(words)
     connection.register("words", columns)
     rng = np.random.default_rng(11)
     # Two records drawn at random are of one town: in another one nobody is looked for. Of a small town
@@ -158,8 +165,8 @@ def _probabilities(
         pairs += [(a, b) for place, a in enumerate(run) for b in run[place + 1 :]]
     same = np.array(pairs, np.int64)
     found: dict[str, dict[str, tuple[float, float]]] = {}
-    m, seen = _level_shares(connection, columns, same[:, 0], same[:, 1])
-    u, _ = _level_shares(connection, columns, one[different], two[different])
+    m, seen = _level_shares(connection, columns, say, same[:, 0], same[:, 1])
+    u, _ = _level_shares(connection, columns, say, one[different], two[different])
     for name, levels in COMPARISONS.items():
         labels = [label for label, _ in levels] + ["else"]
         found[name] = {
@@ -175,15 +182,14 @@ def _probabilities(
 
 def _level_shares(
     connection: duckdb.DuckDBPyConnection,
-    columns: object,
+    columns: pa.Table,
+    say: Callable[[str], str],
     left: np.ndarray,
     right: np.ndarray,
 ) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
     """Return the share of each level of each comparison, and how many pairs it was counted on."""
-    import pyarrow as pa
-
     connection.register("pairs", pa.table({"l": left, "r": right}))
-    names = columns.column_names  # type: ignore[attr-defined]
+    names = columns.column_names
     sides = ", ".join(f"a.{name} as {name}_l, b.{name} as {name}_r" for name in names)
     found: dict[str, dict[int, float]] = {}
     seen: dict[str, int] = {}
@@ -193,7 +199,7 @@ def _level_shares(
     )
     for name in COMPARISONS:
         rows = connection.execute(
-            f"select {_case(name)} as g, count(*) from sides group by 1 having g >= 0"  # noqa: S608
+            f"select {_case(name, say)} as g, count(*) from sides group by 1 having g >= 0"  # noqa: S608
         ).fetchall()
         seen[name] = sum(count for _, count in rows)
         total = seen[name] + 0.5 * (len(COMPARISONS[name]) + 1)
@@ -247,14 +253,22 @@ def _bands(
     return found
 
 
-def _choose(
-    linker: SplinkLinker, towns: Sequence[Town]
+def choose_weights(
+    scored: Sequence[Edges], towns: Sequence[Town]
 ) -> tuple[float, dict[str, tuple[float, float]], dict[str, float]]:
-    """Choose the weights at which at most one linked edge in 1,000 is false."""
-    found = []
-    for one in towns:
-        edges = linker.edges(one.words)
-        found.append(edges.take(np.flatnonzero(may_link(edges, one.words))))
+    """Choose the weights at which at most one linked edge in 1,000 is false.
+
+    Args:
+        scored: The pairs of each town.
+        towns: Labelled records that say enough to be compared.
+
+    Returns:
+        The weight that links, the weights of two agencies that need a higher one, and what was measured.
+    """
+    found = [
+        edges.take(np.flatnonzero(may_link(edges, one.words)))
+        for edges, one in zip(scored, towns, strict=True)
+    ]
     weight = np.concatenate([edges.weight for edges in found])
     false = np.concatenate(
         [one.people[edges.left] != one.people[edges.right]

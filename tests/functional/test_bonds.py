@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sqlmodel import Session, select
 
 from engine.domain.errors import LinkageError
 from engine.domain.ids import day_number
@@ -15,10 +16,14 @@ from engine.flows.home import Home
 from engine.flows.household import FAMILY, HOUSEHOLD, bonds_of
 from engine.flows.incoming import Options
 from engine.flows.link import link
+from engine.flows.linkage_lookup import all_records
 from engine.flows.person import look
+from engine.flows.rekey import begin, promote, reencode
 from engine.flows.score import score
 from engine.flows.submit import submit
+from engine.linkage.encode import COLUMNS
 from engine.linkage.index import current_membership
+from engine.store.tables import RecordFlag
 from tests.builders.partnership import (
     OPERATOR,
     PERSON_COLUMNS,
@@ -125,6 +130,74 @@ def test_who_is_hidden_is_bound_to_no_household_on_a_page_nor_in_a_score(tmp_pat
     assert sorted(len(one["household"]) for one in shown) == [0, 1, 1]
     assert not any(one["family"] for one in shown)
     assert 0 < _links(home) < before
+    home.close()
+
+
+def _places(home: Home) -> list[tuple[bool, ...]]:
+    """Say of each encoded record, in order, which words of a place it has."""
+    found = all_records(home.linkage, home.keyring("link"), home.published(), [], TODAY)
+    columns = [
+        COLUMNS.index(one) for one in ("postcode", "sector", "house", "street", "b_dob_house")
+    ]
+    bits = [COLUMNS.index(f"bf_postcode_{word}") for word in range(4)]
+    rows = found.words[:, [*columns, *bits]] != 0
+    return sorted(tuple(row) for row in rows.tolist())
+
+
+@pytest.mark.finding("LNK-17")
+def test_a_hidden_address_is_not_encoded_at_all(tmp_path: Path) -> None:
+    """By its own row, by an earlier one that still stands, by staff; and it comes back with an open one."""
+    rows = [_row(1, "", "", ""), _row(2, "", "", "")]
+    home = _home(tmp_path, *rows)
+    nowhere = (False,) * len(_places(home)[0])
+    assert nowhere not in _places(home)
+    flag = PERSON_COLUMNS.index("ProtectedAddress")
+
+    def send(word: str, name: str) -> None:
+        rows[1][flag] = word
+        rows.append(_row(len(rows) + 1, "", "", ""))  # A file that came before is no delivery.
+        file = write_csv(tmp_path / name, (*PERSON_COLUMNS, *FAMILIES), rows)
+        submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+
+    send("Y", "b.csv")
+    assert _places(home).count(nowhere) == 1
+    # Made again from the vault, which holds the address, it stays out.
+    begin(home, OPERATOR)
+    reencode(home, OPERATOR)
+    promote(home, OPERATOR)
+    assert _places(home).count(nowhere) == 1
+    # Its own row says that it is open again, in the delivery that says so.
+    send("N", "c.csv")
+    assert nowhere not in _places(home)
+    # What staff set holds against whatever a source says.
+    with Session(home.casework) as session:
+        one = session.exec(select(RecordFlag).where(RecordFlag.flag == "protected")).first()
+        assert one is not None
+        one.value, one.set_by = "y", "operator"
+        session.commit()
+    send("N", "d.csv")
+    assert _places(home).count(nowhere) == 1
+    home.close()
+
+
+@pytest.mark.finding("LNK-17")
+@pytest.mark.parametrize("words", ["NY", "YN"])
+def test_one_row_of_two_that_hides_is_enough_and_so_is_another_record_of_the_person(
+    tmp_path: Path, words: str
+) -> None:
+    """Two rows under one id, in either order; then the same person's other record is sent again."""
+    same = {"Forename": "Mockdan", "BirthDate": "2009-04-11", "NHSNumber": "9990000018"}
+    rows = [_row(4, "", "", "", **same, ProtectedAddress=word) for word in words]
+    other = _row(9, "", "", "", **same)
+    home = _home(tmp_path, *rows, other)
+    assert len(set(current_membership(home.linkage, home.link_runs()).values())) == 1
+    # Nobody knew of the second record that it is the same person's before they were linked.
+    assert sorted(any(one) for one in _places(home)) == [False, True]
+    file = write_csv(
+        tmp_path / "b.csv", (*PERSON_COLUMNS, *FAMILIES), [*rows, other, _row(5, "", "", "")]
+    )
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    assert sorted(any(one) for one in _places(home)) == [False, False, True]
     home.close()
 
 

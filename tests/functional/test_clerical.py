@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from engine.flows.clerical import (
     queue,
 )
 from engine.flows.decision import Ask
+from engine.flows.hidden import APART
 from engine.flows.home import Home
 from engine.flows.incoming import Options
 from engine.flows.intent import recover
@@ -322,8 +324,9 @@ def test_facts_of_every_record_of_a_person_count_and_not_only_of_the_two_compare
     home.close()
 
 
-@pytest.mark.finding("LNK-15")
-def test_an_adopted_child_is_not_shown_and_not_asked_about(tmp_path: Path) -> None:
+@pytest.mark.finding("LNK-15", "LNK-16")
+@pytest.mark.parametrize("flag", APART)
+def test_who_is_kept_apart_is_not_shown_and_not_asked_about(tmp_path: Path, flag: str) -> None:
     home = _two(tmp_path)
     (waits,) = queue(home, MATCHER, **DEMO)["pairs"]
     domain = home.domain("record")
@@ -331,7 +334,7 @@ def test_an_adopted_child_is_not_shown_and_not_asked_about(tmp_path: Path) -> No
     ids = home.domain("linkage").open(sorted(member))
     with Session(home.casework) as session:
         for name in map(domain.text, domain.seal(ids)):
-            session.add(RecordFlag(record=name, flag="adopted", value="y", set_by="operator",
+            session.add(RecordFlag(record=name, flag=flag, value="y", set_by="operator",
                                    set_at=home.clock()))  # fmt: skip
         session.commit()
     with pytest.raises(PolicyRefused, match="FG-REV-03"):
@@ -387,6 +390,22 @@ def test_a_new_delivery_is_linked_as_a_whole_relink_would(tmp_path: Path) -> Non
     home.close()
 
 
+def test_two_ids_of_a_source_that_holds_nobody_twice_are_a_question(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    named = {one for one, source in home.pack.sources.items() if source.people_once}
+    assert named == {"council.cin_census", "council.looked_after"}
+    file = persons_file(tmp_path / "a.csv", person_row(), person_row(PersonID="LA2"))
+    submit(home, file, agency="council", source="council.persons", actor=OPERATOR)
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 1
+    once = replace(home.pack.sources["council.persons"], people_once=True)
+    home._current = replace(home.pack, sources={**home.pack.sources, "council.persons": once})
+    link(home, OPERATOR)
+    assert len(set(_people(home))) == 2
+    assert len(queue(home, MATCHER, **DEMO)["pairs"]) == 1
+    home.close()
+
+
 @pytest.mark.finding("LNK-34")
 def test_match_rates_are_told_by_group_and_no_small_group_is(partnership: Partnership) -> None:
     home = partnership.home
@@ -400,6 +419,9 @@ def test_match_rates_are_told_by_group_and_no_small_group_is(partnership: Partne
     assert {group for group, _ in rates} >= {"agency", "age", "sex", "given name", "has postcode"}
     assert {group for group, _ in rates} >= {"ethnic group", "form of name"}
     assert rates["ethnic group", "white"]["records"] >= 10
+    assert rates["means-tested help", "yes"]["records"] >= 10
+    ages = {value for group, value in rates if group == "age"}
+    assert ages >= {"under 5", "5 to 10", "11 to 15", "25 to 64"}
     for one in told["rates"]:
         assert one["records"] is None or one["records"] >= 10
         assert (one["records"] is None) == (one["matched"] is None)
@@ -583,8 +605,9 @@ def test_a_missed_match_is_found_from_one_record_looked_at_and_joined(tmp_path: 
     home.close()
 
 
-@pytest.mark.finding("LNK-15")
-def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path) -> None:
+@pytest.mark.finding("LNK-15", "LNK-16")
+@pytest.mark.parametrize("flag", APART)
+def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path, flag: str) -> None:
     home = _two(tmp_path)
     names, people = home.domain("casework"), _people(home)
     reference = {one: names.text(names.seal([one])[0]) for one in people}
@@ -595,7 +618,7 @@ def test_who_is_kept_apart_is_near_nobody_and_that_is_not_said(tmp_path: Path) -
     mine = [name for name, person in held.items() if person == first]
     (text,) = map(record.text, record.seal(home.domain("linkage").open(mine)))
     with Session(home.casework) as session:
-        session.add(RecordFlag(record=text, flag="adopted", value="y", set_by="operator",
+        session.add(RecordFlag(record=text, flag=flag, value="y", set_by="operator",
                                set_at=home.clock()))  # fmt: skip
         session.commit()
     with pytest.raises(PolicyRefused, match="FG-REV-03"):

@@ -192,6 +192,36 @@ def test_a_refusal_is_in_the_trail_with_its_codes(one: tuple[Home, str]) -> None
     assert outcome["rules"] == ["FG-REV-04", "E14"]
 
 
+@pytest.mark.parametrize("changes", [{"reason": "far too short"[:6]}, {"user": "demo.ig_lead"}])
+def test_the_reason_of_a_refused_request_is_kept_sealed_as_well(
+    one: tuple[Home, str], changes: dict[str, str]
+) -> None:
+    home, person = one
+    with pytest.raises(PolicyRefused):
+        reveal(home, _ask(person, **changes), auth="demo")
+    with Session(home.casework) as session:
+        kept = session.exec(select(Reason)).one()
+    outcome, intent = _events(home)[:2]
+    assert (kept.intent, kept.commitment) == (outcome["intent"], intent["reason"])
+
+
+def test_the_reason_is_kept_once_when_the_decision_changes_inside_its_transaction(
+    one: tuple[Home, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, person = one
+
+    def changed(*_: object) -> None:
+        raise PolicyRefused("FG-REV-03", "it changed", "Ask again.")
+
+    monkeypatch.setattr("engine.flows.reveal.recheck", changed)
+    with pytest.raises(PolicyRefused):
+        reveal(home, _ask(person), auth="demo")
+    with Session(home.casework) as session:
+        assert len(session.exec(select(Reason)).all()) == 1
+        assert session.exec(select(Reveal)).all() == []
+    assert _events(home)[0]["decision"] == "refuse"
+
+
 def test_a_forged_or_unknown_reference_reads_as_nobody(one: tuple[Home, str]) -> None:
     home, person = one
     changed = person[:-1] + ("a" if person[-1] != "a" else "b")

@@ -438,3 +438,46 @@ def test_a_name_without_more_joins_no_two_that_have_more() -> None:
     rows = [person(name, "Fakename", "2010-03-04") for name in ("Mary Ann", "Mary", "Mary Jane")]
     clusters = _persons(rows)
     assert clusters[0] != clusters[2]
+
+
+@pytest.mark.finding("LNK-22", "LNK-25")
+def test_a_record_without_a_number_joins_no_namesakes_whose_pupil_numbers_and_homes_differ() -> (
+    None
+):
+    """Two girls of one name and birth date, in two homes: a police record fits both by half a surname."""
+    police = person("Ada", "Thorne-Smith", "2010-03-04")
+    one = {**police, "upn": "H801200001001"}
+    other = person("Ada", "Smith", "2010-03-04", upn="Z980000004145", **ELSEWHERE)
+    for rows in ([police, one, other], [other, one, police], [one, other, police]):
+        found = _linked(rows)
+        of = dict(zip(map(id, rows), found.clusters.cluster.tolist(), strict=True))
+        assert of[id(police)] == of[id(one)] != of[id(other)]
+        assert "two_pupil_numbers" in {question.reason for question in found.questions}
+    # One child whose number changed: a home in common, or an equal NHS number, says so.
+    moved = [{**one, **BY_NUMBER}, {**other, **BY_NUMBER}, police]
+    assert len(set(_persons(moved))) == 1
+    # One agency's own id says so too, with homes that differ or with none.
+    for home in ({}, {"postcode": None, "address": None}):
+        kept = [{**row, **home, "local_id": "A1"} for row in (one, other)]
+        assert len(set(_persons(kept, "council.child"))) == 1
+    at_home = {**one, "upn": "Z980000004145"}
+    assert len(set(_persons([one, at_home, police]))) == 1
+
+
+@pytest.mark.parametrize("surname", ["Fakename", "Skinner", "Zzyxmock"])
+def test_a_surname_in_the_same_home_weighs_no_less_than_the_same_surname_next_door(
+    surname: str,
+) -> None:
+    """However rare it is: within a home everybody has it, so that it says nothing of which of them."""
+    rows = [
+        person("Ada", surname, "2010-03-04"),
+        person("Ada", surname, "2010-03-04"),
+        person("Ada", surname, "2010-03-04", address="9 Lantern Street"),
+        person("Ada", surname, "2010-03-04", **ELSEWHERE),
+    ]
+    edges = SplinkLinker(Encoder(KEY, 1), MODEL).edges(encoded(rows))
+    pairs = zip(edges.left.tolist(), edges.right.tolist(), strict=True)
+    weight = dict(zip(pairs, edges.weight.tolist(), strict=True))
+    home, postcode, alone = weight[0, 1], weight[0, 2], weight[0, 3]
+    assert home >= postcode - 1e-9
+    assert postcode >= alone - 1e-9

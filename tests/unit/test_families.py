@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
 
@@ -67,3 +67,23 @@ def test_one_seed_gives_the_same_bytes_and_plain_families_are_as_they_were(tmp_p
 
     assert made("a", "independent") == made("b", "independent")
     assert made("c", "plain") == made("d", "plain") != made("e", "hard")
+
+
+def test_hard_families_have_moved_as_often_as_the_reference_says() -> None:
+    """linkage.md 3.3: one household in five; plain ones keep their own rate."""
+    rates = {}
+    for families in ("plain", "hard", "independent"):
+        made = make_population("town", 77, TODAY, families)
+        rates[families] = len(made.former) / len(made.addresses)
+    assert 0.18 < rates["hard"] < 0.22
+    assert 0.18 < rates["independent"] < 0.22
+    assert 0.10 < rates["plain"] < 0.14
+
+
+@pytest.mark.parametrize("seed", [5, 6, 77])
+def test_no_two_children_of_one_home_born_on_one_day_bear_one_name(seed: int) -> None:
+    made = make_population("town", seed, TODAY, "hard").people
+    born = Counter(
+        (one.household, one.born, one.given.split()[0]) for one in made if one.age(TODAY) < 18
+    )
+    assert max(born.values()) == 1

@@ -31,6 +31,7 @@ CHILD = {
         "child",
         "protected",
         "adopted",
+        "identity_changed",
         "staff_kin",
         "victim_safety",
         "restricted",

@@ -1,0 +1,100 @@
+"""The log's SQLite file: a connection whose commits are durable, and what a batch asks and tells it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from audit.errors import AuditFault
+from audit.write import LOCK_SECONDS, OpenIntents
+
+
+def connect(
+    path: Path, *, read_only: bool = False, wait_seconds: float = LOCK_SECONDS
+) -> sqlite3.Connection:
+    """Open the log's database with the settings that make a commit durable."""
+    mode = "ro" if read_only else "rw"
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=wait_seconds,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise unwritable(error) from error
+    try:
+        if not read_only:
+            journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+            connection.execute("PRAGMA synchronous=FULL")
+            level = connection.execute("PRAGMA synchronous").fetchone()[0]
+            if journal != "wal" or level < 2:
+                raise AuditFault(
+                    "FG-AUD-03",
+                    "the log's database is not durable",
+                    "Use a local file system.",
+                )
+    except sqlite3.Error as error:
+        connection.close()
+        raise unwritable(error) from error
+    except AuditFault:
+        connection.close()
+        raise
+    return connection
+
+
+def unwritable(error: BaseException) -> AuditFault:
+    """Wrap a storage error; its text holds no value because leaves are bound as parameters.
+
+    A fault of ours is given again, for each of those who are refused its own.
+    """
+    if isinstance(error, AuditFault):
+        return AuditFault(error.code, error.message, error.next_step)
+    return AuditFault(
+        "FG-AUD-02",
+        f"the audit log cannot be used ({type(error).__name__})",
+        "Nothing was shown. Check the disk and the rights of the audit folder, then try again.",
+    )
+
+
+def begin(connection: sqlite3.Connection, until: float) -> None:
+    """Begin to write, asking again every few milliseconds.
+
+    SQLite's own waiting looks ever more seldom, and starves beside a process that writes without a pause.
+    """
+    patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() >= until:
+                    raise
+                time.sleep(0.002)
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={patience}")
+
+
+def open_among(connection: sqlite3.Connection, names: Sequence[str]) -> list[str]:
+    """Return which of the named intents are open in the store."""
+    rows = connection.execute(
+        "SELECT intent FROM open_intent WHERE intent IN (SELECT value FROM json_each(?))",
+        (json.dumps(names),),
+    )
+    return [str(row[0]) for row in rows]
+
+
+def keep_open(connection: sqlite3.Connection, intents: OpenIntents) -> None:
+    """Write down which intents a batch opened and closed."""
+    connection.executemany(
+        "DELETE FROM open_intent WHERE intent = ?", [(name,) for name in intents.closed]
+    )
+    connection.executemany("INSERT INTO open_intent VALUES (?, ?)", intents.opened.items())
