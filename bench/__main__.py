@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from bench import (
+    audit_search,
     encode,
     exposure,
     intake,
@@ -28,6 +29,7 @@ GROUPS: dict[str, Callable[[], Iterator[Claim]]] = {
     "pseudonyms": pseudonyms.claims,
     "merkle": merkle.claims,
     "receipts": receipts.claims,
+    "audit_search": audit_search.claims,
     "rfg": rfg.claims,
     "exposure": exposure.claims,
     "encode": encode.claims,

@@ -21,6 +21,7 @@ from engine.cli import (
     products,
     scoring,
     stranger,
+    trail,
     witness,
 )
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
@@ -42,6 +43,11 @@ app.add_typer(harms.harms, name="harms")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(linkage.linkage, name="linkage")
 stranger.add_to(govern.audit)
+govern.audit.command("search")(trail.audit_search)
+govern.audit.command("disclosures")(trail.audit_disclosures)
+govern.audit.command("reports")(trail.audit_reports)
+govern.audit.command("report")(trail.audit_report)
+govern.audit.command("own")(trail.audit_own)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(witness.witness, name="witness")
 app.add_typer(policy, name="policy")

@@ -96,7 +96,7 @@ def decide_pair(
     Audited as ``alteration`` with both subjects.
     """
     account, actor = reviewer(home, user, auth)
-    pair = waiting_pair(home, token)
+    pair = waiting_pair(home, token, actor)
     audit = home.domain("audit")
     ids = home.domain("linkage").open([pair.left, pair.right])
     salt = home.randomness(32)

@@ -184,7 +184,7 @@ def _lists(
     ties = np.array(
         [int.from_bytes(hashlib.sha256(one).digest()[:7], "big") for one in names], np.int64
     )
-    groups = _groups(home, names)
+    groups = labels_of(home, names)
     found: dict[str, dict[str, Any]] = {}
     for rule in (
         one for one in home.tables.lists if one.pick == "high" and one.id in run.manifest["lists"]
@@ -269,7 +269,7 @@ def _variants(home: Home, run: ScoreRun, rule: ListRule, persons: int) -> dict[s
     return {"index alone": index, "with the network": score, "with groups": grouped}
 
 
-def _groups(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
+def labels_of(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
     """Return, by kind of group, one label per person of a run; the one that most records say.
 
     Ethnic group and special needs are what an agency states for counts of fairness. Which sex is which is

@@ -78,6 +78,7 @@ class Flow:
         self.committed = False
         self._begun = False
         self.entry: Entry | None = None
+        self.asked: Entry | None = None
         self._details = dict(details)
         self._kept: list[SQLModel] = []
         self._lock: int | None = None
@@ -90,7 +91,7 @@ class Flow:
         self._span.__enter__()
         try:
             self._lock = _take_lock(self.home, self.intent)
-            self._write("intent", self._details)
+            self.asked = self._write("intent", self._details)
             self._begun = True
             self.arrow("intent")
         except BaseException as error:

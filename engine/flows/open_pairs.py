@@ -10,8 +10,9 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from engine.domain.errors import LinkageError
-from engine.domain.ids import as_utc
+from engine.domain.ids import Actor, as_utc
 from engine.flows.home import Home
+from engine.flows.intent import Flow
 from engine.linkage.hold import SPLIT
 from engine.linkage.index import ReviewPair, first_runs, members_of, review_pairs
 from engine.linkage.memory import CANNOT, MUST, PairDecision, final_decisions
@@ -42,16 +43,20 @@ def no_pair() -> LinkageError:
     )
 
 
-def waiting_pair(home: Home, token: str) -> Pair:
+def waiting_pair(home: Home, token: str, actor: Actor) -> Pair:
     """Return a pair of the queue.
 
     Raises:
         LinkageError: ``FG-LNK-07`` no such pair waits.
+
+    That somebody asked for a pair that does not wait is audited as ``consultation``: whoever tries
+    references leaves a trace (AUD-8).
     """
     for one in open_pairs(home):
         if hmac.compare_digest(one.token.encode(), token.encode()):
             return one
-    raise no_pair()
+    with Flow(home, "pair", "consultation", actor, {}):
+        raise no_pair()
 
 
 def pair_token(home: Home, left: bytes, right: bytes) -> str:

@@ -32,7 +32,7 @@ def open_pair(home: Home, user: str, token: str, *, auth: str) -> dict[str, Any]
     Audited as ``consultation`` with both subjects, before anything is opened and after.
     """
     account, actor = reviewer(home, user, auth)
-    pair = waiting_pair(home, token)
+    pair = waiting_pair(home, token, actor)
     audit = home.domain("audit")
     ids = home.domain("linkage").open([pair.left, pair.right])
     details: dict[str, Any] = {

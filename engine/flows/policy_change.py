@@ -17,7 +17,7 @@ from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home, check_kinds
-from engine.flows.intent import Flow
+from engine.flows.intent import Flow, record_denial
 from engine.flows.policy_review import Review, review_draft
 from engine.flows.setup import keep_version
 from engine.store.session import reading
@@ -279,10 +279,18 @@ def governor(home: Home, user: str, auth: str) -> Actor:
 
     Raises:
         PolicyRefused: ``FG-POL-21``.
+
+    A refusal is audited as ``deny``: no flow has begun that would tell of it (AUD-8).
     """
     account = open_account(home, user, auth)
-    _may_govern(home, account.role)
-    return actor_of(account, auth)
+    actor = actor_of(account, auth)
+    try:
+        _may_govern(home, account.role)
+    except PolicyRefused as refused:
+        record_denial(home, actor, refused.code)
+        refused.audited = True
+        raise
+    return actor
 
 
 def _told(home: Home, change: PolicyChange) -> dict[str, Any]:

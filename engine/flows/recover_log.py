@@ -8,6 +8,7 @@ checkpoint outside the database says so too: a verifier calls the log incomplete
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from audit.errors import AuditFault
@@ -15,7 +16,7 @@ from audit.outside import Incident, Lost
 from engine.domain.errors import AuditError, PolicyRefused
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
-from engine.flows.intent import Flow
+from engine.flows.intent import Flow, record_denial
 
 ROUTE = "recovery"
 REQUEST = "recovery.json"
@@ -47,12 +48,17 @@ def recover_log(home: Home, user: str, because: str, *, auth: str) -> dict[str, 
     """
     account = open_account(home, user, auth)
     if account.role not in home.pack.routes.get(ROUTE, frozenset()) or because not in CAUSES:
-        raise PolicyRefused(
+        refused = PolicyRefused(
             "FG-AUD-13",
             "your role does not declare events of the trail as lost, or the cause is unknown",
             f"The information governance lead and the data protection officer do. "
             f"Causes: {', '.join(CAUSES)}.",
         )
+        # A trail that lost something takes nothing; a whole one says who tried (AUD-8).
+        with suppress(AuditFault):
+            record_denial(home, actor_of(account, auth), refused.code)
+            refused.audited = True
+        raise refused
     log = home.recovering_log()
     found = log.incident()
     if found is None:

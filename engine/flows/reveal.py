@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from sqlmodel import Session, select
 
+from audit.act import source_of
 from audit.event import commitment
 from engine.domain.errors import PolicyRefused, VaultError
 from engine.domain.ids import as_utc
@@ -40,6 +42,8 @@ from engine.store.tables import (
     SharingDecision,
 )
 from engine.telemetry import span
+
+MOST_FIELDS = 80
 
 
 def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:
@@ -306,8 +310,18 @@ def _outcome(
 
 
 def _short(fields: list[str]) -> list[str]:
-    """Keep the event under its 4 KiB: the fields of one person fit; a longer list is cut and marked."""
-    return fields if len(fields) <= 80 else [*fields[:79], f"and {len(fields) - 79} more"]
+    """Keep the event under its 4 KiB; no source may vanish from it, as its giver reads what was shown.
+
+    The fields of one person fit. Of a longer list, the sources with most fields are named as a whole.
+    """
+    found = list(fields)
+    while len(found) > MOST_FIELDS:
+        counted = Counter(source_of(one) for one in found if not one.endswith(".*"))
+        if not counted:
+            break
+        most = counted.most_common(1)[0][0]
+        found = [*(one for one in found if source_of(one) != most), f"{most}.*"]
+    return sorted(found)
 
 
 def _answer(person: str, grant: Reveal, decided: Decided, shown: Disclosure) -> dict[str, Any]:

@@ -16,8 +16,11 @@ from engine.domain.errors import FieldgateError, PolicyRefused
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.tell import ACTIONS
+from engine.store.tables import Account
 from policies.errors import PolicyFault
 
+ROUTE = "trail"
 # DPA 2018 s.62(4): the uses to which a log may be put.
 USES = {
     "lawfulness": "Verify that processing is lawful",
@@ -56,7 +59,7 @@ def quorum_of(home: Home) -> Quorum | None:
 
 
 def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> list[dict[str, Any]]:
-    """Return the newest events as sentences, for the information governance lead.
+    """Return the newest events as sentences, for the roles that the pack lets read the trail.
 
     Args:
         use: One of `USES`.
@@ -76,19 +79,28 @@ def read_trail(home: Home, user: str, use: str, newest: int, *, auth: str) -> li
         actor,
         {"rules": [use if use in USES else "unknown"]},
     ) as flow:
-        if account.role != "ig_lead" or use not in USES:
-            raise PolicyRefused(
-                "FG-AUD-10",
-                "the trail is read by the information governance lead, for one of four uses",
-                f"State one of {', '.join(USES)}.",
-                ["E12 no grant on the trail for this role"],
-            )
+        may_read(home, account, use)
         found = [
             {"seq": seq, **_summary(parse(body))}
             for seq, body in read_events(home.path / "audit", newest=newest)
         ]
         flow.finish({"rules": [use], "rows": len(found)})
         return found
+
+
+def may_read(home: Home, account: Account, use: str, route: str = ROUTE) -> None:
+    """Refuse who may not read the trail, and every use but the four of DPA 2018 s.62(4).
+
+    Raises:
+        PolicyRefused: ``FG-AUD-10``.
+    """
+    if account.role not in home.pack.routes.get(route, frozenset()) or use not in USES:
+        raise PolicyRefused(
+            "FG-AUD-10",
+            "the trail is read by roles of oversight, for one of four uses",
+            f"State one of {', '.join(USES)}.",
+            ["E12 no grant on the trail for this role"],
+        )
 
 
 def _summary(event: dict[str, Any]) -> dict[str, Any]:
@@ -107,45 +119,11 @@ def _summary(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_VERBS = {
-    "submit": "a delivery",
-    "link": "linkage of all records",
-    "score": "a scoring run",
-    "replay": "a replay of a scoring run",
-    "reveal": "to see an identity",
-    "show": "to see a granted view again",
-    "look": "to see the evidence about a person",
-    "review_list": "to see the review lists",
-    "decide": "to record a decision",
-    "read_trail": "to read this trail",
-    "first_policy": "to activate the first policy",
-    "propose_policy": "to propose a policy",
-    "check_policy": "to check a draft of the policy",
-    "simulate_policy": "the effect of a draft on past requests",
-    "answer_policy": "to answer a change of the policy",
-    "activate_policy": "to activate a policy",
-    "rollback_policy": "to go back to the policy before",
-    "agreement": "to suspend or resume an agreement",
-    "register": "to declare a register of a flag complete",
-    "access_reviews": "to see which uses wait for review",
-    "review_access": "to review a use for immediate danger",
-    "account": "to change an account",
-    "flag": "to set a flag",
-    "sign_in": "to sign in",
-    "evaluate": "an evaluation against known truth",
-    "denied": "to use something that was denied",
-}
-
-
 def sentence(event: dict[str, Any]) -> str:
     """Tell an event as a sentence."""
-    what = _VERBS.get(event["flow"], event["flow"])
+    what = ACTIONS.get(event["flow"], f"for {event['flow']}")
     if event["phase"] == "intent":
-        return (
-            f"{event['actor']['id']} asked for {what}"
-            if not what.startswith("to ")
-            else (f"{event['actor']['id']} asked {what}")
-        )
+        return f"{event['actor']['id']} asked {what}"
     decision = {
         "permit": "was done",
         "refuse": "was refused",

@@ -17,6 +17,7 @@ from engine.web.routes import (
     api,
     casework,
     deliveries,
+    oversight,
     pairs,
     policy,
     products,
@@ -70,6 +71,10 @@ def create_app(home: Home) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for module in (sign_in, casework, trail, api):
         app.include_router(module.router)
+    app.include_router(trail.api)
+    app.include_router(oversight.router)
+    app.include_router(oversight.api)
+    app.include_router(oversight.own_api)
     app.include_router(pairs.router)
     app.include_router(pairs.api)
     app.include_router(records.router)

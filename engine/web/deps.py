@@ -87,7 +87,8 @@ def _navigation(request: Request, user: SignedIn | None) -> list[dict[str, Any]]
              ("pairs", "Matching", "/pairs"),
              ("link_quality", "Matching quality", "/link-quality"),
              ("registry", "Products", "/products"),
-             ("trail", "Audit trail", "/trail"), ("policy", "Policy", "/policy"),
+             ("trail", "Audit trail", "/trail"), ("own_trail", "Your agency's trail", "/own-trail"),
+             ("policy", "Policy", "/policy"),
              ("deliveries", "Deliveries", "/deliveries"))  # fmt: skip
     return [
         {"text": text, "href": href, "active": request.url.path.startswith(href)}

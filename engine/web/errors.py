@@ -34,7 +34,7 @@ from scoring.errors import ScoringFault
 
 def status_of(error: FieldgateError) -> int:
     """Return the HTTP status of an error of ours."""
-    if error.code in ("FG-REV-02", "FG-REV-06"):
+    if error.code in ("FG-REV-02", "FG-REV-06", "FG-AUD-42"):
         return 404  # Whether somebody exists is not told by another status.
     if isinstance(error, PolicyRefused):
         return 403
@@ -42,7 +42,7 @@ def status_of(error: FieldgateError) -> int:
         return 409  # What is suspended or not whole is not served, not even an old score (TF1).
     if isinstance(error, ContractError | SubmissionError | RowsRefused | GatewayError):
         return 422  # The delivery is at fault, and its sender is told everything at once.
-    if error.code in ("FG-CLI-02", "FG-LNK-19"):
+    if error.code in ("FG-CLI-02", "FG-LNK-19", "FG-AUD-41", "FG-AUD-43"):
         return 422  # A day that is none, or before anything was known: whoever asked can mend it.
     return 503 if isinstance(error, AuditError | ConfigError) else 500
 

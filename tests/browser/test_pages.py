@@ -125,8 +125,16 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
         _clean(page, Axe())
     page.goto("/sign-in")
     _sign_in(page, "demo.ig_lead")
-    for path in ("/trail", "/trail?use=integrity", "/policy", "/link-quality", "/products",
+    for path in ("/trail", "/trail?use=integrity", "/trail?use=integrity&outcome=permit&role=social_worker",
+                 "/trail/disclosures", f"/trail/disclosures?use=lawfulness&person={person}",
+                 "/trail/reports", "/trail/reports?use=lawfulness", "/trail/reports/volume?use=lawfulness",
+                 "/trail/reports/near_oneself?use=lawfulness", "/policy", "/link-quality", "/products",
                  "/products/cse/seen"):  # fmt: skip
+        page.goto(path)
+        _clean(page, Axe())
+    page.goto("/sign-in")
+    _sign_in(page, "demo.police_data")
+    for path in ("/own-trail", "/own-trail?use=lawfulness"):
         page.goto(path)
         _clean(page, Axe())
     page.goto("/sign-in")
@@ -184,6 +192,25 @@ def test_the_journey_works_without_javascript(
     page.fill("#reason", REASON)
     page.get_by_role("button", name="View information").click()
     assert page.get_by_role("heading", name="Who this is").is_visible()
+    context.close()
+
+
+def test_the_trail_is_searched_without_javascript(browser: Any, site: str) -> None:
+    context = browser.new_context(base_url=site, java_script_enabled=False)
+    page = context.new_page()
+    _sign_in(page, "demo.ig_lead")
+    page.goto("/trail")
+    page.get_by_role("button", name="Read the newest events").click()
+    page.get_by_text("Outcome", exact=True).click()
+    page.get_by_label("Permitted").check()
+    page.get_by_role("button", name="Search").click()
+    assert page.get_by_text("Outcome (1 chosen)").is_visible()
+    assert "outcome=permit" in page.url
+    page.goto("/trail")
+    page.get_by_role("link", name="Reports").click()
+    page.get_by_role("button", name="Run the reports").click()
+    page.get_by_role("link", name="Who read the trail").click()
+    assert page.get_by_role("heading", name="Who read the trail").is_visible()
     context.close()
 
 

@@ -200,13 +200,16 @@ def test_a_widening_in_health_or_police_that_is_not_declared_is_not_proposed(hom
 
 
 def test_nobody_widens_their_own_role(home: Home) -> None:
-    _edit(home, "routes.yaml", "trail: [ig_lead]", "trail: [ig_lead, dpo]")
+    _edit(
+        home,
+        "routes.yaml",
+        "recovery: [ig_lead, dpo]",
+        "recovery: [ig_lead, dpo]\n  lists_for_dpo: [dpo]",
+    )
     with pytest.raises(PolicyRefused, match="FG-POL-18"):
         propose(home, "demo.dpo", auth="demo")
     propose(home, "demo.ig_lead", auth="demo")
-    _edit(
-        home, "routes.yaml", "trail: [ig_lead, dpo]", "trail: [ig_lead]\n  lists_for_ig: [ig_lead]"
-    )
+    _edit(home, "routes.yaml", "lists_for_dpo: [dpo]", "lists_for_ig: [ig_lead]")
     with pytest.raises(PolicyRefused, match="FG-POL-18"):
         propose(home, "demo.ig_lead", auth="demo")
 

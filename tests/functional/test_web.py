@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from audit.canonical import parse
 from audit.log import read_events
+from engine.flows.intent import record_denial
 from engine.flows.lists import review_lists
 from engine.flows.submit import submit
 from engine.linkage.index import current_membership
@@ -63,6 +64,16 @@ GATE = {
     ("POST", "/api/outcomes"): "decide",
     ("POST", "/api/reveals"): "reveal",
     ("GET", "/api/trail"): "trail",
+    ("GET", "/api/trail/search"): "trail",
+    ("GET", "/trail/disclosures"): "trail",
+    ("GET", "/trail/disclosures.csv"): "trail",
+    ("GET", "/api/trail/disclosures"): "trail",
+    ("GET", "/own-trail"): "own_trail",
+    ("GET", "/api/own-trail"): "own_trail",
+    ("GET", "/trail/reports"): "trail",
+    ("GET", "/trail/reports/{name}"): "trail",
+    ("GET", "/api/trail/reports"): "trail",
+    ("GET", "/api/trail/reports/{name}"): "trail",
     ("GET", "/policy"): "policy",
     ("POST", "/policy/answer"): "policy_change",
     ("GET", "/api/policy/matrix"): "policy",
@@ -369,6 +380,35 @@ def test_the_trail_is_read_for_one_of_four_uses_and_shows_its_badge(client: Test
     assert "Newest events first" in read.text
     assert "Newest events first" not in client.get("/trail?use=curiosity").text
     assert "verifies" in client.get("/trail/badge").text
+
+
+def test_the_trail_is_searched_by_facets_and_no_name_of_a_user_stands_in_an_address(
+    client: TestClient, partnership: Partnership
+) -> None:
+    person = _person(partnership)
+    for _ in range(60):
+        record_denial(partnership.home, OPERATOR, "FG-POL-04")
+    _sign_in(client, "ig_lead")
+    page = client.get("/trail?use=lawfulness").text
+    handle = re.search(r'name="actor"[^>]*value="(u-[0-9a-f]{16})"', page)
+    assert handle
+    assert 'value="demo.' not in page
+    assert 'href="/trail?use=lawfulness&amp;page=2' in page
+    found = client.get(f"/trail?use=lawfulness&actor={handle.group(1)}&outcome=permit")
+    assert "(1 chosen)" in found.text
+    assert "Newest events first" in found.text
+    assert client.get(f"/trail?use=lawfulness&person={person}").status_code == 200
+    wrong = client.get("/trail?use=lawfulness&first=soon")
+    assert wrong.status_code == 422
+    assert 'href="#first"' in wrong.text
+    nobody = client.get("/trail?use=lawfulness&person=Quokkalina")
+    assert nobody.status_code == 422
+    assert 'id="person-error"' in nobody.text
+    assert client.get("/trail?use=lawfulness&page=none").status_code == 422
+    told = client.get("/api/trail/search?use=lawfulness&action=sign_in&role=ig_lead").json()
+    assert {one["action"] for one in told["acts"]} == {"sign_in"}
+    assert client.get("/api/trail/search?use=lawfulness&first=soon").status_code == 422
+    assert client.get("/api/trail/search?use=curiosity").status_code == 403
 
 
 def test_calls_answer_the_same_flows_and_never_echo_the_input(

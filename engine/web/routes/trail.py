@@ -1,34 +1,127 @@
-"""The audit trail for the information governance lead, with its verification badge."""
+"""The audit trail for roles of oversight: search by facets, and whether the whole of it verifies."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from audit.facets import FACETS, MANY
+from engine.domain.errors import ConfigError, PolicyRefused
+from engine.flows.search_trail import Search, search_trail
 from engine.flows.sign_in import SignedIn
-from engine.flows.trail import USES, read_trail, verify_trail
+from engine.flows.trail import USES, verify_trail
 from engine.web.deps import gate, get_home, render
 
 router = APIRouter(include_in_schema=False)
-
-PAGE = 100
+api = APIRouter(prefix="/api/trail")
+Reader = Annotated[SignedIn, Depends(gate("trail"))]
+TITLES = {
+    "outcome": "Outcome",
+    "action": "What was asked for",
+    "role": "Role",
+    "agency": "Agency",
+    "actor": "User",
+    "purpose": "Purpose",
+    "source": "Source touched",
+    "kind": "Kind of operation",
+}
+"""Facets in the order of the page; fields are asked for on the command line."""
+MOST_VALUES = 25
+"""Values of a facet on the page; those that were chosen are always there."""
 
 
 @router.get("/trail")
-def trail(
-    request: Request, user: Annotated[SignedIn, Depends(gate("trail"))], use: str = ""
-) -> Response:
-    """Ask for the use, then show the newest events and whether the whole trail verifies."""
+def trail(request: Request, user: Reader, use: str = "") -> Response:
+    """Ask for the use, then search."""
     home = get_home(request)
-    events = read_trail(home, user.user, use, PAGE, auth=user.auth) if use in USES else None
-    report = verify_trail(home)
-    return render(request, "trail.html", user, events=events, uses=USES, use=use, report=report)
+    if use not in USES:
+        report = verify_trail(home)
+        return render(request, "trail.html", user, found=None, uses=USES, use="", report=report)
+    limits = limits_of(request)
+    errors: dict[str, str] = {}
+    found: dict[str, Any] | None = None
+    try:
+        search = _search(request)
+        found = search_trail(home, user.user, use, search, auth=user.auth)
+    except (ConfigError, PolicyRefused) as error:
+        if error.code == "FG-AUD-41":
+            errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
+        elif error.code == "FG-REV-02":
+            errors["person"] = "Copy the reference of a person from a list"
+        else:
+            raise
+    if found is None:
+        # The limits that were wrong are left out, so that the others can be chosen again.
+        kept = Search(_chosen(request))
+        found = search_trail(home, user.user, use, kept, auth=user.auth)
+    return render(
+        request, "trail.html", user, status=422 if errors else 200, found=found, uses=USES, use=use,
+        titles=TITLES, most=MOST_VALUES, limits=limits, errors=errors, links=_links(request, found),
+    )  # fmt: skip
 
 
 @router.get("/trail/badge")
-def badge(request: Request, user: Annotated[SignedIn, Depends(gate("trail"))]) -> Response:
+def badge(request: Request, user: Reader) -> Response:
     """Verify the whole trail again and return the badge alone."""
     report = verify_trail(get_home(request))
     return render(request, "_fragments/badge.html", user, report=report)
+
+
+@api.get("/search", summary="Search the trail by facets; one of four uses is stated")
+def search(request: Request, user: Reader, use: str = "") -> dict[str, Any]:
+    """Return a page of acts, newest first, with counts.
+
+    Facets may be given several times: actor, agency, role, purpose, action, kind, outcome, source, field;
+    person, case, first, last, page and below once.
+    """
+    return search_trail(get_home(request), user.user, use, _search(request), auth=user.auth)
+
+
+def limits_of(request: Request) -> dict[str, str]:
+    """Return the limits of an address that have one value."""
+    return {
+        name: request.query_params.get(name, "").strip()
+        for name in ("person", "case", "first", "last")
+    }
+
+
+def _chosen(request: Request) -> dict[str, list[str]]:
+    params = request.query_params
+    return {facet: params.getlist(facet) for facet in (*FACETS, *MANY) if params.getlist(facet)}
+
+
+def _search(request: Request) -> Search:
+    params = request.query_params
+    below = params.get("below", "")
+    page = params.get("page", "1")
+    return Search(
+        _chosen(request),
+        page=int(page) if page.isdecimal() and len(page) < 8 else 0,
+        below=int(below) if below.isdecimal() and len(below) < 16 else None,
+        **limits_of(request),
+    )
+
+
+def _links(request: Request, found: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the addresses of the pages before and after; they stay together while the trail grows."""
+    kept = [
+        (name, value)
+        for name, value in request.query_params.multi_items()
+        if name not in ("page", "below") and value
+    ]
+    of = {
+        "previous": (found["page"] - 1, found["page"] > 1),
+        "next": (found["page"] + 1, found["page"] < found["pages"]),
+    }
+    return {
+        name: {
+            "href": "/trail?"
+            + urlencode([*kept, ("page", str(page)), ("below", str(found["below"]))]),
+            "labelText": f"{page} of {found['pages']}",
+        }
+        for name, (page, there) in of.items()
+        if there
+    }

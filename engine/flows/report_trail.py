@@ -1,0 +1,48 @@
+"""Reports on the trail itself: whether it holds, and who reads it (law.md 2.2, 16 and 17)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from audit.act import Act
+from audit.verify import Report
+from engine.flows.report_form import Told
+
+
+def holds(report: Report) -> Told:
+    """16: whether the whole trail verifies."""
+    rows = [
+        ("status", report.status),
+        ("events", report.size),
+        ("checkpoints", report.checkpoints),
+        ("root", report.root),
+        *(("tampered", finding) for finding in report.findings),
+        *(("not checked", missing) for missing in report.missing),
+        *(("no outcome yet", intent) for intent in report.open_intents),
+    ]
+    return Told(
+        len(report.findings) + len(report.missing),
+        "findings",
+        ("what", "value"),
+        rows,
+        "Who holds the whole folder and the log key could show another history: compare a checkpoint that "
+        "is kept elsewhere.",
+    )
+
+
+def readers(acts: Iterable[Act]) -> Told:
+    """17: who read the trail, how, and for which of the four uses."""
+    counted: Counter[tuple[str, str, str, str, str, str]] = Counter()
+    for act in acts:
+        if act.kind == "audit_read":
+            use = next(iter(act.texts("rules")), "not stated")
+            counted[(act.actor, act.role, act.agency, act.flow, use, act.outcome)] += 1
+    rows = [(*key, count) for key, count in sorted(counted.items())]
+    return Told(
+        sum(row[-1] for row in rows),
+        "readings of the trail",
+        ("user", "role", "agency", "how", "use", "outcome", "times"),
+        rows,
+        "This reading itself is not among them yet.",
+    )
