@@ -82,6 +82,7 @@ def disclosures(
             "not_shown": not_shown(about),
             "note": NOTE,
             "audit_entry": entry.seq,
+            "receipt": flow.receipt(),
         }
 
 
