@@ -5,6 +5,7 @@
     checkpoint                      the newest signed tree head
     tile/<level>/<place>[.p/<n>]    256 hashes each; n of them where the tree ends
     tile/entries/<place>[.p/<n>]    the events, each behind its length in two bytes
+    witnessed.txt                   checkpoints that witnesses signed, where there are any
 
 Files are written whole or not at all, the checkpoint last; full ones never change, so a later export
 adds what is new. Any tool that reads tlog-tiles can check the folder.
@@ -25,6 +26,7 @@ from audit.levels import WIDTH, Stored, root_at
 from audit.log import DATABASE
 from audit.merkle import EMPTY, leaf_hash, root_of
 from audit.note import Checkpoint, Verifier
+from audit.outside import WITNESSED
 from audit.verify import Report
 
 CHECKPOINT, ENTRIES = "checkpoint", "entries"
@@ -107,6 +109,8 @@ def export_tiles(log: Path, out: Path, verifier: Verifier) -> dict[str, int]:
             _same_log(out, head, node, verifier)
             files = sum(_write(out, *one, connection, node) for one in tile_places(head.size))
             files += _put(out / CHECKPOINT, note.encode())
+            if (log / WITNESSED).is_file():  # Not part of the layout; a verifier of ours reads it.
+                files += _put(out / WITNESSED, (log / WITNESSED).read_bytes())
     except (sqlite3.Error, OSError) as error:
         raise AuditFault(
             "FG-AUD-02",
