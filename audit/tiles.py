@@ -5,6 +5,7 @@
     checkpoint                      the newest signed tree head
     tile/<level>/<place>[.p/<n>]    256 hashes each; n of them where the tree ends
     tile/entries/<place>[.p/<n>]    the events, each behind its length in two bytes
+    witnessed.txt                   checkpoints that witnesses signed, where there are any
 
 Files are written whole or not at all, the checkpoint last; full ones never change, so a later export
 adds what is new. Any tool that reads tlog-tiles can check the folder.
@@ -24,6 +25,7 @@ from audit.levels import WIDTH, Node, node_of, root_at
 from audit.log import reader_of
 from audit.merkle import EMPTY, leaf_hash, root_of
 from audit.note import Checkpoint, Verifier
+from audit.outside import WITNESSED
 from audit.source import Opening, Reader
 from audit.verify import Report
 
@@ -110,6 +112,8 @@ def export_tiles(
             _same_log(out, head, node, verifier)
             files = sum(_write(out, *one, connection, node) for one in tile_places(head.size))
             files += _put(out / CHECKPOINT, note.encode())
+            if (log / WITNESSED).is_file():  # Not part of the layout; a verifier of ours reads it.
+                files += _put(out / WITNESSED, (log / WITNESSED).read_bytes())
     except (sqlite3.Error, OSError) as error:
         raise AuditFault(
             "FG-AUD-02",

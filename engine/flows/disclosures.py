@@ -86,6 +86,7 @@ def disclosures(
             "not_shown": not_shown(about),
             "note": NOTE,
             "audit_entry": entry.seq,
+            "receipt": flow.receipt(),
         }
 
 

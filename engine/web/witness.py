@@ -44,7 +44,8 @@ def create_witness_app(witness: Witness, seconds: Callable[[], int]) -> FastAPI:
             line = await run_in_threadpool(witness.add_checkpoint, text, seconds())
         except Refusal as refusal:
             if refusal.size is not None:
-                return Response(f"{refusal.size}\n", 409, media_type=SIZE_TYPE)
+                # As a header and not as a media type, to which a character set would be added.
+                return Response(f"{refusal.size}\n", 409, {"Content-Type": SIZE_TYPE})
             return _plain(refusal.status, refusal.why)
         except AuditFault as fault:
             # Its own database failed: nothing was stored, so nothing is signed.

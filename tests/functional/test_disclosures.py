@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -182,6 +183,8 @@ def test_the_page_shows_it_and_names_nobody_in_its_file(partnership: Partnership
         file = client.get("/trail/disclosures.csv", params=query)
         assert file.headers["content-disposition"] == 'attachment; filename="disclosures.csv"'
         assert file.text.startswith("entry,when,user")
+        proof = base64.b64decode(file.headers["fieldgate-receipt"]).decode()
+        assert proof.startswith("c2sp.org/tlog-proof@v1\n")
         told = client.get("/api/trail/disclosures", params=query).json()
         assert told["disclosed"]
         wrong = client.get("/trail/disclosures", params={**query, "person": "Quokkalina"})

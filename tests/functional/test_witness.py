@@ -29,7 +29,7 @@ from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
 from engine.flows.trail import verify_trail
-from engine.flows.trail_out import checkpoint_out, take_witnessed
+from engine.flows.trail_out import checkpoint_out, export_trail, take_witnessed
 from engine.flows.witness_submit import submit_checkpoint
 from engine.web.witness import create_witness_app
 from tests.builders.partnership import OPERATOR, Clock, make_home
@@ -109,7 +109,7 @@ def standing(home: Home) -> Any:
 
 
 def test_witnesses_sign_and_the_report_says_up_to_where_enough_vouch(
-    home: Home, partners: Partners
+    home: Home, partners: Partners, tmp_path: Path
 ) -> None:
     report, found = standing(home)
     assert (report.status, report.missing) == ("incomplete", ["witnessed by 0 of 2, quorum 2"])
@@ -125,6 +125,11 @@ def test_witnesses_sign_and_the_report_says_up_to_where_enough_vouch(
     told = check(arguments(words)).as_dict()
     assert (told["status"], told["witnessed"]["by"]) == ("verified", 2)
     assert told["witnessed"]["size"] == told["size"] - 1
+    # What they signed leaves with the export, so that an auditor needs nothing else.
+    export_trail(home, "demo.dpo", tmp_path / "out", auth="demo")
+    told = check(arguments([str(tmp_path / "out"), *words[1:]])).as_dict()
+    assert [one["name"] for one in told["checks"] if one["result"] == "failed"] == []
+    assert (told["witnessed"]["by"], told["witnessed"]["of"]) == (2, 2)
 
 
 def test_a_witness_that_is_not_reached_is_an_alarm_and_stops_nothing(
@@ -242,7 +247,7 @@ def test_the_service_answers_by_rule(home: Home, partners: Partners) -> None:
     request = f"old 0\n\n{note[0]}\n\n{note[1]}\n"
     answer = page.post("/add-checkpoint", content=request.encode())
     assert (answer.status_code, answer.text) == (409, f"{size}\n")
-    assert answer.headers["content-type"].startswith("text/x.tlog.size")
+    assert answer.headers["content-type"] == "text/x.tlog.size"
     assert page.post("/add-checkpoint", content=b"\xff").status_code == 400
     assert page.post("/add-checkpoint", content=b"x" * 70_000).status_code == 400
     other = request.replace("fieldgate.local", "elsewhere.local")

@@ -15,6 +15,7 @@ from engine.flows.reports import REPORTS, reports
 from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES
 from engine.web.deps import gate, get_home, render
+from engine.web.headers import download_headers
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/trail")
@@ -66,7 +67,7 @@ def disclosed_csv(
     return Response(
         csv_text(as_table(found)),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="disclosures.csv"'},
+        headers=download_headers("disclosures.csv", found["receipt"]),
     )
 
 
