@@ -466,7 +466,16 @@ def test_openapi_describes_the_calls_and_no_page_loads_from_elsewhere(client: Te
         *(
             path
             for _, path in GATE
-            if path.startswith(("/api/policy/", "/api/pairs", "/api/records", "/api/products"))
+            if path.startswith(
+                (
+                    "/api/policy/",
+                    "/api/pairs",
+                    "/api/records",
+                    "/api/products",
+                    "/api/trail/",
+                    "/api/own-trail",
+                )
+            )
         ),
         *("/api/token", "/api/deliveries", "/api/deliveries/{number}"),
         "/api/deliveries/{number}/aside",
