@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audit.errors import AuditFault
+from audit.source import Opening, Reader
 from audit.write import LOCK_SECONDS, OpenIntents
+
+DATABASE = "log.db"
 
 
 def connect(
@@ -45,6 +48,16 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def reader_of(folder: Path, opening: Opening | None = None) -> Reader:
+    """Open the store of a log to read it.
+
+    Args:
+        folder: The audit folder.
+        opening: Opens it where it stands in no file of the folder.
+    """
+    return opening() if opening else connect(folder / DATABASE, read_only=True)
 
 
 def unwritable(error: BaseException) -> AuditFault:

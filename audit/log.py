@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.canonical import canonical, parse
-from audit.database import begin, connect, keep_open, open_among, unwritable
+from audit.database import DATABASE, begin, connect, keep_open, open_among, unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
@@ -39,10 +39,8 @@ from audit.outside import (
     incident_of,
     settle_notes,
 )
-from audit.source import Opening, Reader
 from audit.write import LOCK_SECONDS, GroupCommit, OpenIntents, Ticket
 
-DATABASE = "log.db"
 VKEY = "log.vkey"
 
 _SCHEMA = """
@@ -401,16 +399,6 @@ def _path(nodes: Stored, seq: int, size: int, note: str) -> list[bytes] | None:
         return None
     root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
     return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
-
-
-def reader_of(folder: Path, opening: Opening | None = None) -> Reader:
-    """Open the store of a log to read it.
-
-    Args:
-        folder: The audit folder.
-        opening: Opens it where it stands in no file of the folder.
-    """
-    return opening() if opening else connect(folder / DATABASE, read_only=True)
 
 
 def read_events(folder: Path, *, newest: int | None = None) -> list[tuple[int, bytes]]:

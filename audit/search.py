@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 
 from audit.act import Act, join
-from audit.database import unwritable
+from audit.database import reader_of, unwritable
 from audit.errors import AuditFault
 from audit.facets import COLUMNS, NONE, PEOPLE, Index, Numbers, empty_index, put, word_of
-from audit.log import reader_of
 from audit.source import Opening, Reader
 
 INDEX = "search.db"
@@ -58,7 +57,7 @@ def open_index(
         folder: Folder of the log.
         key: Secret key under which the index is sealed.
         below: Only the events before this place; None for all that stand there.
-        opening: See `audit.log.reader_of`.
+        opening: See `audit.database.reader_of`.
 
     Raises:
         AuditFault: ``FG-AUD-02`` the log cannot be read; ``FG-AUD-40`` another process is making the

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from audit.database import reader_of
 from audit.errors import AuditFault
 from audit.levels import WIDTH, Node, node_of, root_at
-from audit.log import reader_of
 from audit.merkle import EMPTY, leaf_hash, root_of
 from audit.note import Checkpoint, Verifier
 from audit.outside import WITNESSED
@@ -85,7 +85,7 @@ def export_tiles(
         log: The audit folder.
         out: An empty folder, or an earlier export of the same log.
         verifier: The log's public key.
-        opening: See `audit.log.reader_of`.
+        opening: See `audit.database.reader_of`.
 
     Returns:
         ``size`` of the exported tree and ``files`` written.

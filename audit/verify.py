@@ -18,10 +18,10 @@ from typing import Any
 
 from audit.canonical import parse
 from audit.cosign import cosigned_by
-from audit.database import connect
+from audit.database import DATABASE, connect
 from audit.errors import AuditFault
 from audit.event import schema_problem
-from audit.log import DATABASE, VKEY
+from audit.log import VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Checkpoint, Verifier, plain_size
 from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.cosign import Cosigned, CosignerKey, cosigned_by
+from audit.database import reader_of
 from audit.errors import AuditFault
 from audit.levels import consistency, node_of, root_at
-from audit.log import reader_of
 from audit.note import Checkpoint, Verifier
 from audit.outside import WITNESSED, append_note, notes
 from audit.source import Opening
@@ -134,7 +134,7 @@ def submission_from(
         folder: The audit folder.
         old: Size that the witness signed last, 0 for none.
         log: The log's own key.
-        opening: See `audit.log.reader_of`.
+        opening: See `audit.database.reader_of`.
 
     Raises:
         AuditFault: ``FG-AUD-26`` the log is smaller than that; ``FG-AUD-07`` the stored hashes do not

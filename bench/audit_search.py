@@ -15,9 +15,10 @@ import duckdb
 
 from audit.act import acts
 from audit.canonical import canonical
+from audit.database import DATABASE
 from audit.event import make_event
 from audit.facets import FACETS, Named, Question, number_of
-from audit.log import DATABASE, AuditLog
+from audit.log import AuditLog
 from audit.merkle import leaf_hash
 from audit.note import Signer
 from audit.search import open_index, read_acts

@@ -170,7 +170,7 @@ def _verified(path: Path) -> Report:
 
 
 def _trail(path: Path) -> Check:
-    from audit.log import DATABASE
+    from audit.database import DATABASE
     from engine.settings import settings
 
     if settings().audit_url is None and not (path / "audit" / DATABASE).is_file():

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import policies.load
-from audit.log import DATABASE
+from audit.database import DATABASE
 from audit.verify import verify
 from engine.cli.doctor import check_all
 from engine.cli.main import app

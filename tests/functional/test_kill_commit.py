@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from audit.canonical import parse
+from audit.database import DATABASE
 from audit.event import make_event
-from audit.log import CHECKPOINTS, DATABASE, AuditLog, read_events
+from audit.log import CHECKPOINTS, AuditLog, read_events
 from audit.note import Signer
 from audit.outside import CUT
 from audit.verify import verify

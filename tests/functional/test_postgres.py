@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import NullPool, create_engine, text
 from sqlmodel import Session, select
 
+from audit.database import DATABASE
 from audit.errors import AuditFault
-from audit.log import DATABASE
 from engine.city.agencies import FILES, write_city
 from engine.domain.errors import FieldgateError
 from engine.flows.decision import Ask

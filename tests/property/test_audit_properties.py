@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from audit.canonical import canonical, parse
+from audit.database import DATABASE
 from audit.errors import AuditFault
 from audit.event import make_event
-from audit.log import CHECKPOINTS, DATABASE, AuditLog
+from audit.log import CHECKPOINTS, AuditLog
 from audit.merkle import (
     EMPTY,
     Frontier,

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.canonical import canonical, parse
-from audit.database import unwritable
+from audit.database import DATABASE, unwritable
 from audit.errors import AuditFault
 from audit.event import make_event
-from audit.log import CHECKPOINTS, DATABASE, AuditLog, read_events
+from audit.log import CHECKPOINTS, AuditLog, read_events
 from audit.merkle import leaf_hash
 from audit.note import Signer
 from audit.outside import notes

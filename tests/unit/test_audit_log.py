@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from audit.canonical import MAX_BYTES, canonical, parse
-from audit.database import connect
+from audit.database import DATABASE, connect
 from audit.errors import AuditFault
 from audit.event import commitment, event_id, make_event
-from audit.log import CHECKPOINTS, DATABASE, VKEY, AuditLog, read_events
+from audit.log import CHECKPOINTS, VKEY, AuditLog, read_events
 from audit.merkle import leaf_hash, root_of, verify_inclusion
 from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import CUT

@@ -14,8 +14,9 @@ import pytest
 import audit.stranger
 from audit.canonical import canonical
 from audit.cosign import ML_DSA_44, Cosigner
+from audit.database import DATABASE
 from audit.event import make_event
-from audit.log import CHECKPOINTS, DATABASE, AuditLog
+from audit.log import CHECKPOINTS, AuditLog
 from audit.note import Signer, Verifier
 from audit.outside import WITNESSED, append_note, notes
 from audit.stranger import Story, arguments, check

@@ -9,9 +9,10 @@ import pytest
 
 import audit.verify as verify_module
 from audit.canonical import canonical
+from audit.database import DATABASE
 from audit.errors import AuditFault
 from audit.event import make_event
-from audit.log import CHECKPOINTS, DATABASE, VKEY, AuditLog
+from audit.log import CHECKPOINTS, VKEY, AuditLog
 from audit.merkle import EMPTY, leaf_hash
 from audit.note import Checkpoint, Signer, Verifier
 from audit.stranger import arguments
