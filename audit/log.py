@@ -9,7 +9,6 @@ checkpoint is appended to a file outside the database; only then is anybody answ
 
 from __future__ import annotations
 
-import base64
 import os
 import sqlite3
 import threading
@@ -25,8 +24,8 @@ from audit.database import DATABASE, begin, connect, keep_open, open_among, unwr
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
-from audit.levels import WIDTH, Stored, inclusion, keep_roots
-from audit.merkle import Frontier, leaf_hash, verify_inclusion
+from audit.levels import WIDTH, Stored, keep_roots
+from audit.merkle import Frontier, leaf_hash
 from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import (
     CHECKPOINTS,
@@ -39,6 +38,7 @@ from audit.outside import (
     incident_of,
     settle_notes,
 )
+from audit.receipt import receipt_of
 from audit.write import LOCK_SECONDS, GroupCommit, OpenIntents, Ticket
 
 VKEY = "log.vkey"
@@ -359,14 +359,11 @@ class AuditLog:
         return [parse(bytes(row[0])) for row in rows]
 
     def proof(self, seq: int) -> str:
-        """Return a C2SP tlog-proof text: leaf hash, index, path and the newest checkpoint.
-
-        The receipt can be checked years later with the log's public key and nothing else; that the
-        event is the one it speaks of, with a copy of the log.
+        """Return the receipt of an event under the newest checkpoint; see `audit.receipt.receipt_of`.
 
         Raises:
             AuditFault: ``FG-AUD-07`` no checkpoint covers the event, or the stored hashes do not come to
-                the signed root; nothing is handed out that would not verify.
+                the signed root.
         """
         try:
             own = self._own()
@@ -376,29 +373,13 @@ class AuditLog:
                 ).fetchone()
                 size, note = (int(row[0]), str(row[1])) if row else (0, "")
                 for _ in range(2):
-                    path = _path(own.nodes, seq, size, note)
-                    if path is not None:
-                        break
+                    receipt = receipt_of(own.nodes, seq, size, note)
+                    if receipt is not None:
+                        return receipt
                     own.nodes.clear()
         except sqlite3.Error as error:
             raise unwritable(error) from error
-        if path is None:
-            raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
-        extra, *lines = (base64.b64encode(item).decode() for item in path)
-        shown = "".join(f"{line}\n" for line in lines)
-        return f"c2sp.org/tlog-proof@v1\nextra {extra}\nindex {seq}\n{shown}\n{note}"
-
-
-def _path(nodes: Stored, seq: int, size: int, note: str) -> list[bytes] | None:
-    """Return the leaf's hash and its path, None when they do not come to the signed root."""
-    if not 0 <= seq < size:
-        return None
-    try:
-        leaf, path = nodes(0, seq), inclusion(nodes, seq, size)
-    except LookupError:
-        return None
-    root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
-    return [leaf, *path] if verify_inclusion(leaf, seq, size, path, root) else None
+        raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
 
 
 def read_events(folder: Path, *, newest: int | None = None) -> list[tuple[int, bytes]]:

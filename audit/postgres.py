@@ -11,7 +11,6 @@ refuse that to everybody; they are a tripwire, the tree is the proof.
 
 from __future__ import annotations
 
-import base64
 import os
 import queue
 import threading
@@ -27,8 +26,8 @@ from audit.canonical import canonical, parse
 from audit.database import unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
+from audit.levels import Computed
 from audit.log import Entry
-from audit.merkle import inclusion_proof
 from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import (
     CHECKPOINTS,
@@ -41,6 +40,7 @@ from audit.outside import (
     settle_notes,
 )
 from audit.postgres_tables import open_connection
+from audit.receipt import receipt_of
 from audit.sequence import Sequencer, compare
 from audit.write import WAIT_SECONDS, GroupCommit, Ticket, already_open, settled
 
@@ -329,18 +329,24 @@ class PostgresLog:
         return [parse(bytes(row[0])) for row in rows]
 
     def proof(self, seq: int) -> str:
-        """Return a C2SP tlog-proof text: index, path and the newest checkpoint."""
+        """Return the receipt of an event under the newest checkpoint; see `audit.receipt.receipt_of`.
+
+        Every leaf hash is read for it.
+
+        Raises:
+            AuditFault: ``FG-AUD-07`` no checkpoint covers the event, or the hashes do not come to the root.
+        """
         with self._connection() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             rows = connection.execute("SELECT hash FROM sequenced ORDER BY seq").fetchall()
-            note = connection.execute(
-                "SELECT note FROM checkpoint WHERE size = %s", (len(rows),)
+            row = connection.execute(
+                "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
             ).fetchone()
-        if note is None or not 0 <= seq < len(rows):
+        size, note = (int(row[0]), str(row[1])) if row else (0, "")
+        receipt = receipt_of(Computed([bytes(one[0]) for one in rows]), seq, size, note)
+        if receipt is None:
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
-        path = inclusion_proof([bytes(row[0]) for row in rows], seq)
-        lines = "".join(base64.b64encode(item).decode() + "\n" for item in path)
-        return f"c2sp.org/tlog-proof@v1\nindex {seq}\n{lines}\n{note[0]}"
+        return receipt
 
 
 _LEFT_BY_FORK: list[Any] = []

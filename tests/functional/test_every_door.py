@@ -101,6 +101,7 @@ BODY: dict[Door, dict[str, Any]] = {
     ("POST", "/api/policy/answers"): {"change": 1, "kind": "governance", "answer": "approve"},
     ("POST", "/api/policy/activations"): {"change": 1},
     ("POST", "/api/policy/rollbacks"): {},
+    ("POST", "/monitor/{number}"): {"outcome": "explained"},
 }
 
 
@@ -121,6 +122,8 @@ class House:
                                                       ("client_id", "client_secret")})  # fmt: skip
         self.token = str(answer.json()["access_token"])
         self.file = persons_file(folder / "door.csv", person_row(PersonID="DOOR1"))
+        self.declared = folder / "declared.json"
+        self.declared.write_text("surname: Fakename\naddress: 1 Lantern Street\n", encoding="utf-8")
 
     def sign_in(self, role: str) -> str:
         """Sign in and return the form token."""
@@ -283,6 +286,11 @@ FREE: dict[str, str] = {
     "doctor": "looks at the machine and proves the trail; it opens nothing of anybody",
     "harms report": "invented people only",
     "linkage train": "no home",
+    "audit stranger": "a script; no home",
+    "audit sequence": "a trail in a file needs none; what it signs is in the trail already",
+    "audit submit-checkpoint": "no witness is set here; with one it is tested in test_witness",
+    **dict.fromkeys(("witness init", "witness trust", "witness countersign", "witness serve", "witness show"),
+                    "another partner's machine; no home"),
     "audit verify": "a proof over bytes; it opens no key and shows no event",
     **dict.fromkeys(("contract draft", "contract show", "contract test"), "a contract and a file; no home's data"),
     **dict.fromkeys(("gateway list", "gateway gaps", "agreement list", "agreement expiring"), "the law"),
@@ -311,6 +319,7 @@ ENTERS: dict[str, str] = {
     "link": "",
     "reveal": "--person {person} --purpose safeguard_child --case CASE-1 --reason {why}",
     "review list": "",
+    "review groups": "",
     "review decide": "1 --outcome watch",
     "pairs list": "",
     "pairs show": "{pair}",
@@ -330,6 +339,7 @@ ENTERS: dict[str, str] = {
     "products ask": "hate shadow --reason {why}",
     "products answer": "1 --agree",
     "products saw": "cse",
+    "products profile": "hate",
     "keys rotate": "--overlap",
     "keys reencode": "",
     "keys promote": "",
@@ -341,6 +351,18 @@ ENTERS: dict[str, str] = {
     "audit reports": "--use lawfulness",
     "audit report": "readers --use lawfulness",
     "audit own": "--use lawfulness",
+    "audit export-tiles": "--out {file}.tiles",
+    "audit checkpoint": "--out {file}.checkpoint",
+    "audit witnessed": "{file}",
+    "monitor run": "",
+    "monitor list": "",
+    "monitor show": "1",
+    "monitor decide": "1 explained",
+    "monitor second": "1 --agree",
+    "monitor rates": "",
+    "monitor enrol": "demo.social_worker --from {declared}",
+    "monitor leave": "demo.social_worker",
+    "monitor mark": "--person {person} --as-mark none",
     "policy check": "",
     "policy simulate": "",
     "policy propose": "",
@@ -371,13 +393,16 @@ ENTERS: dict[str, str] = {
 QUIET = {
     "score list": "runs and their days, about nobody; the operator's own",
     "keys show": "versions of keys; it opens none",
+    "monitor members": "users who enrolled; the operator's own",
     "client list": "systems of agencies, about nobody",
     "deliveries lights": "days of deliveries, about nobody",
 }
 ANYBODY = {"deliveries findings"}
 """Commands that refuse no account; what they show is the same for all but the sender."""
 AS = {
-    **dict.fromkeys(("reveal", "review list", "review decide"), "demo.social_worker"),
+    **dict.fromkeys(
+        ("reveal", "review list", "review groups", "review decide"), "demo.social_worker"
+    ),
     **dict.fromkeys(("deliveries findings", "deliveries aside"), "demo.police_data"),
     "audit own": "demo.police_data",
 }
@@ -386,7 +411,14 @@ AS = {
 def _arguments(house: House, name: str, user: str) -> list[str]:
     soon = date.fromordinal(date.today().toordinal() + 60).isoformat()  # noqa: DTZ011  # the command's own clock
     words = [
-        word.format(file=house.file, person=house.person, pair=house.pair, why=REASON, soon=soon)
+        word.format(
+            file=house.file,
+            declared=house.declared,
+            person=house.person,
+            pair=house.pair,
+            why=REASON,
+            soon=soon,
+        )
         for word in ENTERS[name].split()
     ]
     as_user = ["--as", user] if user else []

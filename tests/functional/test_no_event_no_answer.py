@@ -135,13 +135,21 @@ def test_a_view_is_refused_while_the_store_is_broken_and_nothing_was_decided(
     for broken in BROKEN:
         with Session(home.casework) as session:
             before = len(session.exec(select(FlowCommit)).all())
+        fitted = 0
         with broken(home):
+            # In a store that is just full the room inside its last pages takes a view or two.
+            while broken is full and fitted < 20:
+                try:
+                    reveal(home, _ask(person), auth="demo")
+                except AuditFault:
+                    break
+                fitted += 1
             for _ in range(2):
                 _refused(lambda: reveal(home, _ask(person), auth="demo"), broken.__name__)
         with Session(home.casework) as session:
-            # In a store that is just full an intent may still find room, and its outcome none.
             more = len(session.exec(select(FlowCommit)).all()) - before
-        assert more in ((0, 1) if broken is full else (0,)), broken.__name__
+        # And of one more an intent may still find room, and its outcome none.
+        assert more - fitted in ((0, 1) if broken is full else (0,)), broken.__name__
         assert reveal(home, _ask(person), auth="demo")["permitted"]
         report = verify(home.path / "audit")
         assert (report.status, report.findings) == ("verified", []), broken.__name__
@@ -226,7 +234,10 @@ def test_a_clock_that_is_moved_back_leaves_the_order_of_the_trail(one: tuple[Hom
     assert stored[second]["ts"] < stored[first]["ts"]
     assert stored[second]["intent"] == stored[second - 1]["intent"]
     assert home.audit.open_intents() == []
-    assert verify(home.path / "audit").status == "verified"
+    # Odd and no proof of tampering: nothing was changed, and a reader is told.
+    report = verify(home.path / "audit")
+    assert (report.status, report.findings) == ("incomplete", [])
+    assert any("seconds older than one before it" in one for one in report.missing)
 
 
 TYPED = (
