@@ -56,6 +56,8 @@ bench: $(VENV)/.dev ## Measure every claim of speed and of linkage quality again
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.linkage_quality
 	$(BIN)/python -m bench.linkage_scale
+	$(BIN)/python -m bench.unusual
+	$(BIN)/python -m bench.durable
 
 fuzz: $(VENV)/.dev ## Feed reading with bytes that coverage leads to, FUZZ_SECONDS=60
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-fuzz.lock

@@ -53,7 +53,7 @@ fields:
   protected: {label: Protected, category: social_work, lane: content, type: code, columns: [Protected], codes: {"Y": yes, "N": no}, table: visits}
 yields:
   - {id: vis.protected, show: protected, flag: {name: protected, field: protected}}
-  - {id: vis.event, show: outcome, event: {kind: {field: outcome, map: {violence: violence, asb: asb}}, day: seen_on, recorded: recorded_on, role: suspect}}
+  - {id: vis.event, show: outcome, event: {kind: {field: outcome, map: {violence: theft, asb: asb}}, day: seen_on, recorded: recorded_on, role: suspect}}
 """
 COLUMNS = ("PersonID", "Forename", "Surname", "DOB", "VisitID", "Outcome", "SeenOn", "RecordedOn",
            "RowState")  # fmt: skip
