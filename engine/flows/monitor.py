@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from audit.merkle import leaf_hash, root_of
 from audit.unusual import Act, Found, Look, Subject, User, Weights, judge, load_weights, shipped
 from audit.unusual.gather import Item, gather, quiet
 from audit.unusual.rows import Tokens
@@ -26,6 +25,7 @@ from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
 from engine.flows.monitor_rows import LONDON, Seen, explained, seen_since
 from engine.flows.monitor_tokens import subject_tokens
+from engine.flows.subjects import bulk_subjects
 from engine.store.monitor_tables import (
     MonitorDay,
     MonitorDecision,
@@ -50,6 +50,8 @@ class Evidence:
     subjects: dict[str, Subject] = field(default_factory=dict)
     surnames: Surnames = field(default_factory=Surnames)
     made: dict[str, dict[str, list[str]]] = field(default_factory=dict, repr=False)
+    opened: set[bytes] = field(default_factory=set, repr=False)
+    """Ids of those whose identity was opened for tokens."""
 
 
 def run_monitor(home: Home, actor: Actor, *, until: date | None = None) -> dict[str, Any]:
@@ -94,16 +96,9 @@ def run_monitor(home: Home, actor: Actor, *, until: date | None = None) -> dict[
         done = flow.commit(lambda session: _publish(session, home, weights, evidence, found))
         counts = {"days": len(days), "looks": sum(one.at.date() in found for one in evidence.looks),
                   **done}  # fmt: skip
-        flow.finish({**details, "counts": counts, **_subjects(evidence)})
+        flow.finish({**details, "counts": counts, "subjects": bulk_subjects(home, evidence.opened)})
         return {**counts, "from": days[0].isoformat(), "until": last.isoformat(),
                 "weights": weights.version}  # fmt: skip
-
-
-def _subjects(evidence: Evidence) -> dict[str, Any]:
-    """Return how many were opened for tokens, and the root over who: a list that can be checked later."""
-    names = sorted(evidence.made)
-    root = root_of([leaf_hash(one.encode()) for one in names]).hex() if names else ""
-    return {"subjects": {"count": len(names), "root": root}}
 
 
 def _days(home: Home, last: date) -> list[date]:
@@ -127,6 +122,7 @@ def _evidence(home: Home, weights: Weights, seen: Sequence[Seen], first: date) -
     flags: dict[str, frozenset[str]] = {}
     for subject, (tokens, held) in subject_tokens(home, named).items():
         made.made[subject], flags[subject] = tokens, held
+        made.opened.add(named[subject])
     with Session(reading(home.casework)) as session:
         members = session.exec(select(MonitorMember)).all()
         kept = session.exec(select(MonitorSubject)).all()
@@ -228,18 +224,24 @@ def _put(
 def _stays_quiet(
     session: Session, weights: Weights, items: Iterable[MonitorItem], one: Found
 ) -> bool:
-    """Say whether this pair was explained, lately, with every sign that holds now."""
+    """Say whether this pair was explained, lately, with every sign that holds now.
+
+    The newest decision about the pair counts: what was misuse later is quiet no more. Days of a user with no
+    person in them are never quiet, since the next day has other people in it.
+    """
+    if not one.subject:
+        return False
     for item in items:
         decided = session.exec(
-            select(MonitorDecision).where(
-                MonitorDecision.item == item.id,
-                MonitorDecision.state == "final",
-                MonitorDecision.outcome == "explained",
-            )
+            select(MonitorDecision)
+            .where(MonitorDecision.item == item.id, MonitorDecision.state == "final")
+            .order_by(col(MonitorDecision.decided_at).desc())
         ).first()
         if decided is not None:
             on = as_utc(decided.decided_at).astimezone(LONDON).date()
-            return quiet(weights, one.signs, item.shape["signs"], on, one.day)
+            return decided.outcome == "explained" and quiet(
+                weights, one.signs, item.shape["signs"], on, one.day
+            )
     return False
 
 

@@ -95,6 +95,11 @@ def enrol(home: Home, user: str, text: str, actor: Actor) -> dict[str, Any]:
         return {"user": user, "tokens": counts, "team": team}
 
 
+def _known(home: Home, user: str) -> bool:
+    with Session(reading(home.casework)) as session:
+        return session.get(Account, user) is not None
+
+
 def leave(home: Home, user: str, actor: Actor) -> dict[str, Any]:
     """Delete the tokens of a user, for example when they leave.
 
@@ -103,7 +108,8 @@ def leave(home: Home, user: str, actor: Actor) -> dict[str, Any]:
 
     Audited as ``erasure``.
     """
-    details = {"grant": "monitor"}
+    # A name that is no account's is not written down: it may be anything.
+    details = {"grant": f"monitor@{user}" if _known(home, user) else "monitor"}
     with Flow(home, "monitor_leave", "erasure", actor, details) as flow:
 
         def publish(session: Session) -> None:

@@ -237,7 +237,7 @@ def _needs_second(home: Home, weights: Weights, item: MonitorItem, outcome: str)
     if outcome == MISUSE:
         return True
     signs = [weights.signs[one] for one in item.shape["signs"] if one in weights.signs]
-    if outcome == EXPLAINED and item.subject and any(one.strong for one in signs):
+    if outcome == EXPLAINED and any(one.strong for one in signs):
         return True
     key = home.keyring("psn").derive("monitor-second", 32)
     drawn = hmac.digest(key, item.id.encode(), "sha256")
@@ -261,7 +261,7 @@ def _told(
         ),
         "user": row.actor,
         "agency": row.agency,
-        "employer_has_officer": _has_officer(home, row.agency),
+        "employer_has_officer": _has_officer(home, row.agency, row.actor),
         "role": row.role,
         "subject": row.subject,
         "points": row.points,
@@ -297,14 +297,17 @@ def _decision(one: MonitorDecision) -> dict[str, Any]:
     }
 
 
-def _has_officer(home: Home, agency: str) -> bool:
-    """Say whether somebody of an agency can see its items; if not, the lead has to tell the employer."""
+def _has_officer(home: Home, agency: str, actor: str) -> bool:
+    """Say whether somebody of an agency whom it is not about sees its items; else the lead tells the employer."""
     allowed = home.pack.routes.get(ROUTE, frozenset())
     with Session(reading(home.casework)) as session:
         return (
             session.exec(
                 select(Account.user).where(
-                    Account.agency == agency, col(Account.role).in_(sorted(allowed)), Account.active
+                    Account.agency == agency,
+                    col(Account.role).in_(sorted(allowed)),
+                    Account.active,
+                    Account.user != actor,
                 )
             ).first()
             is not None

@@ -13,7 +13,7 @@ from engine.domain.ids import as_utc
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.monitor import USE
-from engine.flows.monitor_queue import MISUSE, officer
+from engine.flows.monitor_queue import EVERYWHERE, MISUSE, officer
 from engine.store.monitor_tables import MonitorDay, MonitorDecision, MonitorItem, MonitorMember
 from engine.store.session import reading
 from engine.store.tables import Account
@@ -30,25 +30,30 @@ def monitor_rates(home: Home, user: str, *, auth: str) -> dict[str, Any]:
 
     Audited as ``audit_read``, for self-monitoring.
     """
-    _, actor = officer(home, user, auth)
+    account, actor = officer(home, user, auth)
+    # Whoever looks after one agency's staff sees that agency's figures, as they see its items.
+    mine = None if account.role == EVERYWHERE else account.agency
     with Flow(home, "monitor_rates", "audit_read", actor, {"rules": [USE]}) as flow:
         weights = load_weights(shipped())
         since = home.clock() - timedelta(days=DAYS)
         with Session(reading(home.casework)) as session:
-            counted = _counted(session, since.date().isoformat())
+            counted = _counted(session, since.date().isoformat(), mine)
             days = session.exec(
                 select(MonitorDay.day).where(MonitorDay.day >= since.date().isoformat())
             ).all()
-            items = session.exec(select(MonitorItem)).all()
+            items = [
+                one for one in session.exec(select(MonitorItem)).all() if mine in (None, one.agency)
+            ]
+            theirs = {one.id for one in items}
             outcomes: dict[str, int] = defaultdict(int)
             for one in session.exec(
                 select(MonitorDecision).where(MonitorDecision.state == "final")
             ).all():
-                outcomes[one.outcome] += as_utc(one.decided_at) >= since
+                outcomes[one.outcome] += one.item in theirs and as_utc(one.decided_at) >= since
         answer: dict[str, Any] = {
             "days": len(days),
             "queued": sum(as_utc(one.opened_at) >= since for one in items),
-            "outcomes": dict(sorted(outcomes.items())),
+            "outcomes": {name: count for name, count in sorted(outcomes.items()) if count},
             "by_role": [_told(one) for one in rates(weights, _labelled(home, counted["role"]))],
             "by_agency": [_told(one) for one in rates(weights, counted["agency"])],
             "by_team": [_told(one) for one in rates(weights, counted["team"], counts_only=True)],
@@ -59,13 +64,15 @@ def monitor_rates(home: Home, user: str, *, auth: str) -> dict[str, Any]:
         return answer
 
 
-def _counted(session: Session, since: str) -> dict[str, dict[str, Counted]]:
-    """Count users, accesses, items and outcomes by role, agency and team."""
+def _counted(session: Session, since: str, mine: str | None) -> dict[str, dict[str, Counted]]:
+    """Count users, accesses, items and outcomes by role, agency and team, of one agency or of all."""
     found: dict[str, dict[str, Counted]] = {
         "role": defaultdict(Counted), "agency": defaultdict(Counted), "team": defaultdict(Counted)
     }  # fmt: skip
 
     def each(agency: str, role: str, team: str) -> list[Counted]:
+        if mine not in (None, agency):
+            return []
         groups = [found["role"][role], found["agency"][agency]]
         return [*groups, found["team"][team]] if team else groups
 

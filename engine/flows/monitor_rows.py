@@ -16,6 +16,7 @@ from audit.unusual import Act, Look, Weights
 from engine.domain.errors import VaultError
 from engine.domain.ids import as_utc, day_number
 from engine.flows.home import Home
+from engine.flows.product_tables import run_purpose
 from engine.linkage.index import records_of, resolve
 from engine.store.session import reading
 from engine.store.tables import AccessReview, ReviewItem, ScoreRun
@@ -27,11 +28,12 @@ ACTS = {
     "person_history": Act.EVIDENCE,
     "person_near": Act.VIEW,
     "review_list": Act.LIST,
+    "group_list": Act.LIST,
     "pair_list": Act.LIST,
 }
 """What a flow is; one that names a person and is not here shows an identity: a new flow is watched."""
 KINDS = frozenset({"consultation", "reidentify", "break_glass", "disclosure", "export"})
-MATCHING = frozenset({"pair", "person_near", "person_records", "person_history"})
+MATCHING = frozenset({"pair"})
 NOT_STAFF = frozenset({"operator", "recovery", ""})
 REFERRALS = frozenset({"cin_referral", "service_acceptance"})
 CASES = frozenset(
@@ -185,6 +187,10 @@ def explained(
     return found
 
 
+_Place = tuple[str, date, str | None, date | None]
+"""Purpose of the run, day on which it was published, and who decided about the place and when."""
+
+
 class _Known:
     """What casework and the sources say about the people of some rows."""
 
@@ -201,7 +207,11 @@ class _Known:
         day, back = day_number(look.at.date()), self._weights.limits["referral_days"]
         if one.grant in self._justified:
             found.add("reviewed")
-        for published, decided_by, decided in self._places.get(one.person, ()):
+        mine = run_purpose(self._home.pack, self._home.tables, look.purpose)
+        for purpose, published, decided_by, decided in self._places.get(one.person, ()):
+            # A list of another purpose is not the user's to know of, and so it explains nothing.
+            if purpose != mine:
+                continue
             if decided_by == look.actor and decided is not None and decided <= look.at.date():
                 found.add("allocation")
             fresh = timedelta(0) <= look.at.date() - published <= timedelta(days=back)
@@ -213,7 +223,7 @@ class _Known:
             found.add("open_case")
         return found
 
-    def _casework(self) -> tuple[set[str], dict[bytes, list[tuple[date, str | None, date | None]]]]:
+    def _casework(self) -> tuple[set[str], dict[bytes, list[_Place]]]:
         home = self._home
         casework, runs = home.domain("casework"), home.link_runs()
         with Session(reading(home.casework)) as session:
@@ -229,7 +239,7 @@ class _Known:
                 .where(col(ReviewItem.blind).is_(False))
                 .where(col(ScoreRun.published_at) >= home.clock() - timedelta(days=_LIST_DAYS))
             ).all()
-            found: dict[bytes, list[tuple[date, str | None, date | None]]] = defaultdict(list)
+            found: dict[bytes, list[_Place]] = defaultdict(list)
             leads: dict[bytes, bytes] = {}
             for item, run in places:
                 before = casework.parse(item.person)
@@ -241,7 +251,7 @@ class _Known:
                 if person in self._people:
                     decided = as_utc(item.decided_at) if item.decided_at else None
                     found[person].append(
-                        (_local(as_utc(run.published_at)), item.decided_by,
+                        (run.purpose, _local(as_utc(run.published_at)), item.decided_by,
                          None if decided is None else _local(decided))
                     )  # fmt: skip
         return justified, found

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from sqlmodel import Session
 
+from engine.flows.hidden import HIDING
 from engine.flows.home import Home
 from engine.flows.states import declared, record_rows, subject_flags
 from engine.identity.monitor_tokens import Tokens, monitor_key, tokens_of
@@ -27,7 +28,7 @@ def subject_tokens(
 ) -> dict[str, tuple[Tokens, frozenset[str]]]:
     """Return tokens and known flags of some people.
 
-    Whose address is protected, or not known to be open, gets no token of where they live: an item of the
+    Whose address is hidden, or not known to be open, gets no token of where they live: an item of the
     queue would tell an officer in which user's street a refuge is.
 
     Args:
@@ -54,7 +55,7 @@ def subject_tokens(
         identities = [
             {part: one[part] for part in IDENTITY if part in one} for one in opened.values()
         ]
-        places = flags.get("protected") == "n"
+        places = all(flags.get(one) == "n" for one in HIDING)
         held = frozenset(flag for flag, value in flags.items() if value == "y")
         found[subject] = (tokens_of(key, identities, today, places=places), held)
     return found

@@ -11,9 +11,9 @@ from engine.flows.product_tables import derived_source
 from engine.flows.registry import cannot, keeper
 
 _SHOWS = frozenset({"review_list", "look", "group_list"})
+"""Flows whose answer carries scores or places of a list; a reveal counts when a field of it is derived."""
 _HELD = ("review_list", "score", "associates", "group")
 """Fields of derived data; the sources that hold them for a purpose are what a reader of it was shown."""
-"""Flows whose answer carries scores or places of a list; a reveal counts when a field of it is derived."""
 
 
 def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]:
