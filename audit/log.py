@@ -31,6 +31,7 @@ from audit.outside import (
     CHECKPOINTS,
     Incident,
     Lost,
+    append_lost,
     append_note,
     common_base,
     found_at,
@@ -344,7 +345,10 @@ class AuditLog:
             connection = self._connection
             frontier = self._head(connection)
         body = Checkpoint(self.origin, frontier.size, frontier.root()).body()
-        self._publish(self._signer.sign(body + lost.line()))
+        try:
+            append_lost(self.folder, self._signer.sign(body + lost.line()))
+        except OSError as error:
+            raise unwritable(error) from error
 
     def open_intents(self) -> list[dict[str, Any]]:
         """Return the intent events that have no outcome yet, oldest first."""

@@ -183,13 +183,13 @@ def incident_of(connection: Reader, folder: Path, verifier: Verifier) -> Inciden
         if signed is None:
             continue
         found = found_at(connection, verifier.name, signed.size)
-        if found != signed and not _declared_lost(folder, verifier, signed.size):
+        if found != signed:
             return Incident(signed, found)
     return None
 
 
 def _last_witnessed(folder: Path, verifier: Verifier) -> Checkpoint | None:
-    """Return the largest checkpoint of this log at the end of what came back from witnesses."""
+    """Return the largest checkpoint that came back from witnesses of late, back to the last recovery."""
     try:
         with (folder / WITNESSED).open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
@@ -197,28 +197,28 @@ def _last_witnessed(folder: Path, verifier: Verifier) -> Checkpoint | None:
     except OSError:
         return None
     best: Checkpoint | None = None
-    for note in list(notes(text))[-_ENOUGH:]:
-        with suppress(AuditFault):
-            stated = Checkpoint.parse(verifier.open(note))
-            if stated.origin == verifier.name and (best is None or stated.size > best.size):
-                best = stated
+    for note in reversed(list(notes(text))[-_ENOUGH:]):
+        try:
+            signed = verifier.open(note)
+            stated = Checkpoint.parse(signed)
+        except AuditFault:
+            continue
+        if stated.origin == verifier.name and (best is None or stated.size > best.size):
+            best = stated
+        if Lost.of(signed) is not None:
+            break
     return best
 
 
-def _declared_lost(folder: Path, verifier: Verifier, size: int) -> bool:
-    """Say whether two people declared the events up to a size lost; the whole file is read for it."""
-    try:
-        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    for note in notes(text):
-        if f"\n{RECOVERED} " not in note:
-            continue
-        with suppress(AuditFault):
-            lost = Lost.of(verifier.open(note))
-            if lost is not None and lost.base < size <= lost.size:
-                return True
-    return False
+def append_lost(folder: Path, note: str) -> None:
+    """Write down a declared loss where what was lost is known: outside, and beside what witnesses signed.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if (folder / WITNESSED).exists():
+        append_note(folder / WITNESSED, note)
+    append_note(folder / CHECKPOINTS, note)
 
 
 def hold_against(connection: Reader, folder: Path, signer: Signer) -> None:

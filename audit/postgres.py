@@ -33,7 +33,7 @@ from audit.outside import (
     CHECKPOINTS,
     Incident,
     Lost,
-    append_note,
+    append_lost,
     common_base,
     found_at,
     incident_of,
@@ -318,7 +318,7 @@ class PostgresLog:
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
         body = str(row[0]).rpartition("\n\n")[0] + "\n"
         try:
-            append_note(self.folder / CHECKPOINTS, self._signer.sign(body + lost.line()))
+            append_lost(self.folder, self._signer.sign(body + lost.line()))
         except OSError as error:
             raise unwritable(error) from error
 

@@ -646,18 +646,25 @@ def _saved(given: argparse.Namespace, folder: Path, key: Key | None, report: Rep
                 )
                 report.fail(f"{what}s", f"{where} is malformed")
                 continue
-            gap = _declared(note, key) if what[0] == "o" else None
+            gap = _declared(note, key) if what[0] != "s" else None
             if gap is not None:
-                lost.append(gap)
                 size = found[-1][1]
-                report.lack(
-                    f"events {gap[0]} to {gap[1] - 1} were lost, and declared lost in event {size - 1}"
-                )
-                found = [one for one in found if not (gap[0] < one[1] <= gap[1] and one[2] != note)]
+                if gap not in lost:
+                    report.lack(
+                        f"events {gap[0]} to {gap[1] - 1} were lost, "
+                        f"and declared lost in event {size - 1}"
+                    )
+                lost.append(gap)
+                # A witness may hold what was lost before: that is the gap, and no second history.
+                found = [
+                    one
+                    for one in found
+                    if one[0] != what or one[2] == note or not gap[0] < one[1] <= gap[1]
+                ]
 
-    # A witness or a partner may hold what was lost: that is the gap, and no second history.
+    # So may a partner, who does not know in which order.
     def gone(one: tuple[str, int, str]) -> bool:
-        return one[0][0] != "o" and any(base < one[1] <= size for base, size in lost)
+        return one[0][0] == "s" and any(base < one[1] <= size for base, size in lost)
 
     return [one for one in found if not gone(one)]
 

@@ -135,8 +135,8 @@ def _verify_database(
     """Check the whole log; return its roots and every note that was signed."""
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
-    outside, lost = _outside_notes(folder, verifier, report)
-    witnessed = _witnessed_notes(folder, lost, report)
+    outside = _outside_notes(folder, verifier, report)
+    witnessed = _witnessed_notes(folder, verifier, report)
     connection.execute("BEGIN")
     notes = {
         size: note if isinstance(note, str) else ""
@@ -224,8 +224,8 @@ def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
 
 def _outside_notes(
     folder: Path, verifier: Verifier | None, report: Report
-) -> tuple[list[tuple[int, str]], list[Lost]]:
-    """Return the notes of the outside file by size, but for those of events declared lost, and what is lost.
+) -> list[tuple[int, str]]:
+    """Return the notes of the outside file by size, but for those of events declared lost.
 
     Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
     tampering.
@@ -234,9 +234,8 @@ def _outside_notes(
         text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         report.missing.append("the checkpoints outside the database are not there")
-        return [], []
+        return []
     found: list[tuple[int, str]] = []
-    gaps: list[Lost] = []
     for number, note in enumerate(notes(text)):
         size = plain_size(note.split("\n")[1])
         if size is None:
@@ -244,28 +243,33 @@ def _outside_notes(
             continue
         lost = _declared(note, verifier)
         if lost is not None:
-            gaps.append(lost)
             found = [one for one in found if not lost.base < one[0] <= lost.size]
             report.missing.append(
                 f"events {lost.base} to {lost.size - 1} were lost, and declared lost in event {size - 1}"
             )
         found.append((size, note))
-    return sorted(found), gaps
+    return sorted(found)
 
 
-def _witnessed_notes(folder: Path, lost: list[Lost], report: Report) -> list[tuple[int, str]]:
-    """Return the notes that came back from witnesses by size, but for those of events declared lost."""
+def _witnessed_notes(
+    folder: Path, verifier: Verifier | None, report: Report
+) -> list[tuple[int, str]]:
+    """Return the notes that came back from witnesses by size, but for those of events declared lost since."""
     try:
         text = (folder / WITNESSED).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    found = []
+    found: list[tuple[int, str]] = []
     for number, note in enumerate(notes(text)):
         size = plain_size(note.split("\n")[1])
         if size is None:
             report.findings.append(f"witnessed checkpoint {number} is malformed")
-        elif not any(one.base < size <= one.size for one in lost):
-            found.append((size, note))
+            continue
+        lost = _declared(note, verifier)
+        if lost is not None:
+            # A witness may hold what was lost: that is the gap, and no second history.
+            found = [one for one in found if not lost.base < one[0] <= lost.size]
+        found.append((size, note))
     return sorted(found)
 
 

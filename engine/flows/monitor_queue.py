@@ -298,7 +298,7 @@ def _decision(one: MonitorDecision) -> dict[str, Any]:
 
 
 def _has_officer(home: Home, agency: str, actor: str) -> bool:
-    """Say whether somebody of an agency whom it is not about sees its items; else the lead tells the employer."""
+    """Say whether somebody of an agency, whom it is not about, sees its items; else the lead tells it."""
     allowed = home.pack.routes.get(ROUTE, frozenset())
     with Session(reading(home.casework)) as session:
         return (

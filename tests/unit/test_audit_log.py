@@ -19,7 +19,7 @@ from audit.event import commitment, event_id, make_event
 from audit.log import CHECKPOINTS, VKEY, AuditLog, read_events
 from audit.merkle import leaf_hash, root_of, verify_inclusion
 from audit.note import Checkpoint, Signer, Verifier
-from audit.outside import CUT
+from audit.outside import CUT, Lost
 from audit.verify import verify
 from audit.write import LOCK_SECONDS
 
@@ -71,6 +71,42 @@ def refused(code: str, call, *arguments) -> AuditFault:
         call(*arguments)
     assert caught.value.code == code
     return caught.value
+
+
+# A log that was put back
+
+
+@pytest.mark.finding("AUD-18")
+def test_a_second_loss_inside_a_gap_that_was_declared_is_another_incident(log, tmp_path):
+    """What was signed after a recovery is not what was declared lost, whatever its size."""
+    folder = log.folder
+
+    def grow(opened, first, last):
+        for number in range(first, last):
+            opened.append([event(number)])
+            if number in (9, 43):
+                opened.close()
+                shutil.copy(folder / DATABASE, tmp_path / f"{number}.db")
+                opened = AuditLog(folder, SIGNER)
+        opened.close()
+
+    def put_back(number):
+        for name in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.copy(tmp_path / f"{number}.db", folder / DATABASE)
+
+    grow(log, 0, 30)
+    put_back(9)
+    refused("FG-AUD-12", AuditLog, folder, SIGNER)
+    recovering = AuditLog(folder, SIGNER, recovering=True)
+    incident, base = recovering.incident()
+    recovering.append([event(30)])
+    recovering.declare_lost(Lost(base, incident.signed.size, incident.signed.root))
+    recovering.close()
+    grow(AuditLog(folder, SIGNER), 40, 50)
+    put_back(43)
+    fault = refused("FG-AUD-12", AuditLog, folder, SIGNER)
+    assert fault.message == "the log holds 15 events and had signed 21"
 
 
 # What an append gives
@@ -611,6 +647,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from audit.event import make_event
 from audit.log import AuditLog
+from audit.outside import Lost
 from audit.note import Signer
 
 folder, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
