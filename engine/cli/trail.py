@@ -158,6 +158,8 @@ def _report(
     as_json: bool,
 ) -> None:
     with told(as_json):
+        from engine.domain.errors import Exit
+        from engine.flows.report_form import FAILED
         from engine.flows.reports import reports
 
         opened = open_home(home)
@@ -165,6 +167,9 @@ def _report(
         found = reports(opened, user, use, name, since, until, auth=auth)
         opened.close()
         emit(found, as_json, lambda: _one_words(found) if name else _all_words(found))
+        # A report that crashed is not one that found nothing: a nightly job must not take it for a pass.
+        if any(one["status"] == FAILED for one in found["reports"]):
+            raise typer.Exit(int(Exit.INCOMPLETE))
 
 
 def _all_words(found: dict[str, Any]) -> str:

@@ -10,19 +10,29 @@ from audit.verify import Report
 from engine.flows.report_form import Told
 
 
-def holds(report: Report) -> Told:
-    """16: whether the whole trail verifies."""
+def holds(report: Report, asking: str = "") -> Told:
+    """16: whether the whole trail verifies, and who witnesses it.
+
+    Args:
+        report: What the verifier found.
+        asking: Intent of the question itself, which cannot have an outcome yet.
+    """
+    waiting = [one for one in report.open_intents if one != asking]
+    whole = not (report.findings or report.missing or waiting)
+    standing = report.standing
     rows = [
-        ("status", report.status),
+        ("status", "verified" if whole else report.status),
         ("events", report.size),
         ("checkpoints", report.checkpoints),
         ("root", report.root),
         *(("tampered", finding) for finding in report.findings),
         *(("not checked", missing) for missing in report.missing),
-        *(("no outcome yet", intent) for intent in report.open_intents),
+        *(("no outcome yet", intent) for intent in waiting),
+        *([("witnesses", standing.sentence())] if standing else []),
+        *(("alarm", alarm) for alarm in (standing.alarms if standing else ())),
     ]
     return Told(
-        len(report.findings) + len(report.missing),
+        len(report.findings) + len(report.missing) + len(waiting),
         "findings",
         ("what", "value"),
         rows,

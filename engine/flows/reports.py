@@ -62,6 +62,8 @@ class Desk:
     home: Home
     acts: list[Act]
     today: date
+    asking: str = ""
+    """Intent of the question itself, which has no outcome while it is answered."""
 
     @cached_property
     def staff(self) -> dict[str, access.Staff]:
@@ -197,7 +199,7 @@ REPORTS: dict[str, Kind] = {
                      lambda at: products.acted_on(at.acts)),
     "flagged": Kind(15, "Who is flagged, by group", lambda at: at.flagged()),
     "trail_holds": Kind(16, "Whether the trail holds",
-                        lambda at: own.holds(verify_trail(at.home))),
+                        lambda at: own.holds(verify_trail(at.home), at.asking)),
     "readers": Kind(17, "Who read the trail", lambda at: own.readers(at.acts)),
 }  # fmt: skip
 """Name of a report to what it is, in the order of law.md 2.2."""
@@ -245,7 +247,7 @@ def reports(
             )
         today = home.clock().date()
         begin = first.strip() or (today - PERIOD).isoformat()
-        desk = Desk(home, _acts(home, flow, begin, last), today)
+        desk = Desk(home, _acts(home, flow, begin, last), today, flow.intent)
         names = [only] if only else list(known)
         found = [_run(name, known[name], desk) for name in names]
         entry = flow.finish({**details, "rows": len(found)})

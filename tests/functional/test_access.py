@@ -180,6 +180,7 @@ def test_a_flag_that_no_register_decides_is_unknown_and_closes(one: tuple[Home, 
     assert reveal(home, ask, auth="demo")["identity"] == []
 
 
+@pytest.mark.deep
 def test_two_records_of_one_person_differ_at_every_exit_when_one_is_in_a_state(
     tmp_path: Path,
 ) -> None:

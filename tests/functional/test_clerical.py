@@ -645,6 +645,7 @@ def test_a_decision_that_was_cut_off_counts_for_nothing(tmp_path: Path, flow: st
 
 
 @pytest.mark.finding("T-AF6")
+@pytest.mark.deep
 def test_a_household_is_told_by_number_and_never_by_name(partnership: Partnership) -> None:
     home = partnership.home
     lists = review_lists(home, "demo.social_worker", **DEMO)["lists"]

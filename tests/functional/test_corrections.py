@@ -18,6 +18,7 @@ from engine.flows.deliveries import deliveries, receipt_of, release, withdraw
 from engine.flows.home import Home
 from engine.flows.incoming import Options
 from engine.flows.link import link
+from engine.flows.product_tables import PURPOSE
 from engine.flows.score import _before, score
 from engine.store.tables import Delivery
 from tests.builders.deliveries import content, send, visit, visits_home
@@ -129,7 +130,7 @@ def test_the_trend_is_not_held_against_a_run_over_what_was_corrected_since(tmp_p
     assert isinstance(clock, Clock)
     clock.advance(days=home.tables.increase_days + 1)
     later = day_number(TODAY + timedelta(days=home.tables.increase_days + 1))
-    found = _before(home, later)
+    found = _before(home, later, PURPOSE)
     assert found is not None
     assert found["run"] == first["run"]
     with Session(home.casework) as session:
@@ -140,7 +141,7 @@ def test_the_trend_is_not_held_against_a_run_over_what_was_corrected_since(tmp_p
             used.state = state
             session.add(used)
             session.commit()
-            told = _before(home, later)
+            told = _before(home, later, PURPOSE)
             assert (told["run"] if told else None) == compared
     home.close()
 
@@ -155,6 +156,10 @@ def test_a_home_from_before_is_brought_to_the_newest_schema_and_a_newer_one_is_r
         connection.exec_driver_sql("drop index ix_delivery_replaced_by")
         for name in ("stood", "replaced_by"):
             connection.exec_driver_sql(f"alter table delivery drop column {name}")
+        for name in ("decision", "item", "day", "mark", "subject", "member"):
+            connection.exec_driver_sql(f"drop table monitor{name}")
+        connection.exec_driver_sql("drop index ix_scorerun_purpose")
+        connection.exec_driver_sql("alter table scorerun drop column purpose")
         connection.exec_driver_sql("update alembic_version set version_num = '0008'")
     home.close()
     again = Home(home.path, home.settings, home.clock, home.randomness, apart=False)

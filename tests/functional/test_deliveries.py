@@ -345,6 +345,7 @@ def test_nhs_numbers_that_cannot_be_are_counted_in_each_source_and_identify_nobo
 
 
 @pytest.mark.finding("LNK-30")
+@pytest.mark.deep
 def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_path: Path) -> None:
     made = make_partnership(tmp_path)
     home = made.home
@@ -367,6 +368,7 @@ def test_scores_after_a_withdrawal_are_those_of_a_home_that_never_had_it(tmp_pat
 
 
 @pytest.mark.finding("LNK-30")
+@pytest.mark.deep
 def test_scores_after_a_withdrawn_correction_are_those_of_a_home_that_never_had_it(
     tmp_path: Path,
 ) -> None:

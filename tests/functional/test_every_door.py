@@ -201,6 +201,7 @@ def test_every_door_stands_in_a_table(house: House) -> None:
 
 @pytest.mark.finding("AUD-8")
 @pytest.mark.parametrize("door", sorted(GATE), ids=" ".join)
+@pytest.mark.deep
 def test_a_role_that_may_not_enter_leaves_one_refusal(house: House, door: Door) -> None:
     csrf = house.sign_in(_of(house.home, door, allowed=False))
     size = house.size()

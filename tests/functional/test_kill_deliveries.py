@@ -151,6 +151,7 @@ def _settled(home: Home, step: str, arrow: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "step", ["withdraw", *(pytest.param(one, marks=pytest.mark.deep) for one in STEPS[1:])]
 )
+@pytest.mark.deep
 def test_an_error_after_the_commit_is_followed_up(tmp_path: Path, step: str) -> None:
     arrows = _arrows(tmp_path / "record", step)
     base = _prepared(tmp_path / "base", step)

@@ -67,6 +67,7 @@ def _near(home: Home) -> list[dict[str, object]]:
     return [near(home, MATCHER, one, 1, **DEMO)["near"] for one in texts]
 
 
+@pytest.mark.deep
 def test_pages_take_in_and_look_near_without_the_linkage_key(home: Home, tmp_path: Path) -> None:
     """Whoever holds it can try every name against every encoding; pages hold the vault."""
     file = persons_file(

@@ -7,6 +7,8 @@ import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import pytest
+
 from engine.flows.home import Home
 from engine.flows.link import link
 from engine.flows.submit import submit
@@ -127,6 +129,7 @@ def _story(home: Home, order: tuple[Source, ...]) -> tuple[People, Asked]:
     return {frozenset(one) for one in people.values()}, asked
 
 
+@pytest.mark.deep
 def test_the_order_of_deliveries_changes_nobody_and_no_question(tmp_path: Path) -> None:
     made = make_home(tmp_path / "made")
     made.close()

@@ -150,6 +150,7 @@ def test_nobody_approves_their_own_change_nor_for_another_kind_nor_twice(home: H
     activate(home, 1, OPERATOR)
 
 
+@pytest.mark.deep
 def test_a_rejected_change_is_closed_and_a_stale_one_has_to_be_proposed_again(home: Home) -> None:
     _narrow(home)
     propose(home, "demo.ig_lead", auth="demo")

@@ -111,6 +111,7 @@ def test_a_crash_inside_a_replay_leaves_no_folder(
 
 
 @pytest.mark.finding("SCO-P10")
+@pytest.mark.deep
 def test_what_was_withdrawn_is_named_by_its_delivery(tmp_path: Path) -> None:
     made = make_partnership(tmp_path)
     home, number = made.home, int(str(made.receipts["police.missing"]["number"]))

@@ -82,6 +82,7 @@ def test_what_somebody_did_stands_in_the_reports(partnership: Partnership) -> No
     assert after["volume"]["rows"]
     assert after["readers"]["figure"] == before["readers"]["figure"] + 1
     assert after["trail_holds"]["figure"] == 0
+    assert ["status", "verified"] in after["trail_holds"]["rows"]
     flagged = after["flagged"]["rows"]
     assert {row[1] for row in flagged} == {
         "ethnic group", "special needs", "sex", "means-tested help",

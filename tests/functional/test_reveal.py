@@ -348,6 +348,7 @@ def test_every_contribution_adds_up_to_the_score_shown(partnership: Partnership)
 
 
 @pytest.mark.finding("SCO-T18")
+@pytest.mark.deep
 def test_the_picture_around_a_person_is_by_number_and_bounded(partnership: Partnership) -> None:
     home, user = partnership.home, "demo.social_worker"
     lists = review_lists(home, user, auth="demo")["lists"]

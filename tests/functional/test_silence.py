@@ -60,6 +60,7 @@ def _people(home: Home) -> list[str]:
         return [one.person for one in session.exec(select(SubjectState)).all()]
 
 
+@pytest.mark.deep
 def test_a_silenced_record_is_refused_in_the_bytes_of_one_that_is_not_there(
     partnership: Partnership,
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_silenced_record_is_refused_in_the_bytes_of_one_that_is_not_there(
 
 
 @pytest.mark.parametrize("user", ["demo.front_door", "demo.early_help"])
+@pytest.mark.deep
 def test_a_hidden_address_reads_like_no_address(tmp_path: Path, user: str) -> None:
     answers = []
     for name, changes in (

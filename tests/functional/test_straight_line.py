@@ -67,6 +67,7 @@ def test_demo_trail_verifies_and_stages_are_measured(report: dict[str, object]) 
     assert all(one["seconds"] >= 0 and one["peak_mib"] > 0 for one in report["stages"])  # type: ignore[attr-defined]
 
 
+@pytest.mark.deep
 def test_commands_run_the_line_one_by_one(tmp_path: Path, partnership: Partnership) -> None:
     home, runner = str(tmp_path / "home"), CliRunner()
 
@@ -132,6 +133,7 @@ def test_linking_again_keeps_every_person_id(tmp_path: Path) -> None:
     made.home.close()
 
 
+@pytest.mark.deep
 def test_two_homes_from_one_seed_give_the_same_digest_and_another_seed_the_same_scores(
     tmp_path: Path,
 ) -> None:

@@ -47,6 +47,8 @@ def test_the_trail_leaves_as_files_that_verify_and_the_export_stands_in_the_trai
     done = export_trail(home, user, tmp_path / "out", **DEMO)
     report = verify_tiles(tmp_path / "out", public_key(home))
     assert (report.status, report.size) == ("verified", done["size"])
+    # And whoever has the files and the script alone comes to the same.
+    assert _stranger(tmp_path / "out", "--vkey", home.log_vkey())["status"] == "verified"
     outcome, intent = _events(home)[:2]
     assert (intent["kind"], intent["phase"]) == ("export", "intent")
     assert (outcome["decision"], outcome["rows"]) == ("permit", done["size"])
@@ -99,7 +101,12 @@ def test_a_case_token_is_found_by_no_dictionary_that_lacks_the_key(home: Home) -
 @pytest.mark.finding("AUD-9")
 @pytest.mark.finding("B36")
 def test_no_setting_switches_the_trail_off_and_reading_it_is_in_it(home: Home) -> None:
-    names = {*Settings.model_fields} - {"witness_urls"}
+    names = {*Settings.model_fields} - {
+        "witness_urls",
+        "audit_url",
+        "audit_sequencer_url",
+        "audit_owner_url",
+    }
     assert not [one for one in names if any(word in one for word in ("audit", "log", "trail"))]
     size = len(_events(home))
     read_trail(home, LEAD, "lawfulness", 5, **DEMO)

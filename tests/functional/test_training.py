@@ -65,6 +65,7 @@ def _agree(home: Home, model: str) -> None:
     )
 
 
+@pytest.mark.deep
 def test_a_model_from_labelled_records_is_signed_and_a_home_links_with_it(tmp_path: Path) -> None:
     """splink 2882, 1155, 1743, 2808: no two trainings agree, so a home links with one whose hash is agreed."""
     lesson = labelled(PACK, TABLES, ENCODER, _labelled(tmp_path), TODAY)

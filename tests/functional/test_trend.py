@@ -25,6 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Partnership:
     return world
 
 
+@pytest.mark.deep
 def test_the_first_run_has_nothing_to_compare_with_and_later_ones_say_with_what(
     made: Partnership,
 ) -> None:
@@ -60,6 +61,7 @@ def test_lists_and_the_page_of_a_person_tell_the_trend(made: Partnership) -> Non
     assert hidden["history"] == []
 
 
+@pytest.mark.deep
 def test_a_run_that_has_lost_a_delivery_is_no_ground_to_compare_with(tmp_path: Path) -> None:
     world = make_partnership(tmp_path)
     home = world.home

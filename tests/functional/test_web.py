@@ -194,6 +194,7 @@ def test_nobody_signed_in_gets_the_sign_in_page_or_401(client: TestClient) -> No
 
 
 @pytest.mark.parametrize("role", USERS)
+@pytest.mark.deep
 def test_every_route_by_every_role_is_as_the_pack_says(
     client: TestClient, partnership: Partnership, role: str
 ) -> None:

@@ -561,6 +561,7 @@ def _damage_to_parquet(data: bytes) -> None:
             _run("parquet", data[:place] + bytes([data[place] ^ flip]) + data[place + 1 :])
 
 
+@pytest.mark.deep
 def test_no_damage_to_parquet_crashes_reading_or_loses_a_row() -> None:
     _damage_to_parquet(parquet())
 

@@ -247,6 +247,8 @@ def slow_numbers(case: Case) -> dict[tuple[int, int, int], tuple]:
     rows, _ = slow_links(events, case.states)
     result = {}
     for theme_number, theme in enumerate(TABLES.themes):
+        if theme == "serious_violence":
+            continue  # These are the tables of a safeguarding run, which does not look at it.
         half = TABLES.half_index_points[theme] * ONE
         for track_number, track in enumerate(TRACKS):
             graph = slow_graph(rows, track)

@@ -188,6 +188,7 @@ def test_derived_data_inherits_what_stands_behind_it(pack: Pack) -> None:
     ],
     ids=lambda words: " ".join(words[:2]),
 )  # fmt: skip
+@pytest.mark.deep
 def test_every_question_can_be_asked_without_a_home_in_words_and_in_json(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def found() -> Measured:
     return measured(SEED, days=DAYS, density=5)
 
 
+@pytest.mark.deep
 def test_the_monitor_beats_volume_and_volume_beats_random_at_equal_reviews(found: Measured) -> None:
     monitor, volume, chance = (
         one.recall(found.traffic) for one in (found.monitor, found.volume, found.random)

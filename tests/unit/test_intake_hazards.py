@@ -431,6 +431,7 @@ def _strings_that_lie() -> bytes:
         pytest.param(lambda: workbook(FORMULA), id="a-formula"),
     ],
 )
+@pytest.mark.deep
 def test_a_workbook_that_would_fill_the_memory_is_refused(make: Callable[[], bytes]) -> None:
     """In a process of its own, so that its memory is its own."""
     code, grown = _in_a_process(make())
@@ -438,6 +439,7 @@ def test_a_workbook_that_would_fill_the_memory_is_refused(make: Callable[[], byt
     assert grown < 100 << 10
 
 
+@pytest.mark.deep
 def test_a_cell_at_the_far_end_of_a_sheet_fills_no_memory() -> None:
     """It is the last row of a table with a million empty ones before it, which are only counted."""
     far = SHEET.replace('r="A2"', 'r="A1048576"').replace('<row r="2">', '<row r="1048576">')

@@ -94,6 +94,7 @@ def test_a_frozen_model_predicts_byte_equal_and_the_order_of_records_changes_no_
     assert sorted(first.weight.tolist()) == sorted(turned.weight.tolist())
 
 
+@pytest.mark.deep
 def test_pairs_scored_a_part_at_a_time_are_those_of_one_run_byte_for_byte() -> None:
     """splink 785: a large job died for want of memory; ours is done in parts, which must change nothing."""
     words = encoded([*ROWS, *[person(f"Xy{n % 7}a", "Fakename", "2001-02-03") for n in range(40)]])
@@ -273,6 +274,7 @@ def test_a_birthday_between_two_deliveries_parts_nobody(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.deep
 def test_sql_that_was_kept_gives_the_same_bytes() -> None:
     """Splink's text for a model is written once a process; another model or threshold has its own."""
     model = load_model(shipped())

@@ -406,6 +406,7 @@ def test_an_error_refuses_the_pack_with_rule_file_and_line(folders: Folders, cas
 
 
 @pytest.mark.parametrize("case", WARNINGS)
+@pytest.mark.deep
 def test_a_warning_leaves_the_pack_loaded_and_waits_for_a_waiver(
     folders: Folders, case: Case
 ) -> None:
@@ -539,6 +540,7 @@ def test_a_missing_folder_is_a_finding_and_no_crash(folders: Folders, folder: st
     }
 
 
+@pytest.mark.deep
 def test_a_waiver_silences_one_warning_and_only_until_its_day(folders: Folders) -> None:
     for file in ("register/nhs2006_s82.yaml", "register/ca2004_s10.yaml"):
         _edit(folders, file, "reviewed_on: ", "reviewed_on: 2025-11-24 #")

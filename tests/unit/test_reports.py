@@ -313,9 +313,12 @@ def test_16_a_trail_that_does_not_hold_counts_its_findings() -> None:
     told = own.holds(
         Report(status="tampered", findings=["leaf 3"], missing=["key"], open_intents=["i9"])
     )
-    assert (told.figure, told.status) == (2, RAN)
+    assert (told.figure, told.status) == (3, RAN)
     assert ("tampered", "leaf 3") in told.rows
     assert ("no outcome yet", "i9") in told.rows
+    # The question itself has no outcome while it is answered.
+    own_question = own.holds(Report(status="incomplete", open_intents=["i9"]), "i9")
+    assert (own_question.figure, own_question.rows[0]) == (0, ("status", "verified"))
 
 
 def test_17_readings_are_counted_by_user_and_use() -> None:
