@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.domain.ids import system_clock
 from engine.flows.home import Home
 from tests.builders.partnership import Clock, Partnership, make_home, make_partnership
 
@@ -51,7 +52,17 @@ def home(tmp_path: Path, clock: Clock) -> Iterator[Home]:
 def partnership(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partnership]:
     """A tiny city accepted, linked and scored; tests read it and add to it, but change nothing."""
     made = make_partnership(tmp_path_factory.mktemp("partnership"))
-    yield made
+    begun = Home.__post_init__
+
+    def by_one_clock(home: Home) -> None:
+        """A command over this home reads its clock: the trail of all tests has one order of time."""
+        begun(home)
+        if home.path == made.home.path and home.clock is system_clock:
+            home.clock = made.home.clock
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Home, "__post_init__", by_one_clock)
+        yield made
     made.home.close()
 
 
