@@ -113,7 +113,9 @@ def disclosed(acts: Iterable[Act], runs: Mapping[str, str]) -> list[dict[str, An
             "run": act.text("run"),
             "run_as_of": runs.get(act.text("run"), ""),
             "policy": act.text("policy_hash"),
-            "certain": act.outcome in DISCLOSED,
+            # The event of a list names its run and not which lists were opened: the person may have stood
+            # on another one, or been closed to the reader by then.
+            "certain": act.outcome in DISCLOSED and act.flow != "review_list",
         }
         for act in sorted(acts, key=lambda one: one.seq)
         if act.kind in SHOWING and act.outcome in DISCLOSED | PERHAPS

@@ -23,8 +23,8 @@ from engine.flows.trail import USES, may_read
 
 PAGE = 50
 MOST_PAGES = 1_000_000
-_TOKEN = re.compile(r"[0-9a-f]{32}")
-_HANDLE = re.compile(r"u-[0-9a-f]{16}")
+TOKEN = re.compile(r"[0-9a-f]{32}")
+HANDLE = re.compile(r"u-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def question_of(home: Home, search: Search) -> Question:
     return Question(
         {facet: values for facet, values in search.chosen.items() if values},
         names_of(home, search.person.strip()) if search.person.strip() else None,
-        case if _TOKEN.fullmatch(case) or not case else case_token(home, case),
+        case if TOKEN.fullmatch(case) or not case else case_token(home, case),
         first,
         last,
     )
@@ -192,7 +192,7 @@ def _without_handles(
 ) -> Mapping[str, Collection[str]]:
     """Put user names in the place of handles; a handle of nobody stays, and nothing has it."""
     asked = chosen.get("actor", ())
-    if not any(_HANDLE.fullmatch(one) for one in asked):
+    if not any(HANDLE.fullmatch(one) for one in asked):
         return chosen
     of = {handle_of(home, user): user for user in index.words.get("actor", {})}
     return {**chosen, "actor": [of.get(one, one) for one in asked]}

@@ -402,6 +402,12 @@ def test_the_trail_is_searched_by_facets_and_no_name_of_a_user_stands_in_an_addr
     assert handle
     assert 'value="demo.' not in page
     assert 'href="/trail?use=lawfulness&amp;page=2' in page
+    # A name in an address is refused: it would stand in histories and logs.
+    for named in ("actor=demo.social_worker", "case=CASE-1"):
+        answer = client.get(f"/trail?use=lawfulness&{named}")
+        assert answer.status_code == 422
+        assert "demo.social_worker&" not in answer.text
+        assert client.get(f"/api/trail/search?use=lawfulness&{named}").status_code >= 400
     found = client.get(f"/trail?use=lawfulness&actor={handle.group(1)}&outcome=permit")
     assert "(1 chosen)" in found.text
     assert "Newest events first" in found.text

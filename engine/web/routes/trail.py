@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from audit.facets import FACETS, MANY
 from engine.domain.errors import ConfigError, PolicyRefused
-from engine.flows.search_trail import Search, search_trail
+from engine.flows.search_trail import HANDLE, TOKEN, Search, search_trail
 from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES, verify_trail
 from engine.web.deps import gate, get_home, render
@@ -47,7 +47,9 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
         search = _search(request)
         found = search_trail(home, user.user, use, search, auth=user.auth)
     except (ConfigError, PolicyRefused) as error:
-        if error.code == "FG-AUD-41":
+        if _in_clear(request):
+            errors["first"] = error.next_step
+        elif error.code == "FG-AUD-41":
             errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
         elif error.code == "FG-REV-02":
             errors["person"] = "Copy the reference of a person from a list"
@@ -55,7 +57,7 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
             raise
     if found is None:
         # The limits that were wrong are left out, so that the others can be chosen again.
-        kept = Search(_chosen(request))
+        kept = Search({} if _in_clear(request) else _chosen(request))
         found = search_trail(home, user.user, use, kept, auth=user.auth)
     return render(
         request, "trail.html", user, status=422 if errors else 200, found=found, uses=USES, use=use,
@@ -93,8 +95,20 @@ def _chosen(request: Request) -> dict[str, list[str]]:
     return {facet: params.getlist(facet) for facet in (*FACETS, *MANY) if params.getlist(facet)}
 
 
+def _in_clear(request: Request) -> bool:
+    """Say whether an address names a user or a case: it is kept in histories and logs."""
+    case = request.query_params.get("case", "").strip()
+    actors = request.query_params.getlist("actor")
+    return bool(case and not TOKEN.fullmatch(case)) or not all(map(HANDLE.fullmatch, actors))
+
+
 def _search(request: Request) -> Search:
     params = request.query_params
+    if _in_clear(request):
+        raise ConfigError(
+            "FG-AUD-41", "an address names a user or a case in clear",
+            "Choose the user from the list, and copy the token of the case.",
+        )  # fmt: skip
     below = params.get("below", "")
     page = params.get("page", "1")
     return Search(
@@ -110,7 +124,8 @@ def _links(request: Request, found: dict[str, Any]) -> dict[str, dict[str, str]]
     kept = [
         (name, value)
         for name, value in request.query_params.multi_items()
-        if name not in ("page", "below") and value
+        if name not in ("page", "below", *(("actor", "case") if _in_clear(request) else ()))
+        and value
     ]
     of = {
         "previous": (found["page"] - 1, found["page"] > 1),
