@@ -25,6 +25,8 @@ from engine.flows.registry import why_not_served
 from engine.store.tables import Account, ScoreRun
 from policies.model import Level, State
 
+FEW = 5
+"""People of a group of whom no theme is told: what one of them lacks would be another's."""
 SIZES = ((5, "three to five people"), (10, "six to ten people"))
 """Sizes up to which a group has the words."""
 FIRM = ((900, "firm"), (700, "fairly firm"))
@@ -92,8 +94,13 @@ def _all_groups(home: Home, run: ScoreRun, served: list[str], level: Level) -> d
     return {
         "groups": [
             {
-                **_told(row, level),
-                "themes": [theme for theme in served if members[row["group"]] & evidence[theme]],
+                # In words at every level: with numbers a row could be found again from a person's page.
+                **_told(row, min(level, Level.TOKEN)),
+                "themes": [
+                    theme
+                    for theme in served
+                    if row["size"] > FEW and members[row["group"]] & evidence[theme]
+                ],
             }
             for row in rows
         ],
