@@ -85,6 +85,6 @@ def with_present_numbers(words: Words, found: Aliases) -> Words:
         hit = old[places] == column
         if hit.any():
             if result is words:
-                result = words.copy()
+                result = words.copy(order="K")
             result[hit, _PLACE[kind]] = new[places[hit]]
     return result

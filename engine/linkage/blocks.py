@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from engine.linkage.encode import BLOCKS, COLUMNS, Words, mix
+from engine.linkage.encode import BLOCKS, COLUMNS, Words, distinct, mix
 
 Mask = npt.NDArray[np.bool_]
 
@@ -84,7 +84,7 @@ def capped(words: Words, cap: int = CAP) -> tuple[Words, list[Capped]]:
         _, before = np.unique(keys[large], return_counts=True)
         _, after = np.unique(finer[finer != 0], return_counts=True)
         if result is words:
-            result = words.copy()
+            result = words.copy(order="K")
         result[:, at] = np.where(large, finer, keys)
         found.append(Capped(column, len(before), int(large.sum()), _pairs(before) - _pairs(after)))
     return result, found
@@ -103,10 +103,8 @@ def communal(words: Words, people: int = COMMUNAL) -> Mask:
     found = np.zeros(len(words), dtype=bool)
     if not len(known):
         return found
-    who = np.stack(
-        [home[known], words[known, _PLACE["given"]], words[known, _PLACE["dob"]]], axis=1
-    )
-    homes, counts = np.unique(np.unique(who, axis=0)[:, 0], return_counts=True)
+    who = distinct(home[known], words[known, _PLACE["given"]], words[known, _PLACE["dob"]])
+    homes, counts = np.unique(who[:, 0], return_counts=True)
     found[known] = np.isin(home[known], homes[counts > people])
     return found
 
@@ -152,15 +150,13 @@ def without_shared_numbers(words: Words, people: int = COMMUNAL) -> tuple[Words,
         known = np.flatnonzero(numbers)
         if not len(known):
             continue
-        who = np.stack(
-            [numbers[known], words[known, _PLACE["given"]], words[known, _PLACE["dob"]]], axis=1
-        )
-        values, counts = np.unique(np.unique(who, axis=0)[:, 0], return_counts=True)
+        who = distinct(numbers[known], words[known, _PLACE["given"]], words[known, _PLACE["dob"]])
+        values, counts = np.unique(who[:, 0], return_counts=True)
         crowd = np.isin(numbers, values[counts > people]) & (numbers != 0)
         if not crowd.any():
             continue
         if result is words:
-            result = words.copy()
+            result = words.copy(order="K")
         result[crowd, _PLACE[column]] = 0
         _, sizes = np.unique(numbers[crowd], return_counts=True)
         found.append(Capped(column, len(sizes), int(crowd.sum()), _pairs(sizes)))
@@ -171,7 +167,7 @@ def without_home(words: Words, rows: Mask) -> Words:
     """Return the records, of which some have no address that could speak for or against anybody."""
     if not rows.any():
         return words
-    result = words.copy()
+    result = words.copy(order="K")
     for name in (*_HOME, *_HOME_BLOCKS):
         result[rows, _PLACE[name]] = 0
     return result

@@ -78,8 +78,7 @@ def cluster(
     if len(edges.left):
         for start, stop in zip(starts, np.append(starts[1:], len(edges.left)), strict=True):
             refused += groups.join_pairs(edges.left[start:stop], edges.right[start:stop])
-    roots = np.array([groups.root(row) for row in range(len(words))], np.int64)
-    return Clusters(roots, refused)
+    return Clusters(groups.roots(), refused)
 
 
 class Groups:
@@ -94,10 +93,13 @@ class Groups:
             self._apart.setdefault(left, set()).add(right)
             self._apart.setdefault(right, set()).add(left)
         self._speak = Contradictions(words, memory.once)
-        self._parent = list(range(len(words)))
+        self._parent = np.arange(len(words), dtype=np.int64)
+        self._above = self._parent.data
         # Records of which no decision speaks and that nothing has joined yet.
         self._alone = np.ones(len(words), dtype=bool)
         self._alone[list(self._apart)] = False
+        # Most groups are two records that agree in everything: the lower has its other here, or -1.
+        self._other = np.full(len(words), -1, np.int64)
         self._rows: dict[int, list[int]] = {}
 
     def join_pairs(self, left: Words, right: Words) -> list[tuple[int, int, str]]:
@@ -117,21 +119,33 @@ class Groups:
         once_met &= self._alone
 
         plain = once_met[left] & once_met[right] & self._speak.nothing_against(left, right)
-        for first, second in zip(left[plain].tolist(), right[plain].tolist(), strict=True):
-            low, high = (first, second) if first < second else (second, first)
-            self._parent[high] = low
-            self._rows[low] = [first, second]
-        self._alone[left[plain]] = False
-        self._alone[right[plain]] = False
+        low, high = np.minimum(left, right)[plain], np.maximum(left, right)[plain]
+        self._parent[high] = low
+        self._other[low] = high
+        self._alone[low] = self._alone[high] = False
         return np.asarray(plain, dtype=bool)
 
     def root(self, row: int) -> int:
         """Return the row that stands for the group of a row."""
-        parent = self._parent
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
+        above = self._above
+        while above[row] != row:
+            above[row] = above[above[row]]
+            row = above[row]
         return row
+
+    def roots(self) -> Words:
+        """Return for each row the row that stands for its group."""
+        found = self._parent
+        while not np.array_equal(above := found[found], found):
+            found = above
+        return found.copy()
+
+    def rows(self, root: int) -> list[int]:
+        """Return the rows of the group that a row stands for."""
+        if known := self._rows.get(root):
+            return known
+        other = self._other.item(root)
+        return [root] if other < 0 else [root, other]
 
     def join(self, left: int, right: int, *, decided: bool = False) -> str:
         """Join the groups of two rows; return why not when they contradict.
@@ -141,7 +155,7 @@ class Groups:
         first, second = self.root(left), self.root(right)
         if first == second:
             return ""
-        rows = self._rows.get(first, [first]), self._rows.get(second, [second])
+        rows = self.rows(first), self.rows(second)
         if self._apart and self._kept_apart(first, rows[1]):
             return "decided_apart"
         if not decided and (reason := self.contradiction(*rows)):
@@ -206,8 +220,7 @@ class Groups:
         return refused
 
     def _mistyped(self, row: int) -> bool:
-        rows = self._rows.get(self.root(row), [row])
-        return self._speak.mistyped(rows)
+        return self._speak.mistyped(self.rows(self.root(row)))
 
     @staticmethod
     def _reached(start: int, links: dict[int, set[int]]) -> set[int]:
@@ -220,7 +233,7 @@ class Groups:
 
     def _clash(self, roots: list[int]) -> str:
         """Return why some groups cannot all be one person; empty when nothing speaks against it."""
-        rows = [self._rows.get(root, [root]) for root in roots]
+        rows = [self.rows(root) for root in roots]
         if sum(map(len, rows)) > LARGEST:
             return "too_many_records"
         reasons = (
@@ -229,7 +242,7 @@ class Groups:
         return next(filter(None, reasons), "")
 
     def _against(self, first: int, second: int) -> str:
-        rows = self._rows.get(first, [first]), self._rows.get(second, [second])
+        rows = self.rows(first), self.rows(second)
         if self._apart and self._kept_apart(first, rows[1]):
             return "decided_apart"
         return self.contradiction(*rows)
@@ -239,7 +252,7 @@ class Groups:
         first, second = self.root(left), self.root(right)
         if first == second:
             return False
-        rows = self._rows.get(first, [first]), self._rows.get(second, [second])
+        rows = self.rows(first), self.rows(second)
         if self._apart and self._kept_apart(first, rows[1]):
             return True
         return self.contradiction(*rows) not in ("", FAILED, "too_many_records")

@@ -13,7 +13,7 @@ from engine.linkage.encode import COLUMNS, Words
 from engine.linkage.settings_v2 import ALIKE
 
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}
-_GIVEN_WORDS = [_PLACE[f"bf_given_{number}"] for number in range(4)]
+_WORD = 2**64 - 1
 FAILED = "a_failed_nhs_number"
 LARGEST = 60
 """Records of one person beyond which a person looks."""
@@ -33,15 +33,19 @@ class Contradictions:
     def __init__(self, words: Words, once: npt.NDArray[np.int64] | None = None) -> None:
         self._words = words
         self._sources = once if once is not None else np.zeros(len(words), np.int64)
-        self._once = self._sources.tolist()
-        self._nhs = words[:, _PLACE["nhs"]].tolist()
-        self._upn = words[:, _PLACE["upn"]].tolist()
-        self._postcode = words[:, _PLACE["postcode"]].tolist()
-        self._band = words[:, _PLACE["band"]].tolist()
-        self._rest = words[:, _PLACE["given_rest"]].tolist()
-        self._failed = words[:, _PLACE["nhs_failed"]].tolist()
-        self._local = words[:, _PLACE["local"]].tolist()
-        self._given = words[:, _PLACE["given"]].tolist()
+        self._once = self._sources.data
+
+        def column(name: str) -> memoryview[int]:
+            return words[:, _PLACE[name]].data  # One number of it is at hand fastest this way.
+
+        self._nhs, self._upn, self._local = column("nhs"), column("upn"), column("local")
+        self._postcode, self._band = column("postcode"), column("band")
+        self._rest, self._failed = column("given_rest"), column("nhs_failed")
+        self._given, self._pair = column("given"), column("name_pair")
+        self._initial, self._skel = column("given_is_initial"), column("skel")
+        self._nick, self._pref = column("nick"), column("pref")
+        self._bits = [column(f"bf_given_{number}") for number in range(4)]
+        self._set = column("pc_given")
 
     def nothing_against(self, left: Words, right: Words) -> npt.NDArray[np.bool_]:
         """Return which pairs of single records agree in all that could contradict, column by column.
@@ -104,7 +108,7 @@ class Contradictions:
     def _between(self, one: int, other: int, accepted: tuple[bool, bool]) -> str:
         """Return what `contradiction` says of two single rows, without making sets of them."""
 
-        def differ(column: list[int]) -> bool:
+        def differ(column: memoryview[int]) -> bool:
             return bool(column[one]) and bool(column[other]) and column[one] != column[other]
 
         same_source = self._once[one] and self._once[one] == self._once[other]
@@ -127,7 +131,7 @@ class Contradictions:
             "given_names_differ" if not same and self._names_clash([one], [other], accepted) else ""
         )
 
-    def _values(self, column: list[int], rows: list[int]) -> set[int]:
+    def _values(self, column: memoryview[int], rows: list[int]) -> set[int]:
         return {column[row] for row in rows} - {0}
 
     def _only_failed(self, rows: list[int], numbers: set[int]) -> bool:
@@ -135,13 +139,12 @@ class Contradictions:
 
     def _twice(self, first: list[int], second: list[int]) -> bool:
         """Say whether the groups hold two people of one source that holds nobody twice."""
-        local = _PLACE["local"]
         held: dict[int, tuple[set[int], set[int]]] = {}
         for side, rows in enumerate((first, second)):
             for row in rows:
                 if self._once[row]:
                     both = held.setdefault(self._once[row], (set(), set()))
-                    both[side].add(int(self._words[row, local]))
+                    both[side].add(self._local[row])
         return any(_disjoint(*both) for both in held.values())
 
     def _two_pupil_numbers(self, first: list[int], second: list[int]) -> bool:
@@ -175,10 +178,9 @@ class Contradictions:
         """
         found: dict[int, dict[int, int]] = {}
         for row in rows:
-            token = int(self._words[row, _PLACE["given"]])
-            if token and not self._words[row, _PLACE["given_is_initial"]]:
-                pair = int(self._words[row, _PLACE["name_pair"]])
-                found.setdefault(pair or token, {}).setdefault(token, row)
+            token = self._given[row]
+            if token and not self._initial[row]:
+                found.setdefault(self._pair[row] or token, {}).setdefault(token, row)
         once: dict[tuple[int, ...], list[int]] = {}
         for faces in found.values():
             once.setdefault(tuple(sorted(faces)), list(faces.values()))
@@ -188,18 +190,15 @@ class Contradictions:
         return any(self._like(first, second) for first in one for second in other)
 
     def _like(self, one: int, other: int) -> bool:
-        a, b = self._words[one], self._words[other]
-        nick, pref, skel = _PLACE["nick"], _PLACE["pref"], _PLACE["skel"]
-        if a[nick] in (b[nick], b[pref]) or (a[pref] and a[pref] == b[nick]):
+        nick, pref, skel, pair = self._nick, self._pref, self._skel, self._pair
+        if nick[one] in (nick[other], pref[other]) or (pref[one] and pref[one] == nick[other]):
             return True
-        if a[skel] and a[skel] == b[skel]:
+        if skel[one] and skel[one] == skel[other]:
             return True
-        if a[_PLACE["name_pair"]] and a[_PLACE["name_pair"]] == b[_PLACE["name_pair"]]:
+        if pair[one] and pair[one] == pair[other]:
             return True  # The same two names in the other order.
-        shared = sum(int(a[word] & b[word]).bit_count() if a[word] & b[word] >= 0 else
-                     (int(a[word] & b[word]) & (2**64 - 1)).bit_count()
-                     for word in _GIVEN_WORDS)  # fmt: skip
-        total = int(a[_PLACE["pc_given"]] + b[_PLACE["pc_given"]])
+        shared = sum((bits[one] & bits[other] & _WORD).bit_count() for bits in self._bits)
+        total = self._set[one] + self._set[other]
         return total > 0 and 2 * shared * 100 >= _ALIKE * total
 
 

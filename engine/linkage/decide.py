@@ -23,7 +23,7 @@ from engine.linkage.cluster import (
 )
 from engine.linkage.edge_store import Digests, Scored, score
 from engine.linkage.edges import Edges
-from engine.linkage.encode import COLUMNS, Words, mix
+from engine.linkage.encode import COLUMNS, Words, columnar, distinct, mix, take
 from engine.linkage.guard import may_link
 from engine.linkage.hold import ALERT, SPLIT, Known, held_pairs, rejoined
 from engine.linkage.leader import without_leader
@@ -114,7 +114,7 @@ def comparable(
 ) -> Comparable:
     """Return records as a run compares them; see `decide` for the arguments."""
     # An adopted child's former number leads nowhere: the link is protected (LNK-15).
-    numbers = aliases(words[~apart])
+    numbers = aliases(words if not apart.any() else take(words, np.flatnonzero(~apart)))
     words = with_present_numbers(words, numbers)
     homeless = communal(words)
     for more in (hidden, listed):
@@ -158,6 +158,7 @@ def decide(
         earlier: What an earlier run scored; the answer is the same without it.
         known: Who the records were; a merge that touches an open place on a list waits for a person.
     """
+    words = columnar(words)
     apart = np.zeros(len(words), dtype=bool) if apart is None else apart
     found = _decided(
         agencies, linker, model, memory, comparable(words, hidden, apart, listed), apart,
@@ -224,8 +225,11 @@ def _decided(
             reasons,
             clusters,
             memory,
-            [(pair, CONFUSED) for pair in _one_number_two_people(plain, clusters, apart)]
-            + [(pair, NAMELESS) for pair in _without_a_name(plain, clusters, usable, apart, memory)]
+            [(pair, CONFUSED) for pair in _one_number_two_people(plain, clusters, apart, digests)]
+            + [
+                (pair, NAMELESS)
+                for pair in _without_a_name(plain, clusters, usable, apart, memory, digests)
+            ]
             + [(pair, SPLIT) for pair in kept],
         ),
         ready.capped,
@@ -278,7 +282,9 @@ def _unclear(
     return np.asarray(np.isin(links, contenders[found]), dtype=bool)
 
 
-def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> list[tuple[int, int]]:
+def _one_number_two_people(
+    words: Words, clusters: Clusters, apart: Mask, digests: Digests
+) -> list[tuple[int, int]]:
     """Return a pair of rows for each two persons who have one NHS number: somebody has another's (LNK-19).
 
     Their pair is far too light to be scored, so that nobody would be asked.
@@ -287,11 +293,13 @@ def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> lis
     rows = np.flatnonzero((numbers != 0) & ~apart)
     if not len(rows):
         return []
-    held = np.unique(np.stack([numbers[rows], clusters.cluster[rows]], axis=1), axis=0)
+    held = distinct(numbers[rows], clusters.cluster[rows])
     shared = held[1:, 0][held[1:, 0] == held[:-1, 0]]
-    rows = _by_words(words, rows[np.isin(numbers[rows], shared)])
-    held = np.stack([numbers[rows], clusters.cluster[rows]], axis=1)
-    firsts = rows[np.sort(np.unique(held, axis=0, return_index=True)[1])]
+    rows = _by_words(digests, rows[np.isin(numbers[rows], shared)])
+    # Of each person with a number the first record, in the order of what the records say.
+    firsts = rows[
+        np.sort(np.unique(mix(numbers[rows], clusters.cluster[rows] + 1), return_index=True)[1])
+    ]
     order = firsts[np.argsort(numbers[firsts], kind="stable")]
     same = np.flatnonzero(numbers[order][1:] == numbers[order][:-1])
     return [
@@ -300,13 +308,18 @@ def _one_number_two_people(words: Words, clusters: Clusters, apart: Mask) -> lis
     ]
 
 
-def _by_words(words: Words, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _by_words(digests: Digests, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return rows in the order of what they say: no question hangs on the order that records came in."""
-    return rows[np.lexsort(words[rows].T[::-1])] if len(rows) else rows
+    return rows[np.argsort(digests[rows], kind="stable")]
 
 
 def _without_a_name(
-    words: Words, clusters: Clusters, usable: Mask, apart: Mask, memory: Memory
+    words: Words,
+    clusters: Clusters,
+    usable: Mask,
+    apart: Mask,
+    memory: Memory,
+    digests: Digests,
 ) -> list[tuple[int, int]]:
     """Return each record without a given name beside whom it may be: one birth date, surname and postcode.
 
@@ -322,7 +335,7 @@ def _without_a_name(
     ]
     if not len(nameless):
         return []
-    others = _by_words(words, np.flatnonzero(usable & np.isin(key, key[nameless]) & ~apart))
+    others = _by_words(digests, np.flatnonzero(usable & np.isin(key, key[nameless]) & ~apart))
     found: dict[int, dict[int, int]] = {}
     for row in others.tolist():
         found.setdefault(int(key[row]), {}).setdefault(int(clusters.cluster[row]), row)
@@ -376,16 +389,19 @@ def _questions(
             asked[pair] = (reason, asked.get(pair, ("", place.get(pair, -1)))[1])
         else:
             asked.setdefault(pair, (reason, -1))
-    of = clusters.cluster
-    return [
-        Question(
-            *pair,
-            reason,
-            float(edges.weight[number]) if number >= 0 else 0.0,
-            {name: int(column[number]) for name, column in edges.gammas.items()}
-            if number >= 0
-            else {},
-        )
+    of = clusters.cluster.data
+    open_ = [
+        (pair, reason, number)
         for pair, (reason, number) in sorted(asked.items())
         if (of[pair[0]] != of[pair[1]] or reason == SPLIT) and pair not in answered
+    ]
+    scored = np.array([number for _, _, number in open_ if number >= 0], np.int64)
+    weights = iter(edges.weight[scored].tolist())
+    names, columns = list(edges.gammas), [edges.gammas[name][scored] for name in edges.gammas]
+    levels = iter(np.stack(columns, axis=1).tolist() if columns else [])
+    return [
+        Question(*pair, reason, next(weights), dict(zip(names, next(levels), strict=True)))
+        if number >= 0
+        else Question(*pair, reason, 0.0, {})
+        for pair, reason, number in open_
     ]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.linkage.edges import Edges
-from engine.linkage.encode import Words
+from engine.linkage.encode import Words, take
 from engine.linkage.linker import Linker, joined
 from engine.linkage.settings_v2 import COMPARISONS
 
@@ -70,7 +70,7 @@ def score(
     digests = digests_of(words, usable)
     rows = np.flatnonzero(usable)
     if earlier is None:
-        found = linker.edges(words[rows])
+        found = linker.edges(words if len(rows) == len(words) else take(words, rows))
         return _rows(found, rows), digests, len(rows)
     place = {record: row for row, record in enumerate(records)}
     now = np.array([place.get(record, -1) for record in earlier.records], np.int64)
@@ -83,7 +83,7 @@ def score(
     taken = earlier.edges.take(old)
     taken = Edges(now[taken.left], now[taken.right], taken.weight, taken.gammas)
     fresh = usable & ~kept
-    new = _rows(linker.edges(words[rows], fresh[rows]), rows)
+    new = _rows(linker.edges(take(words, rows), fresh[rows]), rows)
     return joined([taken, new]), digests, int(fresh.sum())
 
 

@@ -8,14 +8,19 @@ telling either. Composites are mixed from tokens, so they show nothing that the 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from engine.domain.ids import whole_years
 from engine.domain.records import Normalised
@@ -81,29 +86,29 @@ class Encoder:
 
     def tokens(self, name: str, values: Values) -> Words:
         """Return one 63-bit token per value under the sub-key of `name`; 0 is "not known"."""
-        key, column = self._sub_key(name), Column.of(values)
-
-        def token(value: str | None) -> int:
-            if not value:
-                return 0
-            digest = hmac.digest(key, value.encode(), "sha256")
-            return (int.from_bytes(digest[:8], "big") >> 1) or 1
-
-        return column.numbers(token)
+        column = Column.of(values)
+        # What was derived from several values may be one: the first letter of many names.
+        distinct = list(dict.fromkeys(column.distinct))
+        digests = b"".join(_digests(self._sub_key(name), (value or "" for value in distinct)))
+        found = np.frombuffer(digests, ">u8")[:: SHA256.digest_size // 8] >> np.uint64(1)
+        tokens = np.where(found == 0, 1, found).astype(np.int64)
+        tokens[[place for place, value in enumerate(distinct) if not value]] = 0
+        if len(distinct) < len(column.distinct):
+            place = dict(zip(distinct, range(len(distinct)), strict=True))
+            tokens = tokens[[place[value] for value in column.distinct]]
+        return np.asarray(tokens[column.codes], np.int64)
 
     def bloom(self, name: str, values: Values) -> tuple[Words, Words]:
         """Return (four words per value, number of bits set); all zero is "not known"."""
         key, column = self._sub_key(f"bloom|{name}"), Column.of(values)
-        cache: dict[str, tuple[int, ...]] = {}
-        numbers = []
-        for value in column.distinct:
-            bits = 0
-            for gram in _grams(value, positional=name in ("dob", "postcode")) if value else ():
-                if gram not in cache:
-                    cache[gram] = tuple(hmac.digest(key, gram.encode(), "sha256")[:4])
-                for position in cache[gram]:
-                    bits |= 1 << position
-            numbers.append(bits)
+        positional = name in ("dob", "postcode")
+        grams = [_grams(value, positional=positional) if value else () for value in column.distinct]
+        known = list({gram for some in grams for gram in some})
+        bits = {
+            gram: reduce(or_, (1 << position for position in digest[:4]))
+            for gram, digest in zip(known, _digests(key, known), strict=True)
+        }
+        numbers = [reduce(or_, map(bits.__getitem__, some), 0) for some in grams]
         raw = b"".join(number.to_bytes(32, "little") for number in numbers)
         words = np.frombuffer(raw, np.int64).reshape(len(numbers), 4)
         counts = np.fromiter((number.bit_count() for number in numbers), np.int64, len(numbers))
@@ -169,7 +174,8 @@ class Encoder:
             columns |= {f"bf_{name}_{number}": words[:, number] for number in range(4)}
             columns[f"pc_{name}"] = counts
         columns |= _blocks(columns)
-        return np.stack([columns[name] for name in COLUMNS], axis=1)
+        # Column beside column, as everything that reads them does.
+        return np.stack([columns[name] for name in COLUMNS]).T
 
 
 @dataclass(frozen=True)
@@ -207,17 +213,42 @@ class Column:
         return found[self.codes]
 
 
-def _grams(value: str, *, positional: bool) -> Iterable[str]:
+def columnar(words: Words) -> Words:
+    """Return the same words, column beside column: a column is read many times, a record seldom."""
+    return np.asfortranarray(words)
+
+
+def take(words: Words, rows: npt.NDArray[np.int64]) -> Words:
+    """Return some of the records, column beside column."""
+    return np.take(words.T, rows, axis=1).T
+
+
+def distinct(*columns: Words) -> npt.NDArray[np.int64]:
+    """Return a row for each different combination of values, sorted: faster than ``np.unique(axis=0)``."""
+    order = np.lexsort(columns[::-1])
+    ordered = [column[order] for column in columns]
+    fresh = np.ones(len(order), dtype=bool)
+    fresh[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in ordered])
+    return np.stack([column[fresh] for column in ordered], axis=1)
+
+
+def _digests(key: bytes, values: Iterable[str]) -> Iterator[bytes]:
+    """Return HMAC-SHA-256 of each value (RFC 2104); the key is set up once for all of them."""
+    ready = HMAC(key, SHA256())
+    for value in values:
+        one = ready.copy()
+        one.update(value.encode())
+        yield one.finalize()
+
+
+def _grams(value: str, *, positional: bool) -> Sequence[str]:
     if positional:
         return [f"{place}{char}" for place, char in enumerate(value) if char.isalnum()]
     padded = f"^{value}$"
-    seen: dict[str, int] = {}
-    grams = []
-    for start in range(len(padded) - 1):
-        gram = padded[start : start + 2]
-        seen[gram] = seen.get(gram, 0) + 1
-        grams.append(f"{gram}{seen[gram]}")
-    return grams
+    grams = [one + other for one, other in itertools.pairwise(padded)]
+    if len(set(grams)) == len(grams):
+        return [f"{gram}1" for gram in grams]
+    return [f"{gram}{grams[: place + 1].count(gram)}" for place, gram in enumerate(grams)]
 
 
 def _ending(value: str) -> str | None:

@@ -51,9 +51,8 @@ def without_leader(
     stops = np.append(starts[1:], len(ends))
     others = edges.left[pairs] + edges.right[pairs] - ends
     asks = _may_differ(words, others, starts, memory)
-    for begin, stop, differ in zip(starts.tolist(), stops.tolist(), asks.tolist(), strict=True):
-        if stop - begin < 2 or not differ:
-            continue
+    asks &= stops - starts > 1
+    for begin, stop in zip(starts[asks].tolist(), stops[asks].tolist(), strict=True):
         mine = pairs[begin:stop]
         # Pairs stand by descending weight, so that the first is the best.
         near = edges.weight[mine[0]] - edges.weight[mine] < margin

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from engine.linkage.artefacts import Model
 from engine.linkage.edges import Edges
-from engine.linkage.encode import COLUMNS, Encoder, Words
+from engine.linkage.encode import COLUMNS, Encoder, Words, take
 from engine.linkage.settings_v2 import BLOCKING_COLUMNS, COMPARISONS, settings
 
 Floats = npt.NDArray[np.float64]
@@ -126,7 +126,7 @@ class SplinkLinker:
             return edges_of(no_pairs())
         if fresh is not None and not fresh.all():
             rows = _within_reach(words, fresh)
-            found = self._scored(words[rows])
+            found = self._scored(take(words, rows))
             asked = np.flatnonzero(fresh[rows[found.left]] | fresh[rows[found.right]])
             found = found.take(asked)
             return Edges(rows[found.left], rows[found.right], found.weight, found.gammas)
