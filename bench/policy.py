@@ -271,6 +271,7 @@ def _whole_pack(pack: Pack) -> Claim:
         return sum(1 for path in paths if yaml.load(path.read_text(), yaml.CSafeLoader))
 
     def ours() -> list[View]:
+        gateways.load.forget_files()
         fresh = policies.load.load_pack(*folders)
         findings = lint(fresh, TODAY)
         if any(one.severity == "E" for one in findings):

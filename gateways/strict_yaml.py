@@ -87,10 +87,19 @@ def read(path: Path, name: str = "") -> Document:
         name: How messages name it; its folder and file name when empty.
     """
     name = name or f"{path.parent.name}/{path.name}"
+    return parse(raw_of(path, name), name)
+
+
+def raw_of(path: Path, name: str) -> bytes:
+    """Return the bytes of a file; raises as `load`."""
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise _fault(name, 1, "it cannot be read") from error
+
+
+def parse(raw: bytes, name: str) -> Document:
+    """Parse the bytes of one file; raises as `load`."""
     if raw.startswith(b"\xef\xbb\xbf"):
         raise _fault(name, 1, "it starts with a byte order mark")
     try:

@@ -268,9 +268,13 @@ def _read(path: Path) -> str:
         raise _fault(f"{path.name} cannot be read") from None
 
 
+# libyaml reads the same several times faster; the wheels carry it, another build may not.
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
 def _yaml(text: str) -> dict[str, Any]:
     """Read YAML whose scalars stay the strings that were typed; the base loader makes nothing else."""
-    found: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+    found: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506
     return found
 
 

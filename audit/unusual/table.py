@@ -11,6 +11,8 @@ import yaml
 
 from audit.errors import AuditFault
 
+# libyaml reads the same several times faster; the wheels carry it, another build may not.
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 RARITY = "rarity"
 LIMITS = frozenset(
     {
@@ -103,7 +105,7 @@ def load_weights(text: str) -> Weights:
     """
     try:
         # Every value as text: what looks like a number or a yes is read here and nowhere else.
-        raw: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+        raw: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506
         return _build(raw)
     except (LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         raise _fault("they cannot be read") from None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import random
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -44,17 +47,40 @@ def seeded(seed: int) -> Randomness:
     return random.Random(seed).randbytes
 
 
+_MADE: dict[tuple[int, datetime], tuple[Path, random.Random]] = {}
+"""Homes as `init` made them, with the chance that is left: making one takes a second, copying it little."""
+
+
+def _made(seed: int, now: datetime) -> tuple[Path, random.Random]:
+    """Return a home that nobody opens, made once in this process, and where its chance stood then."""
+    if (seed, now) not in _MADE:
+        folder = Path(tempfile.mkdtemp(prefix="fieldgate-homes-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        chance = random.Random(seed)
+        init(
+            folder / "home",
+            "demo",
+            Settings(passphrase=None),
+            "operator",
+            log_key_folder=None,
+            clock=Clock(now),
+            randomness=chance.randbytes,
+        ).close()
+        _MADE[seed, now] = folder / "home", chance
+    return _MADE[seed, now]
+
+
 def make_home(path: Path, *, seed: int = 1, clock: Callable[[], datetime] | None = None) -> Home:
     """Make a demo home that does all in one process, as many tests make many."""
-    home = init(
-        path,
-        "demo",
-        Settings(passphrase=None),
-        "operator",
-        log_key_folder=None,
-        clock=clock or Clock(),
-        randomness=seeded(seed),
-    )
+    clock = clock or Clock()
+    made, chance = _made(seed, clock())
+    if path.exists():
+        path.rmdir()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(made, path, symlinks=True)
+    mine = random.Random()
+    mine.setstate(chance.getstate())
+    home = Home(path.resolve(), Settings(passphrase=None), clock, mine.randbytes)
     home.apart = False
     return home
 

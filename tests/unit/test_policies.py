@@ -418,3 +418,29 @@ def test_strict_yaml_keeps_every_scalar_as_it_was_typed(tmp_path: Path) -> None:
         "d": "2026-09-30",
         "e": ["on", "1.0"],
     }
+
+
+def test_a_file_that_was_found_whole_is_taken_over_only_as_it_stands(tmp_path: Path) -> None:
+    from gateways.load import Reader, forget_files
+
+    schema = {"type": "object", "properties": {"a": {"type": "array"}}, "required": ["a"]}
+    path = tmp_path / "one.yaml"
+    path.write_text("a: [x, y]\n", encoding="utf-8")
+    forget_files()
+    first, again = Reader(), Reader()
+    fresh = first.read(path, schema)
+    assert fresh is not None
+    fresh.value["a"].append("z")
+    known = again.read(path, schema)
+    assert known is not None
+    assert known.value == {"a": ["x", "y"]}
+    assert (again.spots, known.line(("a",))) == (first.spots, fresh.line(("a",)))
+    # Another schema, and other bytes under the same name, are held against it anew.
+    other = Reader()
+    assert other.read(path, {**schema, "required": ["b"]}) is None
+    assert [one.code for one in other.findings] == ["FG-GATE-02"]
+    path.write_text("a: x\n", encoding="utf-8")
+    for _ in range(2):
+        changed = Reader()
+        assert changed.read(path, schema) is None
+        assert [one.code for one in changed.findings] == ["FG-GATE-02"]
