@@ -155,6 +155,21 @@ class Verifier:
         return text
 
 
+def only_of(note: str, key: Verifier) -> str:
+    """Return a note with the signature lines of one key alone.
+
+    Raises:
+        AuditFault: ``FG-AUD-06`` the note is malformed.
+    """
+    text, lines = signature_lines(note)
+    kept = [
+        f"— {name} {base64.b64encode(raw).decode()}\n"
+        for name, raw in lines
+        if name == key.name and raw[:4] == key.hash
+    ]
+    return "\n".join((text, "".join(kept)))
+
+
 def _bad_key() -> AuditFault:
     return AuditFault("FG-AUD-05", "the verifier key is malformed", "Ask the log's owner for it.")
 
