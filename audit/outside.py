@@ -221,6 +221,28 @@ def append_lost(folder: Path, note: str) -> None:
     append_note(folder / CHECKPOINTS, note)
 
 
+def declared_lost(folder: Path, verifier: Verifier) -> list[str]:
+    """Return the notes of the outside file that declare events lost, oldest first.
+
+    Raises:
+        OSError: It cannot be read; one that is not there declares nothing.
+    """
+    try:
+        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    if f"\n{RECOVERED} " not in text:  # The file has a note for each batch; few have a loss.
+        return []
+    found = []
+    for note in notes(text):
+        try:
+            if f"\n{RECOVERED} " in note and Lost.of(verifier.open(note)) is not None:
+                found.append(note)
+        except AuditFault:
+            continue
+    return found
+
+
 def hold_against(connection: Reader, folder: Path, signer: Signer) -> None:
     """Refuse a log that is not the one it had signed (audit_crypto.md 6, 18).
 

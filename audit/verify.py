@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audit.canonical import parse
-from audit.cosign import cosigned_by
+from audit.cosign import cosigned_by, unknown_lines
 from audit.database import DATABASE, connect
 from audit.errors import AuditFault
 from audit.event import schema_problem
@@ -42,6 +43,8 @@ class Report:
         missing: Sentences about what could not be checked.
         ran: Names of the checks that ran to their end.
         open_intents: Intents without an outcome.
+        unchecked: Names of the signature lines on the newest checkpoint whose keys the reader does not
+            have; they say nothing.
         standing: Who vouches for the log, when witnesses were asked about.
     """
 
@@ -53,6 +56,7 @@ class Report:
     missing: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     open_intents: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     standing: Standing | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,6 +71,7 @@ class Report:
             "missing": self.missing,
             "ran": self.ran,
             "open_intents": self.open_intents,
+            "unchecked": self.unchecked,
             "witnessed": self.standing.as_dict() if self.standing else None,
         }
 
@@ -101,7 +106,8 @@ def verify(
         else:
             connection = reader() if reader else connect(folder / DATABASE, read_only=True)
             try:
-                roots, signed = _verify_database(connection, verifier, folder, report)
+                known = [(key.name, key.hash) for key in quorum.keys] if quorum else []
+                roots, signed = _verify_database(connection, verifier, folder, known, report)
                 if quorum is not None:
                     _check_witnesses(signed, roots, verifier, quorum, seconds, report)
             finally:
@@ -130,6 +136,7 @@ def _verify_database(
     connection: Reader,
     verifier: Verifier | None,
     folder: Path,
+    known: list[tuple[str, bytes]],
     report: Report,
 ) -> tuple[dict[int, bytes], list[tuple[int, str]]]:
     """Check the whole log; return its roots and every note that was signed."""
@@ -160,19 +167,21 @@ def _verify_database(
     report.size, report.root = frontier.size, frontier.root().hex()
     report.ran += ["leaves", "sequence", "schema"]
     _check_head(connection, frontier, report)
-    _check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
-    _check_notes(outside, roots, verifier, "outside checkpoint", report)
+    check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
+    check_notes(outside, roots, verifier, "outside checkpoint", report)
     if witnessed:
-        _check_notes(witnessed, roots, verifier, "witnessed checkpoint", report)
+        check_notes(witnessed, roots, verifier, "witnessed checkpoint", report)
     report.checkpoints = len(notes)
     if frontier.size and not outside:
         report.missing.append("no checkpoint is kept outside the database")
     if frontier.size and frontier.size not in notes:
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
-    report.findings += [what for _, _, what in story.findings]
-    report.missing += [what for _, _, what in story.doubts]
-    report.open_intents = sorted(story.open, key=lambda name: story.open[name])
-    report.ran += story.CHECKS
+    tell_story(story, report)
+    if notes and verifier:
+        with suppress(AuditFault):  # A note that is malformed is a finding already.
+            report.unchecked = unknown_lines(
+                notes[max(notes)], [(verifier.name, verifier.hash), *known]
+            )
     return roots, [*notes.items(), *outside, *witnessed]
 
 
@@ -203,6 +212,11 @@ def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Repo
         story.lose()
         report.findings.append(f"event {seq} was edited: its hash does not fit its bytes")
         return
+    tell_event(seq, body, story, report)
+
+
+def tell_event(seq: int, body: bytes, story: Story, report: Report) -> None:
+    """Check the shape of an event and put it into the story of its log."""
     try:
         event = parse(body)
         problem = schema_problem(event)
@@ -215,6 +229,30 @@ def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Repo
         story.tell(seq, event)
 
 
+def tell_story(story: Story, report: Report, *, exported: bool = False) -> None:
+    """Put what events say of each other into a report.
+
+    Args:
+        story: The story, told to its end.
+        report: The report.
+        exported: Whether it is that of an export, which ends with the intent that announces it.
+    """
+    report.findings += [what for _, _, what in story.findings]
+    report.missing += [what for _, _, what in story.doubts]
+    for seq, base, size in story.losses:
+        sentence = _gone(base, size, seq)
+        # A checkpoint outside has said it, unless it was left behind.
+        if not any(one.startswith(sentence.partition(",")[0]) for one in report.missing):
+            report.missing.append(sentence)
+    announced = {one for one in story.open if exported and story.announces(one)}
+    report.open_intents = sorted(set(story.open) - announced, key=lambda name: story.open[name])
+    report.ran += story.CHECKS
+
+
+def _gone(base: int, size: int, seq: int) -> str:
+    return f"events {base} to {size - 1} were lost, and declared lost in event {seq}"
+
+
 def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
     row = connection.execute("SELECT size, frontier FROM head").fetchone()
     if row is None or tuple(row) != (frontier.size, frontier.pack()):
@@ -225,50 +263,55 @@ def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
 def _outside_notes(
     folder: Path, verifier: Verifier | None, report: Report
 ) -> list[tuple[int, str]]:
-    """Return the notes of the outside file by size, but for those of events declared lost.
-
-    Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
-    tampering.
-    """
     try:
         text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         report.missing.append("the checkpoints outside the database are not there")
         return []
-    found: list[tuple[int, str]] = []
-    for number, note in enumerate(notes(text)):
-        size = plain_size(note.split("\n")[1])
-        if size is None:
-            report.findings.append(f"checkpoint {number} outside the database is malformed")
-            continue
-        lost = _declared(note, verifier)
-        if lost is not None:
-            found = [one for one in found if not lost.base < one[0] <= lost.size]
-            report.missing.append(
-                f"events {lost.base} to {lost.size - 1} were lost, and declared lost in event {size - 1}"
-            )
-        found.append((size, note))
-    return sorted(found)
+    return kept_notes(text, "outside checkpoint", verifier, report)
 
 
 def _witnessed_notes(
     folder: Path, verifier: Verifier | None, report: Report
 ) -> list[tuple[int, str]]:
-    """Return the notes that came back from witnesses by size, but for those of events declared lost since."""
     try:
         text = (folder / WITNESSED).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
+    return kept_notes(text, "witnessed checkpoint", verifier, report)
+
+
+def kept_notes(
+    text: str, what: str, verifier: Verifier | None, report: Report
+) -> list[tuple[int, str]]:
+    """Return the notes of a file by size, but for those of events that were declared lost since.
+
+    Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
+    tampering. A witness may hold it too: that is the gap, and no second history.
+
+    Args:
+        text: Text of the file.
+        what: What its notes are called.
+        verifier: The log's public key.
+        report: Takes what is malformed, and the losses.
+    """
     found: list[tuple[int, str]] = []
     for number, note in enumerate(notes(text)):
         size = plain_size(note.split("\n")[1])
         if size is None:
-            report.findings.append(f"witnessed checkpoint {number} is malformed")
+            named = (
+                f"checkpoint {number} outside the database"
+                if what[0] == "o"
+                else f"{what} {number}"
+            )
+            report.findings.append(f"{named} is malformed")
             continue
         lost = _declared(note, verifier)
         if lost is not None:
-            # A witness may hold what was lost: that is the gap, and no second history.
             found = [one for one in found if not lost.base < one[0] <= lost.size]
+            sentence = _gone(lost.base, lost.size, size - 1)
+            if sentence not in report.missing:
+                report.missing.append(sentence)
         found.append((size, note))
     return sorted(found)
 
@@ -286,13 +329,14 @@ def _a(what: str) -> str:
     return f"an {what}" if what[0] in "aeiou" else f"a {what}"
 
 
-def _check_notes(
+def check_notes(
     notes: list[tuple[int, str]],
     roots: dict[int, bytes],
     verifier: Verifier | None,
     what: str,
     report: Report,
 ) -> None:
+    """Hold signed tree heads against the roots of a tree: that is consistency between all of them."""
     if verifier is None:
         report.missing.append(f"{what}s were not checked: no public key")
         return

