@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, operator, user_of
+from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
 from engine.cli.output import emit, told
 
 
@@ -37,9 +37,13 @@ def export_tiles(
         emit(
             done,
             as_json,
-            lambda: (
-                f"{done['size']} events, {done['files']} files written. Public key {done['vkey']}\n"
-                f"Audit entry {done['receipt']['entry']}"
+            lambda: "\n".join(
+                [
+                    f"{done['size']} events, {done['files']} files written. "
+                    f"Public key {done['vkey']}",
+                    *(f"  An auditor will find: {one}" for one in done["incomplete"]),
+                    f"Audit entry {done['receipt']['entry']}",
+                ]
             ),
         )
 
@@ -71,6 +75,7 @@ def checkpoint(
         int | None, typer.Option(min=0, help="Size that the witness signed last, if it says so.")
     ] = None,
     home: HomeOption = None,
+    as_user: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the newest checkpoint for a witness to countersign; it holds sizes and hashes only."""
@@ -78,7 +83,8 @@ def checkpoint(
         from engine.flows.trail_out import checkpoint_out
 
         opened = open_home(home)
-        done = checkpoint_out(opened, out, operator(opened), witness=witness, old=old)
+        user, auth = user_of(opened, as_user)
+        done = checkpoint_out(opened, user, out, auth=auth, witness=witness, old=old)
         opened.close()
         emit(
             done,
@@ -93,6 +99,7 @@ def checkpoint(
 def witnessed(
     file: Annotated[Path, typer.Argument(help="What a witness countersigned.")],
     home: HomeOption = None,
+    as_user: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a countersigned checkpoint back beside the trail."""
@@ -100,13 +107,16 @@ def witnessed(
         from engine.flows.trail_out import take_witnessed
 
         opened = open_home(home)
-        done = take_witnessed(opened, file, operator(opened))
+        user, auth = user_of(opened, as_user)
+        done = take_witnessed(opened, user, file, auth=auth)
         opened.close()
         names = ", ".join(done["witnesses"])
         emit(done, as_json, lambda: f"{names} vouches for the first {done['size']} events.")
 
 
-def submit_checkpoint(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def submit_checkpoint(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
     """Ask the witnesses to sign. Exit 14 when one contradicts the trail, 17 when not all have signed."""
     with told(as_json):
         from engine.domain.errors import Exit
@@ -114,7 +124,8 @@ def submit_checkpoint(home: HomeOption = None, as_json: JsonOption = False) -> N
         from engine.settings import settings
 
         opened = open_home(home)
-        done = run(opened, settings().witness_urls, operator(opened))
+        user, auth = user_of(opened, as_user)
+        done = run(opened, user, settings().witness_urls, auth=auth)
         opened.close()
         lines = [f"  {one['witness']}: {one['state']}" for one in done["answers"]]
         emit(
