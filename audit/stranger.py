@@ -675,6 +675,8 @@ def check(given: argparse.Namespace) -> Report:
     folder = place if web or place.is_dir() else place.parent
     key = _key(given, folder, report)
     witnesses = [Key(one, (4, 6)) for one in given.witness_vkey]
+    if key and any(one.name == key.name for one in witnesses):
+        raise Refused("it is one of the log itself")
     source: Database | Tiles | None = None
     try:
         if web:

@@ -23,14 +23,16 @@ from pathlib import Path
 from audit.cosign import unknown_lines
 from audit.database import reader_of
 from audit.errors import AuditFault
+from audit.kept import check_notes, kept_notes
 from audit.levels import WIDTH, Node, node_of, root_at
 from audit.merkle import EMPTY, leaf_hash, node_hash, root_of
 from audit.note import Checkpoint, Verifier
 from audit.outside import WITNESSED, declared_lost
 from audit.place import Place
+from audit.report import Report
 from audit.source import Opening, Reader
 from audit.stranger import Story
-from audit.verify import Report, check_notes, kept_notes, tell_event, tell_story
+from audit.verify import tell_event, tell_story
 
 CHECKPOINT, ENTRIES = "checkpoint", "entries"
 _MOST_NOTE, _MOST_ENTRIES, _MOST_WITNESSED = 1 << 20, WIDTH * (2 + 65_535), 1 << 26

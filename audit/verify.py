@@ -12,68 +12,30 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from audit.canonical import parse
-from audit.cosign import cosigned_by, unknown_lines
+from audit.cosign import cosigned_by
 from audit.database import DATABASE, connect
 from audit.errors import AuditFault
 from audit.event import schema_problem
+from audit.kept import (
+    NOTHING_KEPT,
+    Kept,
+    anchored_notes,
+    check_lines,
+    check_notes,
+    gone,
+    outside_notes,
+    witnessed_notes,
+)
 from audit.log import VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
-from audit.note import Checkpoint, Verifier, plain_size
-from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes
+from audit.note import Checkpoint, Verifier
+from audit.report import Report
 from audit.source import Reader
 from audit.stranger import Story
-from audit.witnessed import Quorum, Standing, standing
-
-
-@dataclass
-class Report:
-    """What a verification found.
-
-    Attributes:
-        status: ``verified``, ``tampered`` or ``incomplete``.
-        size: Number of events.
-        root: Hex root of the tree as recomputed.
-        findings: Sentences about what does not hold, with the index of the event.
-        missing: Sentences about what could not be checked.
-        ran: Names of the checks that ran to their end.
-        open_intents: Intents without an outcome.
-        unchecked: Names of the signature lines on the newest checkpoint whose keys the reader does not
-            have; they say nothing.
-        standing: Who vouches for the log, when witnesses were asked about.
-    """
-
-    status: str = "verified"
-    size: int = 0
-    root: str = ""
-    checkpoints: int = 0
-    findings: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    ran: list[str] = field(default_factory=list)
-    open_intents: list[str] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
-    standing: Standing | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data for ``--json``."""
-        return {
-            "status": self.status,
-            "verified": self.status == "verified",
-            "size": self.size,
-            "root": self.root,
-            "checkpoints": self.checkpoints,
-            "findings": self.findings,
-            "missing": self.missing,
-            "ran": self.ran,
-            "open_intents": self.open_intents,
-            "unchecked": self.unchecked,
-            "witnessed": self.standing.as_dict() if self.standing else None,
-        }
+from audit.witnessed import Quorum, standing
 
 
 def verify(
@@ -83,6 +45,7 @@ def verify(
     quorum: Quorum | None = None,
     seconds: int = 0,
     reader: Callable[[], Reader] | None = None,
+    kept: Kept = NOTHING_KEPT,
 ) -> Report:
     """Verify the log in `folder`.
 
@@ -94,6 +57,7 @@ def verify(
             alarm in it and no more.
         seconds: Now, POSIX time; it decides who is late.
         reader: Opens the store of a log whose database is not in the folder (`audit.postgres.Reading`).
+        kept: What else it is held against.
 
     Returns:
         A report; it never raises for a bad log.
@@ -106,8 +70,8 @@ def verify(
         else:
             connection = reader() if reader else connect(folder / DATABASE, read_only=True)
             try:
-                known = [(key.name, key.hash) for key in quorum.keys] if quorum else []
-                roots, signed = _verify_database(connection, verifier, folder, known, report)
+                roots, signed = _verify_database(connection, verifier, folder, kept, report)
+                check_lines(signed, verifier, folder, kept, quorum, report)
                 if quorum is not None:
                     _check_witnesses(signed, roots, verifier, quorum, seconds, report)
             finally:
@@ -136,20 +100,21 @@ def _verify_database(
     connection: Reader,
     verifier: Verifier | None,
     folder: Path,
-    known: list[tuple[str, bytes]],
+    kept: Kept,
     report: Report,
 ) -> tuple[dict[int, bytes], list[tuple[int, str]]]:
     """Check the whole log; return its roots and every note that was signed."""
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
-    outside = _outside_notes(folder, verifier, report)
-    witnessed = _witnessed_notes(folder, verifier, report)
+    outside = outside_notes(folder, verifier, report)
+    witnessed = witnessed_notes(folder, verifier, report)
+    anchored = anchored_notes(folder, kept, verifier, report)
     connection.execute("BEGIN")
     notes = {
         size: note if isinstance(note, str) else ""
         for size, note in connection.execute("SELECT size, note FROM checkpoint")
     }
-    wanted = set(notes) | {size for size, _ in (*outside, *witnessed)}
+    wanted = set(notes) | {size for size, _ in (*outside, *witnessed, *anchored)}
     roots: dict[int, bytes] = {0: EMPTY.root()}
     frontier = EMPTY
     story = Story(verifier.name if verifier else None)
@@ -171,17 +136,14 @@ def _verify_database(
     check_notes(outside, roots, verifier, "outside checkpoint", report)
     if witnessed:
         check_notes(witnessed, roots, verifier, "witnessed checkpoint", report)
+    if anchored:
+        check_notes(anchored, roots, verifier, "anchored checkpoint", report)
     report.checkpoints = len(notes)
     if frontier.size and not outside:
         report.missing.append("no checkpoint is kept outside the database")
     if frontier.size and frontier.size not in notes:
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
     tell_story(story, report)
-    if notes and verifier:
-        with suppress(AuditFault):  # A note that is malformed is a finding already.
-            report.unchecked = unknown_lines(
-                notes[max(notes)], [(verifier.name, verifier.hash), *known]
-            )
     return roots, [*notes.items(), *outside, *witnessed]
 
 
@@ -240,7 +202,7 @@ def tell_story(story: Story, report: Report, *, exported: bool = False) -> None:
     report.findings += [what for _, _, what in story.findings]
     report.missing += [what for _, _, what in story.doubts]
     for seq, base, size in story.losses:
-        sentence = _gone(base, size, seq)
+        sentence = gone(base, size, seq)
         # A checkpoint outside has said it, unless it was left behind.
         if not any(one.startswith(sentence.partition(",")[0]) for one in report.missing):
             report.missing.append(sentence)
@@ -249,107 +211,8 @@ def tell_story(story: Story, report: Report, *, exported: bool = False) -> None:
     report.ran += story.CHECKS
 
 
-def _gone(base: int, size: int, seq: int) -> str:
-    return f"events {base} to {size - 1} were lost, and declared lost in event {seq}"
-
-
 def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
     row = connection.execute("SELECT size, frontier FROM head").fetchone()
     if row is None or tuple(row) != (frontier.size, frontier.pack()):
         report.findings.append("the head row does not fit the events")
     report.ran.append("head")
-
-
-def _outside_notes(
-    folder: Path, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
-    try:
-        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        report.missing.append("the checkpoints outside the database are not there")
-        return []
-    return kept_notes(text, "outside checkpoint", verifier, report)
-
-
-def _witnessed_notes(
-    folder: Path, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
-    try:
-        text = (folder / WITNESSED).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return kept_notes(text, "witnessed checkpoint", verifier, report)
-
-
-def kept_notes(
-    text: str, what: str, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
-    """Return the notes of a file by size, but for those of events that were declared lost since.
-
-    Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
-    tampering. A witness may hold it too: that is the gap, and no second history.
-
-    Args:
-        text: Text of the file.
-        what: What its notes are called.
-        verifier: The log's public key.
-        report: Takes what is malformed, and the losses.
-    """
-    found: list[tuple[int, str]] = []
-    for number, note in enumerate(notes(text)):
-        size = plain_size(note.split("\n")[1])
-        if size is None:
-            named = (
-                f"checkpoint {number} outside the database"
-                if what[0] == "o"
-                else f"{what} {number}"
-            )
-            report.findings.append(f"{named} is malformed")
-            continue
-        lost = _declared(note, verifier)
-        if lost is not None:
-            found = [one for one in found if not lost.base < one[0] <= lost.size]
-            sentence = _gone(lost.base, lost.size, size - 1)
-            if sentence not in report.missing:
-                report.missing.append(sentence)
-        found.append((size, note))
-    return sorted(found)
-
-
-def _declared(note: str, verifier: Verifier | None) -> Lost | None:
-    if verifier is None:
-        return None
-    try:
-        return Lost.of(verifier.open(note))
-    except AuditFault:
-        return None
-
-
-def _a(what: str) -> str:
-    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
-
-
-def check_notes(
-    notes: list[tuple[int, str]],
-    roots: dict[int, bytes],
-    verifier: Verifier | None,
-    what: str,
-    report: Report,
-) -> None:
-    """Hold signed tree heads against the roots of a tree: that is consistency between all of them."""
-    if verifier is None:
-        report.missing.append(f"{what}s were not checked: no public key")
-        return
-    for size, note in notes:
-        try:
-            stated = Checkpoint.parse(verifier.open(note))
-        except AuditFault as error:
-            report.findings.append(f"{what} at size {size}: {error.message}")
-            continue
-        if stated.origin != verifier.name or stated.size != size:
-            report.findings.append(f"{what} at size {size} belongs to another tree")
-        elif size not in roots:
-            report.findings.append(f"events were cut off: {_a(what)} attests size {size}")
-        elif roots[size] != stated.root:
-            report.findings.append(f"the events before {size} are not those the {what} attests")
-    report.ran.append(f"{what}s")

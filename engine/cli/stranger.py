@@ -18,6 +18,8 @@ def add_to(audit: typer.Typer) -> None:
     audit.command("checkpoint")(checkpoint)
     audit.command("witnessed")(witnessed)
     audit.command("submit-checkpoint")(submit_checkpoint)
+    audit.command("anchor")(anchor)
+    audit.command("second-signature")(second_signature)
 
 
 def export_tiles(
@@ -137,3 +139,58 @@ def submit_checkpoint(
             raise typer.Exit(Exit.TAMPERED)
         if done["signed"] < done["asked"]:
             raise typer.Exit(Exit.INCOMPLETE)
+
+
+def anchor(
+    at: Annotated[
+        Path | None, typer.Option(help="File on another disk, or on a share of a partner.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Take the anchor away.")] = False,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy every checkpoint to a file outside the home; start-up and verify compare with it."""
+    with told(as_json):
+        from engine.domain.errors import ConfigError
+        from engine.flows.trail_keep import set_anchor
+
+        if (at is None) is not off:
+            raise ConfigError("FG-AUD-30", "give a file, or --off", "Give --at FILE.")
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        done = set_anchor(opened, user, at, auth=auth)
+        opened.close()
+        emit(
+            done,
+            as_json,
+            lambda: (
+                f"The anchor is {done['anchor'] or 'off'}; {done['copied']} bytes copied. Restart what "
+                f"is running. Audit entry {done['receipt']['entry']}"
+            ),
+        )
+
+
+def second_signature(
+    off: Annotated[bool, typer.Option("--off", help="Sign once again, as before.")] = False,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign every checkpoint with ML-DSA-44 as well, which quantum computers do not break."""
+    with told(as_json):
+        from engine.flows.trail_keep import set_second_signature
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        done = set_second_signature(opened, user, on=not off, auth=auth)
+        opened.close()
+        state = "on" if done["second_signature"] else "off"
+        emit(
+            done,
+            as_json,
+            lambda: (
+                f"The second signature is {state}. Restart what is running. Its public key:\n"
+                f"{done['vkey']}\nAudit entry {done['receipt']['entry']}"
+            ),
+        )

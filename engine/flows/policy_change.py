@@ -16,8 +16,9 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
 from engine.flows.accounts import actor_of, open_account
-from engine.flows.home import Home, check_kinds
+from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
+from engine.flows.kinds import check_kinds
 from engine.flows.policy_review import Review, review_draft
 from engine.flows.setup import keep_version
 from engine.store.session import reading

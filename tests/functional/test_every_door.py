@@ -355,6 +355,8 @@ ENTERS: dict[str, str] = {
     "audit checkpoint": "--out {file}.checkpoint",
     "audit witnessed": "{file}",
     "audit submit-checkpoint": "",
+    "audit anchor": "--off",
+    "audit second-signature": "--off",
     "monitor run": "",
     "monitor list": "",
     "monitor show": "1",

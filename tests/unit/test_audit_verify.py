@@ -15,9 +15,10 @@ from audit.event import make_event
 from audit.log import CHECKPOINTS, VKEY, AuditLog
 from audit.merkle import EMPTY, leaf_hash
 from audit.note import Checkpoint, Signer, Verifier
+from audit.report import Report
 from audit.stranger import arguments
 from audit.stranger import check as run_stranger
-from audit.verify import Report, verify
+from audit.verify import verify
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SIGNER = Signer.from_bytes("log.example/verify", bytes(range(32)))
