@@ -48,6 +48,8 @@ KEYS = {
     *("code", "run", "psn_v", "kek_v", "grant", "trace_id", "span_id", "counts", "auth"),
     *("recipient", "expires"),
 }
+KEYS_OF = {1: KEYS, 2: KEYS | {"approvers", "on_behalf_of", "model", "request_hash", "net"}}
+"""What an event of a version may hold; a log holds each in the version in which it was written."""
 
 
 WAIT = 10.0
@@ -282,14 +284,28 @@ def event_of(body: bytes) -> dict[str, Any]:
     odd = not again.isprintable() or re.search(r'(?<!\\)(?:\\\\)*\\[^"\\]', again)
     if found or odd or again.encode("utf-8", "replace") != body or len(body) > 4096:
         raise Refused("the bytes are not canonical")
-    if not isinstance(event, dict) or not REQUIRED <= set(event) <= KEYS:
+    check_shape(event)
+    return dict(event)
+
+
+def check_shape(event: Any) -> None:
+    """Refuse an event that is not of the schema of its version."""
+    if not isinstance(event, dict) or not set(event) >= REQUIRED:
         raise Refused("the event lacks a key or holds an unknown one")
+    version = event["v"] if type(event["v"]) is int else 0
     texts = all(isinstance(event[key], str) for key in REQUIRED - {"v", "actor"})
-    if not texts or event["v"] != 1 or str(event["kind"]) not in KINDS:
+    if not texts or version not in KEYS_OF or str(event["kind"]) not in KINDS:
         raise Refused("the event has an unknown version, kind or type")
+    if not set(event) <= KEYS_OF[version]:
+        raise Refused("the event lacks a key or holds an unknown one")
+    for key in ("request_hash", "net"):
+        if not re.fullmatch("[0-9a-f]{64}", str(event.get(key, "0" * 64)), re.ASCII):
+            raise Refused(f"the event's {key} is not a hash")
+    people = event.get("approvers", [])
+    if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
+        raise Refused("the event's approvers are not a list of texts")
     if event["phase"] not in ("intent", "outcome"):
         raise Refused("the event has an unknown phase")
-    return event
 
 
 class Story:

@@ -108,6 +108,7 @@ def test_two_people_declare_the_loss_and_the_gap_stays_for_ever(home: Home, tmp_
     first = [parse(body) for seq, body in read_events(home.path / "audit") if seq >= left][::-1][0]
     assert (first["kind"], first["flow"], first["actor"]["id"]) == ("recovery", "recover_log", DPO)
     assert f"declared_by {LEAD}" in first["rules"]
+    assert first["approvers"] == [LEAD]
     with pytest.raises(AuditError, match="FG-AUD-14"):
         recover_log(home, LEAD, "restored", **DEMO)
     home.close()
