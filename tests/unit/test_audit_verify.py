@@ -573,7 +573,7 @@ def test_the_verifier_does_not_read_the_index_of_open_intents(folder, database):
 # A log that is written to while it is read
 
 
-@pytest.mark.parametrize("moment", ["_outside_notes", "_check_leaf", "_check_head"])
+@pytest.mark.parametrize("moment", ["outside_notes", "_check_leaf", "_check_head"])
 def test_an_append_during_the_verification_is_no_tampering(folder, monkeypatch, moment):
     log = AuditLog(folder, SIGNER)
     numbers = iter(range(10, 100))
