@@ -8,6 +8,7 @@ reference is a keyed token, and free text stands outside the tree behind a salte
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -39,7 +40,9 @@ KINDS = frozenset(
     }
 )
 PHASES = frozenset({"intent", "outcome"})
-KEYS = frozenset(
+VERSION = 2
+"""Version of the events that are made now. A log holds each in the version in which it was written."""
+_KEYS_1 = frozenset(
     {
         *("v", "id", "ts", "log", "kind", "phase", "flow", "intent"),
         *(
@@ -76,6 +79,11 @@ KEYS = frozenset(
         *("auth", "recipient", "expires"),
     }
 )
+# Since version 2: who agreed, for whom somebody acts, which model, and where a request came from.
+_KEYS_2 = frozenset({"approvers", "on_behalf_of", "model", "request_hash", "net"})
+KEYS_OF = {1: _KEYS_1, 2: _KEYS_1 | _KEYS_2}
+"""What an event of a version may hold."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 REQUIRED = frozenset({"v", "id", "ts", "log", "kind", "phase", "flow", "intent", "actor"})
 
 
@@ -111,13 +119,13 @@ def make_event(
         actor: ``id``, ``org``, ``role`` and ``auth``.
         now: Moment of the event, timezone aware.
         random: At least ten random bytes for the id.
-        details: Further keys, each of `KEYS`.
+        details: Further keys, each of `KEYS_OF` the newest version.
 
     Raises:
         AuditFault: ``FG-AUD-01`` for an unknown kind, phase or key.
     """
     event: dict[str, Any] = {
-        "v": 1,
+        "v": VERSION,
         "id": event_id(now, random),
         "ts": now.astimezone(UTC).isoformat(timespec="microseconds"),
         "log": log,
@@ -138,15 +146,30 @@ def schema_problem(event: Any) -> str | None:
     """Return what is wrong with the shape of an event, or None."""
     if not isinstance(event, dict):
         return "the event is not an object"
-    if not event.keys() <= KEYS:
-        return f"the event holds an unknown key {min(event.keys() - KEYS)}"
     if not event.keys() >= REQUIRED:
         return f"the event lacks the key {min(REQUIRED - event.keys())}"
+    keys = KEYS_OF.get(event["v"]) if type(event["v"]) is int else None
+    if keys is None:
+        return "the event has an unknown version, kind or phase"
+    if not event.keys() <= keys:
+        return f"the event holds an unknown key {min(event.keys() - keys)}"
     for key in ("id", "ts", "log", "kind", "phase", "flow", "intent"):
         if not isinstance(event[key], str):
             return f"the event's {key} is not text"
-    if event["v"] != 1 or event["kind"] not in KINDS or event["phase"] not in PHASES:
+    if event["kind"] not in KINDS or event["phase"] not in PHASES:
         return "the event has an unknown version, kind or phase"
+    return _shape_problem(event)
+
+
+def _shape_problem(event: Mapping[str, Any]) -> str | None:
+    for key in ("request_hash", "net"):
+        found = event.get(key, "0" * 64)
+        # Keyed hashes alone: an address or a request in clear has no place here.
+        if not isinstance(found, str) or not _HASH.fullmatch(found):
+            return f"the event's {key} is not a hash"
+    people = event.get("approvers", [])
+    if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
+        return "the event's approvers are not a list of texts"
     return None
 
 

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from audit.anchor import Anchor
 from audit.canonical import canonical, parse
 from audit.database import DATABASE, begin, connect, keep_open, open_among, unwritable
 from audit.errors import AuditFault
@@ -108,21 +109,28 @@ class AuditLog:
         signer: The log key; its name is the log's origin.
         recovering: Open a log that is shorter than what it had signed, or another one; only what two
             people declare may be appended to it (`declare_lost`).
+        anchor: Gets a copy of every checkpoint, and is compared with at the start.
 
     Raises:
         AuditFault: ``FG-AUD-02`` it cannot be used; ``FG-AUD-12`` it is not the log that it had signed.
     """
 
-    def __init__(self, folder: Path, signer: Signer, *, recovering: bool = False) -> None:
-        self.folder = folder
-        self._signer = signer
+    def __init__(
+        self,
+        folder: Path,
+        signer: Signer,
+        *,
+        recovering: bool = False,
+        anchor: Anchor | None = None,
+    ) -> None:
+        self.folder, self._signer, self._anchor = folder, signer, anchor
         self._opened = self._open()
         self._seen = 0
         try:
             self._file = self._identity()
             self._connection.execute(LEVELS)  # A log from before it had them.
             if not recovering:
-                hold_against(self._connection, folder, signer)
+                hold_against(self._connection, folder, signer, self._anchored())
         except sqlite3.Error as error:
             self.close()
             raise unwritable(error) from error
@@ -195,6 +203,11 @@ class AuditLog:
             own.connection.close()
             own.reader.close()
         settle_notes(self.folder / CHECKPOINTS)
+        if self._anchor:
+            self._anchor.settle()
+
+    def _anchored(self) -> Checkpoint | None:
+        return self._anchor.last(Verifier.from_vkey(self._signer.vkey())) if self._anchor else None
 
     def _identity(self) -> tuple[int, int]:
         """Return which file the path names now; SQLite goes on writing to one that was deleted."""
@@ -254,7 +267,7 @@ class AuditLog:
             if start.size // WIDTH != frontier.size // WIDTH:
                 keep_roots(connection, frontier.size)
             root = frontier.root()
-            note = self._signer.sign(Checkpoint(self.origin, frontier.size, root).body())
+            note = self._signer.checkpoint(Checkpoint(self.origin, frontier.size, root).body())
             connection.execute(
                 "UPDATE head SET size = ?, frontier = ? WHERE id = 1",
                 (frontier.size, frontier.pack()),
@@ -312,15 +325,17 @@ class AuditLog:
         """
         try:
             append_note(self.folder / CHECKPOINTS, note, wait=wait)
+            if self._anchor:
+                self._anchor.nudge()
         except OSError as error:
             raise unwritable(error) from error
 
     def incident(self) -> tuple[Incident, int] | None:
         """Return how the log differs from what it had signed, and how many events are left of that."""
-        verifier = Verifier.from_vkey(self._signer.vkey())
+        verifier, anchored = Verifier.from_vkey(self._signer.vkey()), self._anchored()
         with self._lock:
             try:
-                found = incident_of(self._connection, self.folder, verifier)
+                found = incident_of(self._connection, self.folder, verifier, anchored)
                 if found is None:
                     return None
                 return found, common_base(self._connection, self.folder, verifier)
@@ -346,7 +361,7 @@ class AuditLog:
             frontier = self._head(connection)
         body = Checkpoint(self.origin, frontier.size, frontier.root()).body()
         try:
-            append_lost(self.folder, self._signer.sign(body + lost.line()))
+            append_lost(self.folder, self._signer.checkpoint(body + lost.line()))
         except OSError as error:
             raise unwritable(error) from error
 

@@ -121,22 +121,36 @@ def verify_consistency(
     old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
 ) -> bool:
     """Check a consistency proof (RFC 9162 2.1.4.2). Sizes of zero prove nothing and are refused."""
-    if not 0 < old <= new or any(len(item) != 32 for item in (old_root, new_root, *proof)):
+    if any(len(item) != 32 for item in (old_root, new_root)):
         return False
-    if old == new:
+    if 0 < old == new:
         return not proof and old_root == new_root
+    return consistency_roots(old, new, proof, old_root) == (old_root, new_root)
+
+
+def consistency_roots(
+    old: int, new: int, proof: Sequence[bytes], old_root: bytes
+) -> tuple[bytes, bytes] | None:
+    """Return the two roots that a consistency proof comes to; None when it has another form than it must.
+
+    Where the second is the root of the larger tree, the first is what that tree held at the older size: a
+    hash cannot be found to order. At an older size that is a power of two the proof is begun with
+    `old_root` itself and tells nothing of it.
+    """
+    if not 0 < old < new or any(len(item) != 32 for item in (old_root, *proof)):
+        return None
     path = list(proof)
     if old & (old - 1) == 0:
         path.insert(0, old_root)
     if not path:
-        return False
+        return None
     here, last = old - 1, new - 1
     while here & 1:
         here, last = here >> 1, last >> 1
     first = second = path[0]
     for item in path[1:]:
         if last == 0:
-            return False
+            return None
         if here & 1 or here == last:
             first, second = node_hash(item, first), node_hash(item, second)
             while here and not here & 1:
@@ -144,4 +158,4 @@ def verify_consistency(
         else:
             second = node_hash(second, item)
         here, last = here >> 1, last >> 1
-    return last == 0 and first == old_root and second == new_root
+    return (first, second) if last == 0 else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -86,6 +87,7 @@ class Signer:
 
     name: str
     _private: Ed25519PrivateKey
+    _second: Callable[[str], str] | None = None
 
     @staticmethod
     def from_bytes(name: str, seed: bytes) -> Signer:
@@ -111,6 +113,18 @@ class Signer:
             raise AuditFault("FG-AUD-01", "a note's text must end in a newline", "Report this.")
         signature = key_hash(self.name, self.public()) + self._private.sign(text.encode())
         return f"{text}\n— {self.name} {base64.b64encode(signature).decode()}\n"
+
+    def beside(self, second: Callable[[str], str]) -> Signer:
+        """Return this signer with a second one of the same log, which signs tree heads as well.
+
+        Args:
+            second: Returns a whole signature line of a checkpoint's text (`audit.cosign.Cosigner.line`).
+        """
+        return replace(self, _second=second)
+
+    def checkpoint(self, text: str) -> str:
+        """Return a tree head as a signed note, with a line of each key that the log signs with."""
+        return self.sign(text) + (self._second(text) if self._second else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,21 @@ class Verifier:
         if not opened:
             raise _bad_note("no signature of the log key stands on it")
         return text
+
+
+def only_of(note: str, key: Verifier) -> str:
+    """Return a note with the signature lines of one key alone.
+
+    Raises:
+        AuditFault: ``FG-AUD-06`` the note is malformed.
+    """
+    text, lines = signature_lines(note)
+    kept = [
+        f"— {name} {base64.b64encode(raw).decode()}\n"
+        for name, raw in lines
+        if name == key.name and raw[:4] == key.hash
+    ]
+    return "\n".join((text, "".join(kept)))
 
 
 def _bad_key() -> AuditFault:

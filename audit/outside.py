@@ -24,7 +24,7 @@ INCIDENTS = "incidents.txt"
 WITNESSED = "witnessed.txt"
 CUT = "-- the lines above were cut short --"
 RECOVERED = "recovered"
-_TAIL = 65_536
+_TAIL = 262_144
 _SETTLE = 16_384
 """Bytes of checkpoints, some sixty of them, that may be on their way to the disk."""
 _ENOUGH = 16
@@ -102,8 +102,10 @@ def append_note(path: Path, note: str, *, wait: bool = True) -> None:
     """
     with path.open("a+b") as stream:
         size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - 1024))
-        tail = stream.read()
+        tail, back = b"", 1024
+        while b"\n" not in tail[:-2] and len(tail) < size:  # A signature line may be long.
+            stream.seek(max(0, size - back))
+            tail, back = stream.read(), 16 * back
         last = tail.rstrip(b"\n").rpartition(b"\n")[2]
         whole = not tail or (tail.endswith(b"\n\n") and last.startswith("— ".encode()))
         data = (b"" if whole else f"\n{CUT}\n".encode()) + note.encode() + b"\n"
@@ -127,18 +129,26 @@ def _settle(descriptor: int) -> None:
 
 
 def last_signed(folder: Path, verifier: Verifier) -> Checkpoint | None:
-    """Return the largest checkpoint at the end of the outside file, back to the last recovery.
-
-    Args:
-        folder: The audit folder.
-        verifier: The log's public key; what it did not sign says nothing.
-    """
+    """Return the largest checkpoint at the end of the outside file, back to the last recovery."""
     try:
-        with (folder / CHECKPOINTS).open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
-            text = stream.read().decode("utf-8", errors="replace")
+        return last_signed_in(folder / CHECKPOINTS, verifier)
     except OSError:
         return None
+
+
+def last_signed_in(path: Path, verifier: Verifier) -> Checkpoint | None:
+    """Return the largest checkpoint at the end of a file of them, back to the last recovery.
+
+    Args:
+        path: The file.
+        verifier: The log's public key; what it did not sign says nothing.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+        text = stream.read().decode("utf-8", errors="replace")
     best: Checkpoint | None = None
     seen = 0
     for note in reversed(list(notes(text))):
@@ -176,10 +186,19 @@ class Incident:
         return f"the first {self.signed.size} events are not those that the log had signed"
 
 
-def incident_of(connection: Reader, folder: Path, verifier: Verifier) -> Incident | None:
-    """Compare a log with the last checkpoint that was signed outside it; None when it fits."""
+def incident_of(
+    connection: Reader, folder: Path, verifier: Verifier, anchored: Checkpoint | None = None
+) -> Incident | None:
+    """Compare a log with the last checkpoint that was signed outside it; None when it fits.
+
+    Args:
+        connection: The log's store.
+        folder: The audit folder.
+        verifier: The log's public key.
+        anchored: The last checkpoint of its anchor, read before the store.
+    """
     # The files first: what was published before is in the database that is read after them.
-    for signed in (last_signed(folder, verifier), _last_witnessed(folder, verifier)):
+    for signed in (last_signed(folder, verifier), _last_witnessed(folder, verifier), anchored):
         if signed is None:
             continue
         found = found_at(connection, verifier.name, signed.size)
@@ -221,14 +240,38 @@ def append_lost(folder: Path, note: str) -> None:
     append_note(folder / CHECKPOINTS, note)
 
 
-def hold_against(connection: Reader, folder: Path, signer: Signer) -> None:
-    """Refuse a log that is not the one it had signed (audit_crypto.md 6, 18).
+def declared_lost(folder: Path, verifier: Verifier) -> list[str]:
+    """Return the notes of the outside file that declare events lost, oldest first.
+
+    Raises:
+        OSError: It cannot be read; one that is not there declares nothing.
+    """
+    try:
+        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    if f"\n{RECOVERED} " not in text:  # The file has a note for each batch; few have a loss.
+        return []
+    found = []
+    for note in notes(text):
+        try:
+            if f"\n{RECOVERED} " in note and Lost.of(verifier.open(note)) is not None:
+                found.append(note)
+        except AuditFault:
+            continue
+    return found
+
+
+def hold_against(
+    connection: Reader, folder: Path, signer: Signer, anchored: Checkpoint | None = None
+) -> None:
+    """Refuse a log that is not the one it had signed (audit_crypto.md 6, 18); see `incident_of`.
 
     Raises:
         AuditFault: ``FG-AUD-12`` it is shorter than that, or another log. The incident stands signed in
             ``incidents.txt`` beside it.
     """
-    incident = incident_of(connection, folder, Verifier.from_vkey(signer.vkey()))
+    incident = incident_of(connection, folder, Verifier.from_vkey(signer.vkey()), anchored)
     if incident is None:
         return
     signed, found = incident.signed, incident.found

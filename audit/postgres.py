@@ -22,6 +22,7 @@ from typing import Any
 
 import psycopg
 
+from audit.anchor import Anchor
 from audit.canonical import canonical, parse
 from audit.database import unwritable
 from audit.errors import AuditFault
@@ -127,6 +128,7 @@ class PostgresLog:
             into the tree when nobody else does; without it ``fieldgate audit sequence`` runs somewhere.
         recovering: As for `audit.log.AuditLog`.
         wait_seconds: Bounded wait for the sequencer.
+        anchor: As for `audit.log.AuditLog`.
 
     Raises:
         AuditFault: ``FG-AUD-02`` it cannot be used; ``FG-AUD-03`` the server is not durable;
@@ -142,12 +144,13 @@ class PostgresLog:
         sequencer_url: str | None = None,
         recovering: bool = False,
         wait_seconds: float = WAIT_SECONDS,
+        anchor: Anchor | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder, self._anchor = folder, anchor
         self._url, self._signer, self._wait_seconds = url, signer, wait_seconds
         self._sequencer_url = sequencer_url
         if not recovering:
-            compare(lambda: Reading(url), folder, signer)
+            compare(lambda: Reading(url), folder, signer, anchor)
         self._begin()
 
     def _begin(self) -> None:
@@ -157,7 +160,12 @@ class PostgresLog:
         self._idle: queue.LifoQueue[psycopg.Connection[Any]] = queue.LifoQueue()
         self._places = threading.BoundedSemaphore(POOL)
         self._sequencer = (
-            Sequencer(self.folder, lambda: open_connection(self._sequencer_url or ""), self._signer)
+            Sequencer(
+                self.folder,
+                lambda: open_connection(self._sequencer_url or ""),
+                self._signer,
+                self._anchor,
+            )
             if self._sequencer_url
             else None
         )
@@ -299,9 +307,10 @@ class PostgresLog:
     def incident(self) -> tuple[Incident, int] | None:
         """Return how the log differs from what it had signed, and how many events are left of that."""
         verifier = Verifier.from_vkey(self._signer.vkey())
+        anchored = self._anchor.last(verifier) if self._anchor else None
         try:
             with self._reading() as reading:
-                found = incident_of(reading, self.folder, verifier)
+                found = incident_of(reading, self.folder, verifier, anchored)
                 if found is None:
                     return None
                 return found, common_base(reading, self.folder, verifier)
@@ -318,7 +327,9 @@ class PostgresLog:
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
         body = str(row[0]).rpartition("\n\n")[0] + "\n"
         try:
-            append_lost(self.folder, self._signer.sign(body + lost.line()))
+            append_lost(self.folder, self._signer.checkpoint(body + lost.line()))
+            if self._anchor:
+                self._anchor.nudge()
         except OSError as error:
             raise unwritable(error) from error
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import psycopg
 
+from audit.anchor import Anchor
 from audit.canonical import parse
 from audit.database import unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.merkle import Frontier, leaf_hash
-from audit.note import Checkpoint, Signer
+from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import CHECKPOINTS, append_note, hold_against
 from audit.source import Reader
 from audit.write import MOST
@@ -32,15 +33,19 @@ _WAITING = (
 )
 
 
-def compare(reader: Callable[[], Reader], folder: Path, signer: Signer) -> None:
+def compare(
+    reader: Callable[[], Reader], folder: Path, signer: Signer, anchor: Anchor | None = None
+) -> None:
     """Hold the log against what was signed outside, before anything is signed on top of it.
 
     Raises:
         AuditFault: ``FG-AUD-12`` it is not the log that it had signed.
     """
+    # Read before the store: what was published before is in it.
+    anchored = anchor.last(Verifier.from_vkey(signer.vkey())) if anchor else None
     reading = reader()
     try:
-        hold_against(reading, folder, signer)
+        hold_against(reading, folder, signer, anchored)
     finally:
         reading.close()
 
@@ -52,12 +57,18 @@ class Sequencer:
         folder: Holds the outside checkpoints.
         connect: Opens a connection of the role that sequences.
         signer: The log key.
+        anchor: Gets a copy of every checkpoint.
     """
 
     def __init__(
-        self, folder: Path, connect: Callable[[], psycopg.Connection[Any]], signer: Signer
+        self,
+        folder: Path,
+        connect: Callable[[], psycopg.Connection[Any]],
+        signer: Signer,
+        anchor: Anchor | None = None,
     ) -> None:
         self._folder, self._connect, self._signer = folder, connect, signer
+        self._anchor = anchor
         self._connection: psycopg.Connection[Any] | None = None
         self._lock = threading.Lock()
         self._seen = 0
@@ -68,6 +79,8 @@ class Sequencer:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+        if self._anchor:
+            self._anchor.settle()
 
     def step(self) -> int:
         """Sequence what waits, up to 2,000 events, and return how many; 0 also when another one works.
@@ -83,6 +96,8 @@ class Sequencer:
                 note, count = self._sequence(self._connection)
                 if note:
                     append_note(self._folder / CHECKPOINTS, note, wait=False)
+                    if self._anchor:
+                        self._anchor.nudge()
             except (psycopg.Error, OSError) as error:
                 if self._connection is not None and self._connection.broken:
                     self._connection.close()
@@ -133,7 +148,7 @@ class Sequencer:
             note = ""
             if good:
                 stated = Checkpoint(self._signer.name, frontier.size, frontier.root())
-                note = self._signer.sign(stated.body())
+                note = self._signer.checkpoint(stated.body())
                 connection.execute("INSERT INTO checkpoint VALUES (%s, %s)", (stated.size, note))
                 connection.execute(
                     "UPDATE head SET size = %s, frontier = %s WHERE id = 1",

@@ -1,7 +1,8 @@
 """Check an audit trail of fieldgate without fieldgate: this one file, Python, and `cryptography`.
 
-    python stranger.py AUDIT_FOLDER|log.db|EXPORTED_TILES --vkey KEY [--witness-vkey KEY ... --quorum N]
-        [--checkpoints FILE ...] [--receipt FILE] [--policy-hashes FILE] [--json]
+    python stranger.py AUDIT_FOLDER|log.db|EXPORTED_TILES|https://ADDRESS --vkey KEY
+        [--witness-vkey KEY ... --quorum N] [--checkpoints FILE ...] [--anchor FILE ...]
+        [--receipt FILE] [--policy-hashes FILE] [--json]
 
 Everything is recomputed from the bytes and nothing is taken on trust but the keys you give. Ask for them
 on another way than the one on which the trail came. Ends with 0 verified, 14 tampered, 17 something
@@ -21,6 +22,10 @@ import re
 import sqlite3
 import struct
 import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -43,10 +48,20 @@ KEYS = {
     *("code", "run", "psn_v", "kek_v", "grant", "trace_id", "span_id", "counts", "auth"),
     *("recipient", "expires"),
 }
+KEYS_OF = {1: KEYS, 2: KEYS | {"approvers", "on_behalf_of", "model", "request_hash", "net"}}
+"""What an event of a version may hold; a log holds each in the version in which it was written."""
+
+
+WAIT = 10.0
+"""Seconds for one file behind an address."""
 
 
 class Refused(Exception):
     """A note, a key, a bundle or a receipt does not have the form it should have."""
+
+
+class Unread(Exception):
+    """Nobody knows what a file of an export holds: it is too large, or its address does not answer."""
 
 
 # Trees
@@ -269,14 +284,28 @@ def event_of(body: bytes) -> dict[str, Any]:
     odd = not again.isprintable() or re.search(r'(?<!\\)(?:\\\\)*\\[^"\\]', again)
     if found or odd or again.encode("utf-8", "replace") != body or len(body) > 4096:
         raise Refused("the bytes are not canonical")
-    if not isinstance(event, dict) or not REQUIRED <= set(event) <= KEYS:
+    check_shape(event)
+    return dict(event)
+
+
+def check_shape(event: Any) -> None:
+    """Refuse an event that is not of the schema of its version."""
+    if not isinstance(event, dict) or not set(event) >= REQUIRED:
         raise Refused("the event lacks a key or holds an unknown one")
+    version = event["v"] if type(event["v"]) is int else 0
     texts = all(isinstance(event[key], str) for key in REQUIRED - {"v", "actor"})
-    if not texts or event["v"] != 1 or str(event["kind"]) not in KINDS:
+    if not texts or version not in KEYS_OF or str(event["kind"]) not in KINDS:
         raise Refused("the event has an unknown version, kind or type")
+    if not set(event) <= KEYS_OF[version]:
+        raise Refused("the event lacks a key or holds an unknown one")
+    for key in ("request_hash", "net"):
+        if not re.fullmatch("[0-9a-f]{64}", str(event.get(key, "0" * 64)), re.ASCII):
+            raise Refused(f"the event's {key} is not a hash")
+    people = event.get("approvers", [])
+    if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
+        raise Refused("the event's approvers are not a list of texts")
     if event["phase"] not in ("intent", "outcome"):
         raise Refused("the event has an unknown phase")
-    return event
 
 
 class Story:
@@ -288,6 +317,7 @@ class Story:
         unread: Whether an event could not be read, so that its intent or outcome may be missing here.
         open: Intents without an outcome, oldest first, with the index of each.
         policies: Hash of each policy that was active, and of each that a view names: first index.
+        losses: What two people declared lost: index of the event that says so, first event and size.
     """
 
     CHECKS = ("intents", "time", "approvals", "permits", "grants")
@@ -295,6 +325,7 @@ class Story:
 
     def __init__(self, origin: str | None = None, tolerance: int = 300) -> None:
         self.unread = False
+        self.losses: list[tuple[int, int, int]] = []
         self._origin = origin
         self.findings: list[tuple[str, int, str]] = []
         self.doubts: list[tuple[str, int, str]] = []
@@ -349,12 +380,20 @@ class Story:
         version, permit = str(event.get("policy_hash")), event.get("decision") == "permit"
         if event["flow"] in self.POLICY:
             self._policy(seq, event)
-        elif event["flow"] == "recover_log" and f"declared_by {_who(event)}" in rules:
-            self._fail("approvals", seq, "a loss was declared and confirmed by one person")
+        elif event["flow"] == "recover_log":
+            if f"declared_by {_who(event)}" in rules:
+                self._fail("approvals", seq, "a loss was declared and confirmed by one person")
+            self._lost(seq, event)
         elif event["flow"] == "propose_policy" and permit:
             self._proposed[version] = _who(event)
         elif event["flow"] == "answer_policy" and permit and rules[:1] == ["approve"]:
             self._approved.setdefault(version, set()).add(_who(event))
+
+    def _lost(self, seq: int, event: dict[str, Any]) -> None:
+        counts = event["counts"] if isinstance(event.get("counts"), dict) else {}
+        base, size = counts.get("left"), counts.get("signed")
+        if event.get("decision") == "declared_lost" and type(base) is type(size) is int:
+            self.losses.append((seq, base, size))
 
     def _time(self, seq: int, event: dict[str, Any]) -> None:
         if event["ts"] >= self._newest:
@@ -516,14 +555,72 @@ class Database:
         report.ran("head")
 
 
-class Tiles:
-    """A folder of exported files."""
-
-    what = "exported checkpoint"
+class Folder:
+    """Exported files in a folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.note = (path / "checkpoint").read_bytes().decode("utf-8", "replace")
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return the bytes of a file, None when it is not there."""
+        try:
+            with (self.path / name).open("rb") as stream:
+                data = stream.read(most + 1)
+        except OSError:
+            return None
+        if len(data) > most:
+            raise Unread(f"{name} is larger than it can be")
+        return data
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nothing: the address is the one that you gave."""
+
+
+class Web:
+    """Exported files behind an address; what comes from there proves itself, whoever answers."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            parts = urllib.parse.urlsplit(address)
+            plain = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username)
+        except ValueError:
+            plain = False
+        if not plain or parts.scheme not in ("http", "https"):
+            raise Unread("the address is not one of http or https without user, query and fragment")
+        self.base = address.rstrip("/")
+        self.opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return the bytes of a file, None when it is not there."""
+        until, data = time.monotonic() + WAIT, b""
+        try:
+            with self.opener.open(f"{self.base}/{name}", timeout=WAIT) as answer:
+                while part := answer.read1(65_536):
+                    data += part
+                    if len(data) > most:
+                        raise Unread(f"{name} is larger than it can be")
+                    if time.monotonic() > until:
+                        raise TimeoutError
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in (404, 410):
+                return None
+            raise Unread(f"{name} was answered with status {error.code}") from None
+        except (OSError, ValueError) as error:
+            raise Unread(f"{name} could not be read ({type(error).__name__})") from None
+        return data
+
+
+class Tiles:
+    """An export: static files in tlog-tiles layout."""
+
+    what = "exported checkpoint"
+
+    def __init__(self, files: Folder | Web) -> None:
+        self.files = files
+        self.note = (files.read("checkpoint", 1 << 20) or b"").decode("utf-8", "replace")
         try:
             self.size = head_of(self.note.rpartition("\n\n")[0] + "\n")[1]
         except Refused:
@@ -573,13 +670,13 @@ class Tiles:
     def _read(self, level: str, place: int, width: int, report: Report) -> bytes | None:
         digits = f"{place:03d}".zfill(-(-len(f"{place:03d}") // 3) * 3)
         parts = [digits[at : at + 3] for at in range(0, len(digits), 3)]
-        full = self.path.joinpath("tile", level, *(f"x{one}" for one in parts[:-1]), parts[-1])
-        part = full.with_name(parts[-1] + ".p") / str(width)
-        for path in (full,) if width == 256 else (part, full):
-            if path.is_file():
-                data = path.read_bytes()
+        full = "/".join(["tile", level, *(f"x{one}" for one in parts[:-1]), parts[-1]])
+        part = f"{full}.p/{width}"
+        for name in (full,) if width == 256 else (part, full):
+            data = self.files.read(name, 256 * 65_537 if level == "entries" else 8192)
+            if data is not None:
                 return data if level == "entries" else data[: 32 * width]
-        report.lack(f"{(full if width == 256 else part).relative_to(self.path)} is not there")
+        report.lack(f"{full if width == 256 else part} is not there")
         return None
 
 
@@ -589,23 +686,32 @@ class Tiles:
 def check(given: argparse.Namespace) -> Report:
     """Run every check that can be run."""
     report = Report()
+    web = "://" in given.trail
     place = Path(given.trail)
-    folder = place if place.is_dir() else place.parent
+    folder = place if web or place.is_dir() else place.parent
     key = _key(given, folder, report)
     witnesses = [Key(one, (4, 6)) for one in given.witness_vkey]
+    if key and any(one.name == key.name for one in witnesses):
+        raise Refused("it is one of the log itself")
     source: Database | Tiles | None = None
     try:
-        if place.is_file() or (place / "log.db").is_file():
+        if web:
+            source = Tiles(Web(given.trail))
+        elif place.is_file() or (place / "log.db").is_file():
             source = Database(place if place.is_file() else place / "log.db")
         elif (place / "checkpoint").is_file():
-            source = Tiles(place)
+            source = Tiles(Folder(place))
         else:
             report.lack("there is no log and no export of one")
-        saved = _saved(given, folder, key, report)
+        saved = _saved(
+            given, source.files if isinstance(source, Tiles) else Folder(folder), key, report
+        )
         if source is not None:
             _walk(source, saved, key, witnesses, given, report)
         elif (receipt := _receipt(given, report)) is not None:
             _check_receipt(receipt, None, {}, key, report)
+    except Unread as error:  # Nobody knows what the rest is.
+        report.lack(str(error))
     except sqlite3.Error as error:
         report.fail("leaves", f"the log's database cannot be read ({type(error).__name__})")
     finally:
@@ -628,20 +734,26 @@ def _key(given: argparse.Namespace, folder: Path, report: Report) -> Key | None:
 Saved = list[tuple[str, int, str]]
 
 
-def _saved(given: argparse.Namespace, folder: Path, key: Key | None, report: Report) -> Saved:
+def _saved(
+    given: argparse.Namespace, beside: Folder | Web, key: Key | None, report: Report
+) -> Saved:
     """Return what was kept outside the log: (what, size, note). What was declared lost is left out."""
-    files = [("witnessed checkpoint", folder / "witnessed.txt")]
-    if (folder / "log.db").is_file() or Path(given.trail).is_file():
-        files.insert(0, ("outside checkpoint", folder / "checkpoints.txt"))
-    files += [("saved checkpoint", Path(one)) for one in given.checkpoints]
+    files: list[tuple[str, Folder | Web, str]] = [("witnessed checkpoint", beside, "witnessed.txt")]
+    inside = isinstance(beside, Folder) and (beside.path / "log.db").is_file()
+    if inside or Path(given.trail).is_file():
+        files.insert(0, ("outside checkpoint", beside, "checkpoints.txt"))
+    for what, chosen in (("saved", given.checkpoints), ("anchored", given.anchor)):
+        files += [
+            (f"{what} checkpoint", Folder(Path(one).parent), Path(one).name) for one in chosen
+        ]
     found: Saved = []
     lost: list[tuple[int, int]] = []
-    for what, path in files:
-        try:
-            text = path.read_bytes().decode("utf-8", "replace")
-        except OSError:
+    for what, where, name in files:
+        data = where.read(name, 1 << 32)
+        text = (data or b"").decode("utf-8", "replace")
+        if data is None:
             if what != "witnessed checkpoint":
-                why = "checkpoints outside the database" if what[0] == "o" else "saved checkpoints"
+                why = "checkpoints outside the database" if what[0] == "o" else f"{what}s"
                 report.skip(f"{what}s", f"the {why} are not there")
             continue
         # One that somebody saved may have been cut out without the empty line at its end.
@@ -649,10 +761,10 @@ def _saved(given: argparse.Namespace, folder: Path, key: Key | None, report: Rep
             try:
                 found.append((what, number(note.partition("\n")[2].partition("\n")[0]), note))
             except Refused:
-                where = (
+                named = (
                     f"checkpoint {at} outside the database" if what[0] == "o" else f"{what} {at}"
                 )
-                report.fail(f"{what}s", f"{where} is malformed")
+                report.fail(f"{what}s", f"{named} is malformed")
                 continue
             gap = _declared(note, key) if what[0] != "s" else None
             if gap is not None:
@@ -670,11 +782,16 @@ def _saved(given: argparse.Namespace, folder: Path, key: Key | None, report: Rep
                     if one[0] != what or one[2] == note or not gap[0] < one[1] <= gap[1]
                 ]
 
-    # So may a partner, who does not know in which order.
-    def gone(one: tuple[str, int, str]) -> bool:
-        return one[0][0] == "s" and any(base < one[1] <= size for base, size in lost)
+    return _left(found, lost)
 
-    return [one for one in found if not gone(one)]
+
+def _left(found: Saved, lost: list[tuple[int, int]]) -> Saved:
+    """Leave out what attests events that were lost: who kept it does not know in which order."""
+    return [
+        one
+        for one in found
+        if one[0][0] not in "sa" or not any(base < one[1] <= size for base, size in lost)
+    ]
 
 
 def _declared(note: str, key: Key | None) -> tuple[int, int] | None:
@@ -718,6 +835,12 @@ def _walk(
         report.ran(name)
     source.end(tree, report)
     report.facts |= {"size": tree.size, "root": tree.root().hex(), "checkpoints": len(heads)}
+    for seq, base, size in story.losses:
+        # A checkpoint outside has said it, unless it was left behind.
+        gone = f"events {base} to {size - 1} were lost"
+        if not any(one.startswith(f"{gone},") for one in report.missing):
+            report.lack(f"{gone}, and declared lost in event {seq}")
+    saved = _left(saved, [(base, size) for _, base, size in story.losses])
     _check_heads([*heads, *saved], roots, key, report)
     if tree.size and tree.size not in {size for _, size, _ in heads}:
         report.fail(f"{source.what}s", f"no checkpoint covers event {tree.size - 1}", tree.size - 1)
@@ -725,6 +848,7 @@ def _walk(
         report.lack("no checkpoint is kept outside the database")
     _check_story(story, given, report, exported=isinstance(source, Tiles))
     _check_witnesses([*heads, *saved], roots, key, witnesses, given, report)
+    _say_unchecked(heads, [*([key] if key else []), *witnesses], report)
     if receipt:
         _check_receipt(receipt, leaf_at, roots, key, report)
 
@@ -819,6 +943,16 @@ def _check_witnesses(
     report.ran("witnesses")
 
 
+def _say_unchecked(heads: Saved, known: list[Key], report: Report) -> None:
+    """Name the signature lines on the newest checkpoint whose keys you did not give; they say nothing."""
+    try:
+        lines = split_note(heads[-1][2])[1] if heads else []
+    except Refused:
+        return  # It is a finding already.
+    keys = {(one.name, one.id) for one in known}
+    report.facts["unchecked"] = [name for name, raw in lines if (name, raw[:4]) not in keys]
+
+
 # Receipts
 
 
@@ -882,7 +1016,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Check an audit trail of fieldgate without fieldgate."
     )
-    parser.add_argument("trail", help="audit folder, its log.db, or a folder of exported tiles")
+    parser.add_argument(
+        "trail", help="audit folder, its log.db, a folder of exported tiles, or the address of one"
+    )
     parser.add_argument("--vkey", help="public key of the log, from a place you trust")
     parser.add_argument(
         "--witness-vkey", action="append", default=[], help="public key of a witness"
@@ -892,6 +1028,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--checkpoints", action="append", default=[], help="file of checkpoints you kept"
+    )
+    parser.add_argument(
+        "--anchor",
+        action="append",
+        default=[],
+        help="file on another disk to which they were copied",
     )
     parser.add_argument("--receipt", help="receipt of one event")
     parser.add_argument("--policy-hashes", help="file with the hashes of the published policies")
@@ -916,6 +1058,8 @@ def main() -> int:
         print(f"  {one['result']:8}{one['name']}{': ' + one['why'] if 'why' in one else ''}")
         for finding in one["findings"]:
             print(f"          {finding['what']}")
+    for name in result.get("unchecked", []):
+        print(f"  not checked: a signature line of {name}, whose key you did not give")
     for what in result["missing"]:
         print(f"  not shown: {what}")
     return int(result["exit"])

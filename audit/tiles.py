@@ -5,7 +5,7 @@
     checkpoint                      the newest signed tree head
     tile/<level>/<place>[.p/<n>]    256 hashes each; n of them where the tree ends
     tile/entries/<place>[.p/<n>]    the events, each behind its length in two bytes
-    witnessed.txt                   checkpoints that witnesses signed, where there are any
+    witnessed.txt                   checkpoints that witnesses signed, and declared losses, if any
 
 Files are written whole or not at all, the checkpoint last; full ones never change, so a later export
 adds what is new. Any tool that reads tlog-tiles can check the folder.
@@ -20,16 +20,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from audit.cosign import unknown_lines
 from audit.database import reader_of
 from audit.errors import AuditFault
+from audit.kept import check_notes, kept_notes
 from audit.levels import WIDTH, Node, node_of, root_at
-from audit.merkle import EMPTY, leaf_hash, root_of
+from audit.merkle import EMPTY, leaf_hash, node_hash, root_of
 from audit.note import Checkpoint, Verifier
-from audit.outside import WITNESSED
+from audit.outside import WITNESSED, declared_lost
+from audit.place import Place
+from audit.report import Report
 from audit.source import Opening, Reader
-from audit.verify import Report
+from audit.stranger import Story
+from audit.verify import tell_event, tell_story
 
 CHECKPOINT, ENTRIES = "checkpoint", "entries"
+_MOST_NOTE, _MOST_ENTRIES, _MOST_WITNESSED = 1 << 20, WIDTH * (2 + 65_535), 1 << 26
+"""Bytes that a file of an export may have."""
 
 
 def tile_path(level: int | str, place: int, width: int = WIDTH) -> Path:
@@ -112,8 +119,10 @@ def export_tiles(
             _same_log(out, head, node, verifier)
             files = sum(_write(out, *one, connection, node) for one in tile_places(head.size))
             files += _put(out / CHECKPOINT, note.encode())
-            if (log / WITNESSED).is_file():  # Not part of the layout; a verifier of ours reads it.
-                files += _put(out / WITNESSED, (log / WITNESSED).read_bytes())
+            # Not part of the layout; a verifier of ours reads it.
+            told = _beside(log, verifier)
+            if told:
+                files += _put(out / WITNESSED, told)
     except (sqlite3.Error, OSError) as error:
         raise AuditFault(
             "FG-AUD-02",
@@ -121,6 +130,13 @@ def export_tiles(
             "Check the disk and the folder.",
         ) from error
     return {"size": head.size, "files": files}
+
+
+def _beside(log: Path, verifier: Verifier) -> bytes:
+    """Return what witnesses signed; where they signed nothing, what was declared lost all the same."""
+    if (log / WITNESSED).is_file():
+        return (log / WITNESSED).read_bytes()
+    return "".join(f"{note}\n" for note in declared_lost(log, verifier)).encode()
 
 
 def _same_log(out: Path, head: Checkpoint, node: Node, verifier: Verifier) -> None:
@@ -171,43 +187,65 @@ def _put(path: Path, data: bytes) -> int:
     return 1
 
 
-def verify_tiles(folder: Path, verifier: Verifier) -> Report:
-    """Verify an export against its checkpoint: the signature, every tile, every entry.
+def verify_tiles(place: Place, verifier: Verifier, *, ours: bool = True) -> Report:
+    """Verify an export against its checkpoint: the signature, every tile, every event and what they tell.
 
     Args:
-        folder: The exported folder.
+        place: Where the exported files are.
         verifier: The log's public key, from a place the reader trusts.
+        ours: Whether the entries are events of a trail of ours; any other log is checked for its tree alone.
 
     Returns:
-        A report; it never raises for a bad folder. What is not there is missing, not tampered.
+        A report; it never raises for a bad export. What is not there, or could not be read, is missing and
+        not tampered.
     """
     report = Report()
+    story = Story(verifier.name) if ours else None
     try:
-        head = Checkpoint.parse(verifier.open((folder / CHECKPOINT).read_text(encoding="utf-8")))
-    except AuditFault as fault:
-        report.findings.append(f"checkpoint: {fault.message}")
-    except (OSError, UnicodeDecodeError):
-        report.missing.append("the checkpoint is not there")
-    else:
-        report.size, report.checkpoints = head.size, 1
-        if head.origin != verifier.name:
-            report.findings.append("the checkpoint belongs to another log")
-        _check_tiles(folder, head, report)
-        _check_entries(folder, head, report)
+        head = _head(place, verifier, report)
+        if head is not None:
+            _check_tiles(place, head, report)
+            _check_entries(place, head, report, story)
+            _check_witnessed(place, head, verifier, report)
+            if story is not None:
+                tell_story(story, report, exported=True)
+    except AuditFault as fault:  # Nobody knows what the rest is.
+        report.missing.append(fault.message)
     if report.findings:
         report.status = "tampered"
-    elif report.missing:
+    elif report.missing or report.open_intents:
         report.status = "incomplete"
     return report
 
 
-def _check_tiles(folder: Path, head: Checkpoint, report: Report) -> None:
+def _head(place: Place, verifier: Verifier, report: Report) -> Checkpoint | None:
+    data = place.read(CHECKPOINT, _MOST_NOTE)
+    if data is None:
+        report.missing.append("the checkpoint is not there")
+        return None
+    try:
+        note = data.decode()
+        head = Checkpoint.parse(verifier.open(note))
+    except UnicodeDecodeError:
+        report.findings.append("the checkpoint is no text")
+        return None
+    except AuditFault as fault:
+        report.findings.append(f"checkpoint: {fault.message}")
+        return None
+    report.size, report.checkpoints = head.size, 1
+    report.unchecked = unknown_lines(note, [(verifier.name, verifier.hash)])
+    if head.origin != verifier.name:
+        report.findings.append("the checkpoint belongs to another log")
+    return head
+
+
+def _check_tiles(place: Place, head: Checkpoint, report: Report) -> None:
     level, expected = 0, None
     while head.size >> (8 * level):
         count, hashes = head.size >> (8 * level), b""
-        for place in range(-(-count // WIDTH)):
-            width = min(WIDTH, count - place * WIDTH)
-            hashes += _read(folder, level, place, width, 32 * width, report) or b"\0" * 32 * width
+        for number in range(-(-count // WIDTH)):
+            width = min(WIDTH, count - number * WIDTH)
+            hashes += _read(place, level, number, width, report) or b"\0" * 32 * width
         row = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
         if level == 0:
             report.root = root_of(row).hex()
@@ -221,12 +259,12 @@ def _check_tiles(folder: Path, head: Checkpoint, report: Report) -> None:
     report.ran.append("tiles")
 
 
-def _check_entries(folder: Path, head: Checkpoint, report: Report) -> None:
+def _check_entries(place: Place, head: Checkpoint, report: Report, story: Story | None) -> None:
     frontier = EMPTY
-    for place in range(-(-head.size // WIDTH)):
-        start = place * WIDTH
+    for number in range(-(-head.size // WIDTH)):
+        start = number * WIDTH
         width = min(WIDTH, head.size - start)
-        data = _read(folder, ENTRIES, place, width, None, report)
+        data = _read(place, ENTRIES, number, width, report)
         if data is None:
             return
         try:
@@ -234,10 +272,12 @@ def _check_entries(folder: Path, head: Checkpoint, report: Report) -> None:
         except AuditFault as fault:
             report.findings.append(f"entries from {start}: {fault.message}")
             return
-        tile = _read(folder, 0, place, width, 32 * width, report) or b""
+        tile = _read(place, 0, number, width, report) or b""
         for at, body in enumerate(found):
             if tile and leaf_hash(body) != tile[32 * at : 32 * at + 32]:
                 report.findings.append(f"event {start + at} is not the one that its tile holds")
+            if story is not None:
+                tell_event(start + at, body, story, report)
             frontier = frontier.append(leaf_hash(body))
         if len(found) < width:
             report.findings.append(f"event {start + len(found)} is missing")
@@ -247,20 +287,52 @@ def _check_entries(folder: Path, head: Checkpoint, report: Report) -> None:
     report.ran.append("entries")
 
 
-def _read(
-    folder: Path, level: int | str, place: int, width: int, length: int | None, report: Report
-) -> bytes | None:
+def _check_witnessed(place: Place, head: Checkpoint, verifier: Verifier, report: Report) -> None:
+    """Hold what witnesses signed against the tiles, and say what is declared lost there."""
+    data = place.read(WITNESSED, _MOST_WITNESSED)
+    if data is None:
+        return
+    node = _nodes(place, head.size, report)
+    kept = kept_notes(data.decode("utf-8", "replace"), "witnessed checkpoint", verifier, report)
+    try:
+        roots = {size: root_at(node, size) for size, _ in kept if size <= head.size}
+    except LookupError:
+        return  # The tile that is not there is told already.
+    check_notes(kept, roots, verifier, "witnessed checkpoint", report)
+
+
+def _nodes(place: Place, size: int, report: Report) -> Node:
+    """Return the complete subtrees of an export, from its tiles."""
+    known: dict[tuple[int, int], bytes | None] = {}
+
+    def node(level: int, at: int) -> bytes:
+        if level % 8:
+            return node_hash(node(level - 1, 2 * at), node(level - 1, 2 * at + 1))
+        key = (level // 8, at // WIDTH)
+        if key not in known:
+            width = min(WIDTH, (size >> level) - key[1] * WIDTH)
+            known[key] = _read(place, key[0], key[1], width, report) if width > 0 else None
+        tile, start = known[key], 32 * (at % WIDTH)
+        if tile is None or len(tile) < start + 32:
+            raise LookupError
+        return tile[start : start + 32]
+
+    return node
+
+
+def _read(place: Place, level: int | str, number: int, width: int, report: Report) -> bytes | None:
     """Return a tile or bundle; a full one that has taken a partial one's place serves as well."""
-    for path in (folder / tile_path(level, place, width), folder / tile_path(level, place)):
-        try:
-            data = path.read_bytes()
-        except OSError:
+    length = None if level == ENTRIES else 32 * width
+    full = str(tile_path(level, number))
+    for name in dict.fromkeys((str(tile_path(level, number, width)), full)):
+        data = place.read(name, _MOST_ENTRIES if length is None else 32 * WIDTH)
+        if data is None:
             continue
         if length is not None and len(data) < length:
-            report.findings.append(f"the tile {tile_path(level, place, width)} is too short")
+            report.findings.append(f"the tile {tile_path(level, number, width)} is too short")
             return None
         return data if length is None else data[:length]
-    missing = f"{tile_path(level, place, width)} is not there"
+    missing = f"{tile_path(level, number, width)} is not there"
     if missing not in report.missing:
         report.missing.append(missing)
     return None

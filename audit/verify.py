@@ -12,63 +12,30 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from audit.canonical import parse
 from audit.cosign import cosigned_by
 from audit.database import DATABASE, connect
 from audit.errors import AuditFault
 from audit.event import schema_problem
+from audit.kept import (
+    NOTHING_KEPT,
+    Kept,
+    anchored_notes,
+    check_lines,
+    check_notes,
+    gone,
+    outside_notes,
+    witnessed_notes,
+)
 from audit.log import VKEY
 from audit.merkle import EMPTY, Frontier, leaf_hash
-from audit.note import Checkpoint, Verifier, plain_size
-from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes
+from audit.note import Checkpoint, Verifier
+from audit.report import Report
 from audit.source import Reader
 from audit.stranger import Story
-from audit.witnessed import Quorum, Standing, standing
-
-
-@dataclass
-class Report:
-    """What a verification found.
-
-    Attributes:
-        status: ``verified``, ``tampered`` or ``incomplete``.
-        size: Number of events.
-        root: Hex root of the tree as recomputed.
-        findings: Sentences about what does not hold, with the index of the event.
-        missing: Sentences about what could not be checked.
-        ran: Names of the checks that ran to their end.
-        open_intents: Intents without an outcome.
-        standing: Who vouches for the log, when witnesses were asked about.
-    """
-
-    status: str = "verified"
-    size: int = 0
-    root: str = ""
-    checkpoints: int = 0
-    findings: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    ran: list[str] = field(default_factory=list)
-    open_intents: list[str] = field(default_factory=list)
-    standing: Standing | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data for ``--json``."""
-        return {
-            "status": self.status,
-            "verified": self.status == "verified",
-            "size": self.size,
-            "root": self.root,
-            "checkpoints": self.checkpoints,
-            "findings": self.findings,
-            "missing": self.missing,
-            "ran": self.ran,
-            "open_intents": self.open_intents,
-            "witnessed": self.standing.as_dict() if self.standing else None,
-        }
+from audit.witnessed import Quorum, standing
 
 
 def verify(
@@ -78,6 +45,7 @@ def verify(
     quorum: Quorum | None = None,
     seconds: int = 0,
     reader: Callable[[], Reader] | None = None,
+    kept: Kept = NOTHING_KEPT,
 ) -> Report:
     """Verify the log in `folder`.
 
@@ -89,6 +57,7 @@ def verify(
             alarm in it and no more.
         seconds: Now, POSIX time; it decides who is late.
         reader: Opens the store of a log whose database is not in the folder (`audit.postgres.Reading`).
+        kept: What else it is held against.
 
     Returns:
         A report; it never raises for a bad log.
@@ -101,7 +70,8 @@ def verify(
         else:
             connection = reader() if reader else connect(folder / DATABASE, read_only=True)
             try:
-                roots, signed = _verify_database(connection, verifier, folder, report)
+                roots, signed = _verify_database(connection, verifier, folder, kept, report)
+                check_lines(signed, verifier, folder, kept, quorum, report)
                 if quorum is not None:
                     _check_witnesses(signed, roots, verifier, quorum, seconds, report)
             finally:
@@ -130,19 +100,21 @@ def _verify_database(
     connection: Reader,
     verifier: Verifier | None,
     folder: Path,
+    kept: Kept,
     report: Report,
 ) -> tuple[dict[int, bytes], list[tuple[int, str]]]:
     """Check the whole log; return its roots and every note that was signed."""
     # The outside notes first, then one snapshot: a writer may be at work, and what was published
     # before the snapshot is inside it.
-    outside = _outside_notes(folder, verifier, report)
-    witnessed = _witnessed_notes(folder, verifier, report)
+    outside = outside_notes(folder, verifier, report)
+    witnessed = witnessed_notes(folder, verifier, report)
+    anchored = anchored_notes(folder, kept, verifier, report)
     connection.execute("BEGIN")
     notes = {
         size: note if isinstance(note, str) else ""
         for size, note in connection.execute("SELECT size, note FROM checkpoint")
     }
-    wanted = set(notes) | {size for size, _ in (*outside, *witnessed)}
+    wanted = set(notes) | {size for size, _ in (*outside, *witnessed, *anchored)}
     roots: dict[int, bytes] = {0: EMPTY.root()}
     frontier = EMPTY
     story = Story(verifier.name if verifier else None)
@@ -160,19 +132,18 @@ def _verify_database(
     report.size, report.root = frontier.size, frontier.root().hex()
     report.ran += ["leaves", "sequence", "schema"]
     _check_head(connection, frontier, report)
-    _check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
-    _check_notes(outside, roots, verifier, "outside checkpoint", report)
+    check_notes(sorted(notes.items()), roots, verifier, "checkpoint", report)
+    check_notes(outside, roots, verifier, "outside checkpoint", report)
     if witnessed:
-        _check_notes(witnessed, roots, verifier, "witnessed checkpoint", report)
+        check_notes(witnessed, roots, verifier, "witnessed checkpoint", report)
+    if anchored:
+        check_notes(anchored, roots, verifier, "anchored checkpoint", report)
     report.checkpoints = len(notes)
     if frontier.size and not outside:
         report.missing.append("no checkpoint is kept outside the database")
     if frontier.size and frontier.size not in notes:
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
-    report.findings += [what for _, _, what in story.findings]
-    report.missing += [what for _, _, what in story.doubts]
-    report.open_intents = sorted(story.open, key=lambda name: story.open[name])
-    report.ran += story.CHECKS
+    tell_story(story, report)
     return roots, [*notes.items(), *outside, *witnessed]
 
 
@@ -203,6 +174,11 @@ def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Repo
         story.lose()
         report.findings.append(f"event {seq} was edited: its hash does not fit its bytes")
         return
+    tell_event(seq, body, story, report)
+
+
+def tell_event(seq: int, body: bytes, story: Story, report: Report) -> None:
+    """Check the shape of an event and put it into the story of its log."""
     try:
         event = parse(body)
         problem = schema_problem(event)
@@ -215,97 +191,28 @@ def _check_leaf(seq: int, body: bytes, stored: bytes, story: Story, report: Repo
         story.tell(seq, event)
 
 
+def tell_story(story: Story, report: Report, *, exported: bool = False) -> None:
+    """Put what events say of each other into a report.
+
+    Args:
+        story: The story, told to its end.
+        report: The report.
+        exported: Whether it is that of an export, which ends with the intent that announces it.
+    """
+    report.findings += [what for _, _, what in story.findings]
+    report.missing += [what for _, _, what in story.doubts]
+    for seq, base, size in story.losses:
+        sentence = gone(base, size, seq)
+        # A checkpoint outside has said it, unless it was left behind.
+        if not any(one.startswith(sentence.partition(",")[0]) for one in report.missing):
+            report.missing.append(sentence)
+    announced = {one for one in story.open if exported and story.announces(one)}
+    report.open_intents = sorted(set(story.open) - announced, key=lambda name: story.open[name])
+    report.ran += story.CHECKS
+
+
 def _check_head(connection: Reader, frontier: Frontier, report: Report) -> None:
     row = connection.execute("SELECT size, frontier FROM head").fetchone()
     if row is None or tuple(row) != (frontier.size, frontier.pack()):
         report.findings.append("the head row does not fit the events")
     report.ran.append("head")
-
-
-def _outside_notes(
-    folder: Path, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
-    """Return the notes of the outside file by size, but for those of events declared lost.
-
-    Such a note attests what is not there any more: it is told as missing, for ever, and is no sign of
-    tampering.
-    """
-    try:
-        text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        report.missing.append("the checkpoints outside the database are not there")
-        return []
-    found: list[tuple[int, str]] = []
-    for number, note in enumerate(notes(text)):
-        size = plain_size(note.split("\n")[1])
-        if size is None:
-            report.findings.append(f"checkpoint {number} outside the database is malformed")
-            continue
-        lost = _declared(note, verifier)
-        if lost is not None:
-            found = [one for one in found if not lost.base < one[0] <= lost.size]
-            report.missing.append(
-                f"events {lost.base} to {lost.size - 1} were lost, and declared lost in event {size - 1}"
-            )
-        found.append((size, note))
-    return sorted(found)
-
-
-def _witnessed_notes(
-    folder: Path, verifier: Verifier | None, report: Report
-) -> list[tuple[int, str]]:
-    """Return the notes that came back from witnesses by size, but for those of events declared lost since."""
-    try:
-        text = (folder / WITNESSED).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    found: list[tuple[int, str]] = []
-    for number, note in enumerate(notes(text)):
-        size = plain_size(note.split("\n")[1])
-        if size is None:
-            report.findings.append(f"witnessed checkpoint {number} is malformed")
-            continue
-        lost = _declared(note, verifier)
-        if lost is not None:
-            # A witness may hold what was lost: that is the gap, and no second history.
-            found = [one for one in found if not lost.base < one[0] <= lost.size]
-        found.append((size, note))
-    return sorted(found)
-
-
-def _declared(note: str, verifier: Verifier | None) -> Lost | None:
-    if verifier is None:
-        return None
-    try:
-        return Lost.of(verifier.open(note))
-    except AuditFault:
-        return None
-
-
-def _a(what: str) -> str:
-    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
-
-
-def _check_notes(
-    notes: list[tuple[int, str]],
-    roots: dict[int, bytes],
-    verifier: Verifier | None,
-    what: str,
-    report: Report,
-) -> None:
-    if verifier is None:
-        report.missing.append(f"{what}s were not checked: no public key")
-        return
-    for size, note in notes:
-        try:
-            stated = Checkpoint.parse(verifier.open(note))
-        except AuditFault as error:
-            report.findings.append(f"{what} at size {size}: {error.message}")
-            continue
-        if stated.origin != verifier.name or stated.size != size:
-            report.findings.append(f"{what} at size {size} belongs to another tree")
-        elif size not in roots:
-            report.findings.append(f"events were cut off: {_a(what)} attests size {size}")
-        elif roots[size] != stated.root:
-            report.findings.append(f"the events before {size} are not those the {what} attests")
-    report.ran.append(f"{what}s")

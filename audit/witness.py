@@ -18,8 +18,8 @@ from pathlib import Path
 
 from audit.cosign import Cosigner
 from audit.errors import AuditFault
-from audit.merkle import EMPTY_ROOT, verify_consistency
-from audit.note import Checkpoint, Verifier, plain_size, signature_lines
+from audit.merkle import EMPTY_ROOT, consistency_roots, verify_consistency
+from audit.note import Checkpoint, Verifier, only_of, plain_size, signature_lines
 
 DATABASE = "witness.db"
 MAX_REQUEST = 65_536
@@ -35,11 +35,18 @@ CREATE TRIGGER IF NOT EXISTS seen_never_shrinks BEFORE UPDATE ON seen WHEN NEW.s
     BEGIN SELECT RAISE(ABORT, 'a witness never goes back'); END;
 CREATE TRIGGER IF NOT EXISTS seen_no_delete BEFORE DELETE ON seen
     BEGIN SELECT RAISE(ABORT, 'a witness never forgets'); END;
--- What was signed by a known log and cannot be true together: evidence against it, kept as it came.
-CREATE TABLE IF NOT EXISTS evidence (
-    id INTEGER PRIMARY KEY, origin TEXT NOT NULL, status INTEGER NOT NULL, request TEXT NOT NULL,
-    seconds INTEGER NOT NULL, UNIQUE (origin, request));
 """
+_KEPT = """
+-- What a known log signed and this witness could not sign beside what it had signed before. `proven`: the
+-- two cannot be true together, and whoever reads them sees it. Else the proof beside it was none, which
+-- anybody can send who has seen a checkpoint: a question to the log's owner, and no proof of anything.
+CREATE TABLE IF NOT EXISTS contradiction (
+    origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, proven INTEGER NOT NULL,
+    seen_size INTEGER NOT NULL, seen_note TEXT NOT NULL, request TEXT NOT NULL, seconds INTEGER NOT NULL,
+    PRIMARY KEY (origin, size, root));
+"""
+MOST_PROVEN, MOST_OPEN = 64, 16
+"""Contradictions that are kept of a log. One suffices to show a fork; more say how it went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +96,23 @@ class Refusal(Exception):  # A refusal is an answer of the protocol and no error
             seen, 422 the proof does not hold.
         why: A sentence.
         size: For 409: the size that was seen last.
+        against: The checkpoint that the log signed and that contradicts what was seen, None when it is
+            not one that the log signed, or does not.
+        proven: Whether the two cannot be true together; else only the proof beside it was none.
     """
 
-    def __init__(self, status: int, why: str, size: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        why: str,
+        size: int | None = None,
+        *,
+        against: Checkpoint | None = None,
+        proven: bool = False,
+    ) -> None:
         super().__init__(why)
         self.status, self.why, self.size = status, why, size
+        self.against, self.proven = against, proven
 
 
 def origin_of(note: str) -> str:
@@ -130,14 +149,27 @@ def judge(seen: Checkpoint | None, submission: Submission, log: Verifier) -> Che
     if submission.old != last.size:
         raise Refusal(409, "another size was seen last", last.size)
     if last.size == stated.size and last.root != stated.root:
-        raise Refusal(409, "another root was seen at this size", last.size)
+        raise Refusal(
+            409, "another root was seen at this size", last.size, against=stated, proven=True
+        )
     if last.size in (0, stated.size):
         holds = not submission.proof
     else:
         holds = verify_consistency(last.size, stated.size, submission.proof, last.root, stated.root)
     if not holds:
-        raise Refusal(422, "the consistency proof does not hold")
+        raise Refusal(
+            422,
+            "the consistency proof does not hold",
+            against=stated if 0 < last.size < stated.size else None,
+            proven=_forked(last, stated, submission.proof),
+        )
     return stated
+
+
+def _forked(last: Checkpoint, stated: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Say whether a proof shows that the larger tree held another root at the size that was seen."""
+    found = consistency_roots(last.size, stated.size, proof, last.root)
+    return found is not None and found[1] == stated.root and found[0] != last.root
 
 
 class Witness:
@@ -177,7 +209,7 @@ class Witness:
             )
         with closing(sqlite3.connect(folder / DATABASE)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + _KEPT)
 
     def trust(self, vkey: str) -> str:
         """Watch a log from now on; return its origin.
@@ -207,7 +239,8 @@ class Witness:
             seconds: POSIX time.
 
         Raises:
-            Refusal: By rule. What a known log signed and cannot be true is kept as evidence.
+            Refusal: By rule. What a known log signed and contradicts what it signed before is kept
+                beside it: once for a root, so many and no more, and nothing else of the request.
             AuditFault: ``FG-AUD-02`` the witness's own database cannot be written: nothing is signed.
         """
         submission = Submission.parse(request)
@@ -222,13 +255,15 @@ class Witness:
                         "SET size = ?2, root = ?3, note = ?4, seconds = ?5",
                         (origin, stated.size, stated.root, submission.note, seconds),
                     )
+                    # Shown to continue after all: the proof that came with it before was none.
+                    connection.execute(
+                        "DELETE FROM contradiction WHERE origin = ? AND size = ? AND root = ? "
+                        "AND NOT proven",
+                        (origin, stated.size, stated.root),
+                    )
                 except Refusal as refusal:
-                    if refusal.status in (409, 422) and refusal.why != "another size was seen last":
-                        connection.execute(
-                            "INSERT OR IGNORE INTO evidence (origin, status, request, seconds) "
-                            "VALUES (?, ?, ?, ?)",
-                            (origin, refusal.status, request, seconds),
-                        )
+                    if refusal.against is not None:
+                        self._keep(connection, refusal, submission, seconds)
                     connection.execute("COMMIT")
                     raise
                 connection.execute("COMMIT")
@@ -253,14 +288,52 @@ class Witness:
         seen = Checkpoint(origin, int(last[0]), bytes(last[1])) if last else None
         return judge(seen, submission, Verifier.from_vkey(str(row[0])))
 
+    @staticmethod
+    def _keep(
+        connection: sqlite3.Connection, refusal: Refusal, submission: Submission, seconds: int
+    ) -> None:
+        """Keep a contradiction with what it contradicts, unless it is known or enough are."""
+        against = refusal.against
+        if against is None:
+            return
+        origin, proven = against.origin, refusal.proven
+        vkey = connection.execute("SELECT vkey FROM log WHERE origin = ?", (origin,)).fetchone()
+        if vkey is None:
+            return
+        seen = connection.execute(
+            "SELECT size, note FROM seen WHERE origin = ?", (origin,)
+        ).fetchone() or (0, "")
+        if proven:  # It takes the place of an open one of the same root.
+            connection.execute(
+                "DELETE FROM contradiction WHERE origin = ? AND size = ? AND root = ? AND NOT proven",
+                (origin, against.size, against.root),
+            )
+        kept = connection.execute(
+            "SELECT COUNT(*) FROM contradiction WHERE origin = ? AND proven = ?", (origin, proven)
+        ).fetchone()[0]
+        if kept >= (MOST_PROVEN if proven else MOST_OPEN):
+            return
+        # Lines of other keys may be anything that somebody has written there.
+        note = only_of(submission.note, Verifier.from_vkey(str(vkey[0])))
+        request = Submission(submission.old, submission.proof if proven else (), note).text()
+        connection.execute(
+            "INSERT OR IGNORE INTO contradiction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (origin, against.size, against.root, proven, seen[0], str(seen[1]), request, seconds),
+        )
+
     def standing(self) -> list[dict[str, object]]:
-        """Return each watched log, what was last signed of it and how much evidence there is against it."""
+        """Return each watched log, what was last signed of it, and what contradicts it.
+
+        ``evidence`` counts the contradictions that prove a fork, ``open`` the checkpoints that the log
+        signed and nobody has shown to continue what was signed before.
+        """
         with closing(self._open()) as connection:
-            rows: Sequence[tuple[str, str, int | None, bytes | None, int | None, int]] = (
+            rows: Sequence[tuple[str, str, int | None, bytes | None, int | None, int, int]] = (
                 connection.execute(
-                    "SELECT origin, vkey, size, root, seconds, (SELECT COUNT(*) FROM evidence "
-                    "WHERE evidence.origin = log.origin) FROM log LEFT JOIN seen USING (origin) "
-                    "ORDER BY origin"
+                    "SELECT origin, vkey, seen.size, seen.root, seen.seconds, "
+                    "(SELECT COUNT(*) FROM contradiction c WHERE c.origin = log.origin AND proven), "
+                    "(SELECT COUNT(*) FROM contradiction c WHERE c.origin = log.origin AND NOT proven) "
+                    "FROM log LEFT JOIN seen USING (origin) ORDER BY origin"
                 ).fetchall()
             )
         return [
@@ -271,8 +344,9 @@ class Witness:
                 "root": root.hex() if root is not None else None,
                 "time": seconds,
                 "evidence": evidence,
+                "open": unclear,
             }
-            for origin, vkey, size, root, seconds, evidence in rows
+            for origin, vkey, size, root, seconds, evidence, unclear in rows
         ]
 
     def _open(self) -> sqlite3.Connection:
@@ -283,4 +357,5 @@ class Witness:
             )
         connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(_KEPT)  # A witness from before it had it.
         return connection

@@ -26,7 +26,8 @@ from audit.canonical import canonical
 from audit.event import make_event
 from audit.log import AuditLog
 from audit.note import Signer
-from audit.verify import Report, verify
+from audit.report import Report
+from audit.verify import verify
 from bench.flushes import counted
 from bench.measure import ROUNDS, heading
 

@@ -17,7 +17,8 @@ from audit.event import make_event
 from audit.log import CHECKPOINTS, AuditLog, read_events
 from audit.merkle import EMPTY, Frontier, leaf_hash
 from audit.note import Signer
-from audit.verify import Report, verify
+from audit.report import Report
+from audit.verify import verify
 from bench.measure import FLOOR, Claim
 
 LEAVES, LEAF_BYTES = 100_000, 370

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audit.verify import Report
+    from audit.report import Report
 
 Check = tuple[str, str, str]
 
@@ -178,6 +178,8 @@ def _trail(path: Path) -> Check:
         return "fail", "the log is missing", "Restore the audit folder from its backup."
     report = _verified(path)
     if report.status == "verified":
+        if report.alarms:
+            return "warn", "; ".join(report.alarms), "Look at the anchor: fieldgate audit verify."
         if report.standing is None:
             return "ok", f"{report.size} events verified, no witness named", ""
         told = f"{report.size} events verified, {report.standing.sentence()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,21 +19,35 @@ flag = typer.Typer(help="Flags that trusted staff set.", no_args_is_help=True)
 def audit_verify(
     home: HomeOption = None,
     vkey: Annotated[str | None, typer.Option(help="Public key from a place you trust.")] = None,
+    tiles: Annotated[
+        str, typer.Option(help="An export, by folder or http(s) address, in place of a home.")
+    ] = "",
+    anchor: Annotated[
+        list[Path] | None, typer.Option(help="File of checkpoints that was copied to another disk.")
+    ] = None,
+    second_vkey: Annotated[str, typer.Option(help="Second public key, from such a place.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Prove the whole trail: exit 0 verified, 14 tampered, 17 incomplete."""
     with told(as_json):
+        from audit.kept import Kept
         from engine.domain.errors import Exit
-        from engine.flows.trail import verify_trail
+        from engine.flows.trail import verify_export, verify_trail
 
-        opened = open_home(home)
-        report = verify_trail(opened, vkey=vkey)
+        kept = Kept(tuple(anchor or ()), second_vkey=second_vkey)
+        report = (
+            verify_export(tiles, vkey or "")
+            if tiles
+            else verify_trail(open_home(home), vkey=vkey, kept=kept)
+        )
         lines = [
             f"{report.status}: {report.size} events, {report.checkpoints} checkpoints, "
             f"root {report.root}",
             *(f"  tampered: {finding}" for finding in report.findings),
             *(f"  not checked: {missing}" for missing in report.missing),
             *(f"  no outcome yet: intent {intent}" for intent in report.open_intents),
+            *(f"  ALARM: {alarm}" for alarm in report.alarms),
+            *(f"  no key here for a signature line of {name}" for name in report.unchecked),
         ]
         if report.standing is not None:
             lines.append(f"  {report.standing.sentence()}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, operator, user_of
+from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
 from engine.cli.output import emit, told
 
 
@@ -18,6 +18,8 @@ def add_to(audit: typer.Typer) -> None:
     audit.command("checkpoint")(checkpoint)
     audit.command("witnessed")(witnessed)
     audit.command("submit-checkpoint")(submit_checkpoint)
+    audit.command("anchor")(anchor)
+    audit.command("second-signature")(second_signature)
 
 
 def export_tiles(
@@ -37,9 +39,13 @@ def export_tiles(
         emit(
             done,
             as_json,
-            lambda: (
-                f"{done['size']} events, {done['files']} files written. Public key {done['vkey']}\n"
-                f"Audit entry {done['receipt']['entry']}"
+            lambda: "\n".join(
+                [
+                    f"{done['size']} events, {done['files']} files written. "
+                    f"Public key {done['vkey']}",
+                    *(f"  An auditor will find: {one}" for one in done["incomplete"]),
+                    f"Audit entry {done['receipt']['entry']}",
+                ]
             ),
         )
 
@@ -71,6 +77,7 @@ def checkpoint(
         int | None, typer.Option(min=0, help="Size that the witness signed last, if it says so.")
     ] = None,
     home: HomeOption = None,
+    as_user: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the newest checkpoint for a witness to countersign; it holds sizes and hashes only."""
@@ -78,7 +85,8 @@ def checkpoint(
         from engine.flows.trail_out import checkpoint_out
 
         opened = open_home(home)
-        done = checkpoint_out(opened, out, operator(opened), witness=witness, old=old)
+        user, auth = user_of(opened, as_user)
+        done = checkpoint_out(opened, user, out, auth=auth, witness=witness, old=old)
         opened.close()
         emit(
             done,
@@ -93,6 +101,7 @@ def checkpoint(
 def witnessed(
     file: Annotated[Path, typer.Argument(help="What a witness countersigned.")],
     home: HomeOption = None,
+    as_user: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a countersigned checkpoint back beside the trail."""
@@ -100,13 +109,16 @@ def witnessed(
         from engine.flows.trail_out import take_witnessed
 
         opened = open_home(home)
-        done = take_witnessed(opened, file, operator(opened))
+        user, auth = user_of(opened, as_user)
+        done = take_witnessed(opened, user, file, auth=auth)
         opened.close()
         names = ", ".join(done["witnesses"])
         emit(done, as_json, lambda: f"{names} vouches for the first {done['size']} events.")
 
 
-def submit_checkpoint(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def submit_checkpoint(
+    home: HomeOption = None, as_user: AsOption = None, as_json: JsonOption = False
+) -> None:
     """Ask the witnesses to sign. Exit 14 when one contradicts the trail, 17 when not all have signed."""
     with told(as_json):
         from engine.domain.errors import Exit
@@ -114,7 +126,8 @@ def submit_checkpoint(home: HomeOption = None, as_json: JsonOption = False) -> N
         from engine.settings import settings
 
         opened = open_home(home)
-        done = run(opened, settings().witness_urls, operator(opened))
+        user, auth = user_of(opened, as_user)
+        done = run(opened, user, settings().witness_urls, auth=auth)
         opened.close()
         lines = [f"  {one['witness']}: {one['state']}" for one in done["answers"]]
         emit(
@@ -126,3 +139,58 @@ def submit_checkpoint(home: HomeOption = None, as_json: JsonOption = False) -> N
             raise typer.Exit(Exit.TAMPERED)
         if done["signed"] < done["asked"]:
             raise typer.Exit(Exit.INCOMPLETE)
+
+
+def anchor(
+    at: Annotated[
+        Path | None, typer.Option(help="File on another disk, or on a share of a partner.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Take the anchor away.")] = False,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy every checkpoint to a file outside the home; start-up and verify compare with it."""
+    with told(as_json):
+        from engine.domain.errors import ConfigError
+        from engine.flows.trail_keep import set_anchor
+
+        if (at is None) is not off:
+            raise ConfigError("FG-AUD-30", "give a file, or --off", "Give --at FILE.")
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        done = set_anchor(opened, user, at, auth=auth)
+        opened.close()
+        emit(
+            done,
+            as_json,
+            lambda: (
+                f"The anchor is {done['anchor'] or 'off'}; {done['copied']} bytes copied. Restart what "
+                f"is running. Audit entry {done['receipt']['entry']}"
+            ),
+        )
+
+
+def second_signature(
+    off: Annotated[bool, typer.Option("--off", help="Sign once again, as before.")] = False,
+    home: HomeOption = None,
+    as_user: AsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign every checkpoint with ML-DSA-44 as well, which quantum computers do not break."""
+    with told(as_json):
+        from engine.flows.trail_keep import set_second_signature
+
+        opened = open_home(home)
+        user, auth = user_of(opened, as_user)
+        done = set_second_signature(opened, user, on=not off, auth=auth)
+        opened.close()
+        state = "on" if done["second_signature"] else "off"
+        emit(
+            done,
+            as_json,
+            lambda: (
+                f"The second signature is {state}. Restart what is running. Its public key:\n"
+                f"{done['vkey']}\nAudit entry {done['receipt']['entry']}"
+            ),
+        )

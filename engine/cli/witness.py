@@ -87,8 +87,11 @@ def show(folder: FolderOption, as_json: JsonOption = False) -> None:
             as_json,
             lambda: table(
                 f"{made.name}\n{made.vkey()}",
-                ("log", "events", "root", "evidence"),
-                [(one["origin"], one["size"], one["root"], one["evidence"]) for one in logs],
+                ("log", "events", "root", "evidence", "unclear"),
+                [
+                    (one["origin"], one["size"], one["root"], one["evidence"], one["open"])
+                    for one in logs
+                ],
             ),
         )
 

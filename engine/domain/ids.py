@@ -50,6 +50,11 @@ def whole_years(born: date, on: date) -> int:
     return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
 
 
+LEVELS = {"os": "host", "client": "secret"}
+"""What stands behind a way of signing in: the account of the machine, or a secret. A demo identity is chosen
+from a list, so that nothing does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts, in which capacity, and how that was established."""
@@ -66,4 +71,5 @@ class Actor:
             "org": self.agency,
             "role": self.role,
             "auth": self.auth,
+            "level": LEVELS.get(self.auth, "none"),
         }

@@ -166,7 +166,9 @@ def answer_second(home: Home, user: str, number: int, *, agree: bool, auth: str)
 
         made = flow.commit(publish)
         word = "agreed" if agree else "rejected"
-        entry = flow.finish({**details, "decision": word, "rules": [f"pair {made.pair}"]})
+        agreed = {"approvers": [made.decided_by]} if agree else {}
+        told = {**details, **agreed, "decision": word, "rules": [f"pair {made.pair}"]}
+        entry = flow.finish(told)
         return {**_told(made), "audit_entry": entry.seq}
 
 

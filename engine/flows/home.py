@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,16 @@ from sqlmodel import Session, col, select
 
 import policies.load
 import scoring.tables
+from audit.anchor import Anchor
+from audit.cosign import ML_DSA_44, Cosigner
+from audit.kept import NOTHING_KEPT, Kept
 from audit.note import Signer
+from audit.report import Report
 from audit.source import Log, Opening
-from audit.verify import Report
 from audit.witnessed import Quorum
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness, system_clock, system_randomness
+from engine.flows.kinds import check_kinds
 from engine.flows.log_store import events_of, open_log, opening_of, sequence, verify_log
 from engine.flows.passphrase import passphrase
 from engine.identity.keys import (
@@ -30,8 +34,6 @@ from engine.identity.keys import (
     version_in_use,
 )
 from engine.identity.pseudonyms import Domain, domain, self_test
-from engine.intake.contract import contract_of
-from engine.intake.contract_lint import contract_problems
 from engine.linkage.index_tables import ensure
 from engine.settings import Settings
 from engine.store.migrate import ensure_newest
@@ -158,7 +160,7 @@ class Home:
     @cached_property
     def audit(self) -> Log:
         """The audit log, opened for writing."""
-        return open_log(self.path / "audit", self._signer(), self.settings)
+        return open_log(self.path / "audit", self._signer(), self.settings, anchor=self.anchor)
 
     def log_events(self, newest: int | None = None) -> list[tuple[int, bytes]]:
         """Return (seq, canonical bytes) of the newest events of the trail, newest first, or of all."""
@@ -169,20 +171,55 @@ class Home:
         return opening_of(self.settings)
 
     def verify_log(
-        self, vkey: str | None = None, *, quorum: Quorum | None = None, seconds: int = 0
+        self,
+        vkey: str | None = None,
+        *,
+        quorum: Quorum | None = None,
+        seconds: int = 0,
+        kept: Kept = NOTHING_KEPT,
     ) -> Report:
         """Prove the whole trail from its stored bytes; it opens no key and changes nothing."""
+        kept = replace(kept, anchor=self.anchor)
         return verify_log(
-            self.path / "audit", self.settings, vkey=vkey, quorum=quorum, seconds=seconds
+            self.path / "audit", self.settings, vkey=vkey, quorum=quorum, seconds=seconds, kept=kept
         )
 
     def sequence_log(self, stop: Event | None) -> int:
         """Put waiting events into the tree until told to stop, or once; see `engine.flows.log_store`."""
-        return sequence(self.path / "audit", self._signer(), self.settings, stop)
+        return sequence(self.path / "audit", self._signer(), self.settings, stop, self.anchor)
 
     def _signer(self) -> Signer:
         seed = self.keyring("log").derive("ed25519", 32)
-        return Signer.from_bytes(str(self.manifest["log_name"]), seed)
+        signer = Signer.from_bytes(str(self.manifest["log_name"]), seed)
+        if not self.manifest.get("second_signature"):
+            return signer
+        second = self.second_signer()
+        return signer.beside(lambda text: second.line(text, int(self.clock().timestamp())))
+
+    def second_signer(self) -> Cosigner:
+        """Return the log's second key, of a kind that quantum computers do not break."""
+        seed = self.keyring("log").derive("ml-dsa-44", 32)
+        return Cosigner.from_seed(str(self.manifest["log_name"]), seed, ML_DSA_44)
+
+    @cached_property
+    def anchor(self) -> Anchor | None:
+        """Where every checkpoint is copied to, outside the home; None where nothing is set."""
+        place = self.manifest.get("anchor")
+        return Anchor(self.path / "audit", Path(place)) if place else None
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Change the home's own description, whole or not at all; None takes an entry away.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        made = {**self.manifest, **changes}
+        text = json.dumps({key: one for key, one in made.items() if one is not None}, indent=1)
+        draft = self.path / f"{MANIFEST}.new"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(self.path / MANIFEST)
+        for name in ("manifest", "anchor"):
+            self.__dict__.pop(name, None)
 
     def log_vkey(self) -> str:
         """Return the log's public key, from its keyring and not from a file beside the log."""
@@ -190,7 +227,9 @@ class Home:
 
     def recovering_log(self) -> Log:
         """Open a log that refuses to be written, for two people to declare what is lost of it."""
-        return open_log(self.path / "audit", self._signer(), self.settings, recovering=True)
+        return open_log(
+            self.path / "audit", self._signer(), self.settings, recovering=True, anchor=self.anchor
+        )
 
     def use_log(self, log: Log) -> None:
         """Write to a log that was opened with `recovering_log`."""
@@ -357,46 +396,6 @@ class Home:
                 self.__dict__[name].dispose()
         if "audit" in self.__dict__:
             self.audit.close()
-
-
-def check_kinds(pack: Pack, tables: Tables) -> None:
-    """Refuse a pack whose contracts yield kinds or roles that the scoring tables do not have.
-
-    Raises:
-        ConfigError: ``FG-POL-07`` naming every source and yield, ``FG-CON-02`` a contract does not
-            hold together.
-    """
-    wrong = []
-    for source in pack.sources.values():
-        for rule in source.yields:
-            spec = next(rule[name] for name in ("event", "state", "flag") if name in rule)
-            kinds, roles = (_words_of(spec.get(name)) for name in ("kind", "role"))
-            if not (kinds <= set(tables.kinds) and roles <= set(tables.roles)):
-                wrong.append(f"{source.file} {rule['id']}")
-    problems = [
-        f"{source.id}: {problem}"
-        for source in pack.sources.values()
-        if source.agency != "engine"
-        for problem in contract_problems(contract_of(source))
-    ]
-    if problems:
-        raise ConfigError(
-            "FG-CON-02",
-            f"a contract does not hold together: {'; '.join(problems[:20])}",
-            "Mend it and try: fieldgate contract test SOURCE.",
-        )
-    if wrong:
-        raise ConfigError(
-            "FG-POL-07",
-            f"a contract yields an unknown kind or role: {', '.join(wrong)}",
-            "Use the kinds and roles of the scoring tables.",
-        )
-
-
-def _words_of(spec: Any) -> set[str]:
-    if spec is None:
-        return set()
-    return {spec} if isinstance(spec, str) else set(spec["map"].values())
 
 
 def database_url(secret: Any) -> str | None:

@@ -31,6 +31,7 @@ from engine.domain.errors import (
     told,
 )
 from engine.domain.ids import Actor
+from engine.flows.asked import asked_of
 from engine.flows.home import Home
 from engine.store.session import reading
 from engine.store.tables import AgreementStop, FlowCommit, PolicyPointer
@@ -170,16 +171,17 @@ class Flow:
         return {"entry": self.entry.seq, "proof": self.home.audit.proof(self.entry.seq)}
 
     def _event(self, phase: str, details: Mapping[str, Any]) -> dict[str, Any]:
+        request, session = asked_of(self.home)
         return make_event(
             log=self.home.audit.origin,
             kind=self.kind,
             phase=phase,
             flow=self.name,
             intent=self.intent,
-            actor=self.actor.as_event(),
+            actor={**self.actor.as_event(), **session},
             now=self.home.clock(),
             random=self.home.randomness(10),
-            details={**details, **trace_ids()},
+            details={**details, **trace_ids(), **request},
         )
 
     def _write(self, details: Mapping[str, Any]) -> Entry:

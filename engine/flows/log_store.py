@@ -6,12 +6,15 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit.kept import NOTHING_KEPT, Kept
 from audit.log import AuditLog, read_events
+from audit.report import Report
 from audit.source import Log, Opening
-from audit.verify import Report, verify
+from audit.verify import verify
 from engine.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from audit.anchor import Anchor
     from audit.note import Signer
     from audit.witnessed import Quorum
     from engine.settings import Settings
@@ -46,7 +49,14 @@ def create_log(folder: Path, vkey: str, settings: Settings) -> None:
     create(folder, vkey, owner or url, writers=writers, sequencers=sequencers)
 
 
-def open_log(folder: Path, signer: Signer, settings: Settings, *, recovering: bool = False) -> Log:
+def open_log(
+    folder: Path,
+    signer: Signer,
+    settings: Settings,
+    *,
+    recovering: bool = False,
+    anchor: Anchor | None = None,
+) -> Log:
     """Open the log for writing.
 
     Raises:
@@ -54,7 +64,7 @@ def open_log(folder: Path, signer: Signer, settings: Settings, *, recovering: bo
     """
     url = _text(settings.audit_url)
     if url is None:
-        return AuditLog(folder, signer, recovering=recovering)
+        return AuditLog(folder, signer, recovering=recovering, anchor=anchor)
     from audit.postgres import PostgresLog
 
     return PostgresLog(
@@ -63,6 +73,7 @@ def open_log(folder: Path, signer: Signer, settings: Settings, *, recovering: bo
         signer,
         sequencer_url=_text(settings.audit_sequencer_url),
         recovering=recovering,
+        anchor=anchor,
     )
 
 
@@ -95,13 +106,20 @@ def verify_log(
     vkey: str | None = None,
     quorum: Quorum | None = None,
     seconds: int = 0,
+    kept: Kept = NOTHING_KEPT,
 ) -> Report:
     """Verify the whole log where it stands; see `audit.verify.verify`."""
     opening = opening_of(settings)
-    return verify(folder, vkey=vkey, quorum=quorum, seconds=seconds, reader=opening)
+    return verify(folder, vkey=vkey, quorum=quorum, seconds=seconds, reader=opening, kept=kept)
 
 
-def sequence(folder: Path, signer: Signer, settings: Settings, stop: threading.Event | None) -> int:
+def sequence(
+    folder: Path,
+    signer: Signer,
+    settings: Settings,
+    stop: threading.Event | None,
+    anchor: Anchor | None = None,
+) -> int:
     """Put waiting events into the tree until `stop` is set, or once; return how many they were.
 
     Raises:
@@ -119,8 +137,8 @@ def sequence(folder: Path, signer: Signer, settings: Settings, stop: threading.E
     from audit.postgres_tables import open_connection
     from audit.sequence import Sequencer, compare
 
-    compare(lambda: Reading(url), folder, signer)
-    sequencer = Sequencer(folder, lambda: open_connection(url), signer)
+    compare(lambda: Reading(url), folder, signer, anchor)
+    sequencer = Sequencer(folder, lambda: open_connection(url), signer, anchor)
     try:
         if stop is not None:
             return sequencer.run(stop)

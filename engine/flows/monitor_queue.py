@@ -158,7 +158,7 @@ def second_look(home: Home, user: str, number: int, *, agree: bool, auth: str) -
     details = {"rules": ["agree" if agree else "reject"]}
     with Flow(home, "monitor_second", "approve", actor, details) as flow:
 
-        def publish(session: Session) -> tuple[str, str]:
+        def publish(session: Session) -> tuple[str, str, str]:
             item = _item(session, account, number)
             waiting = session.exec(
                 select(MonitorDecision).where(
@@ -175,10 +175,11 @@ def second_look(home: Home, user: str, number: int, *, agree: bool, auth: str) -
             waiting.state = "final" if agree else "rejected"
             item.state = "closed" if agree else "open"
             session.add_all([waiting, item])
-            return item.subject, item.state
+            return item.subject, item.state, waiting.decided_by
 
-        subject, state = flow.commit(publish)
-        flow.finish({**details, **({"subject": subject} if subject else {})})
+        subject, state, first = flow.commit(publish)
+        agreed = {"approvers": [first]} if agree else {}
+        flow.finish({**details, **agreed, **({"subject": subject} if subject else {})})
         return {"item": number, "agreed": agree, "second_by": user, "state": state}
 
 

@@ -16,8 +16,9 @@ from sqlmodel import Session, col, select
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
 from engine.flows.accounts import actor_of, open_account
-from engine.flows.home import Home, check_kinds
+from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
+from engine.flows.kinds import check_kinds
 from engine.flows.policy_review import Review, review_draft
 from engine.flows.setup import keep_version
 from engine.store.session import reading
@@ -205,7 +206,7 @@ def activate(home: Home, number: int, actor: Actor) -> dict[str, Any]:
         check_kinds(pack, home.tables)
         _dpia(pack, home.clock().date())
 
-        def publish(session: Session) -> None:
+        def publish(session: Session) -> list[str]:
             change = _open_change(session, home, number)
             missing = _missing(session, change)
             if missing:
@@ -220,10 +221,14 @@ def activate(home: Home, number: int, actor: Actor) -> dict[str, Any]:
                 if other.id != change.id:
                     other.state = "replaced"
             _move_pointer(session, home, change.version, change.base, actor.user)
+            asked = select(PolicyAnswer.user).where(
+                PolicyAnswer.change == change.id, PolicyAnswer.answer == "approve"
+            )
+            return sorted(set(session.exec(asked).all()))
 
-        flow.commit(publish)
+        approvers = flow.commit(publish)
         home.refresh_policy()
-        flow.finish({**details, "policy_hash": version})
+        flow.finish({**details, "policy_hash": version, "approvers": approvers})
         return {"change": number, "version": version}
 
 

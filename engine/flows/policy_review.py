@@ -12,8 +12,9 @@ from sqlmodel import Session, select
 import policies.load
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor
-from engine.flows.home import Home, check_kinds
+from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.kinds import check_kinds
 from engine.flows.policy_simulate import simulate
 from engine.store.session import reading
 from engine.store.tables import Delivery

@@ -83,6 +83,7 @@ def recover_log(home: Home, user: str, because: str, *, auth: str) -> dict[str, 
     lost = Lost(base, incident.signed.size, incident.signed.root)
     details: dict[str, Any] = {
         "rules": [f"declared_by {declared['by']}", f"because {declared['because']}"],
+        "approvers": [declared["by"]],
         "counts": {"left": base, "signed": lost.size},
         "result_hash": lost.root.hex(),
     }

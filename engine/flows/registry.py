@@ -203,7 +203,8 @@ def answer(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dic
             return found
 
         made = flow.commit(publish)
-        entry = flow.finish({"rules": [made.product, made.to], "decision": made.state})
+        agreed = {"approvers": [made.asked_by]} if agree else {}
+        entry = flow.finish({**agreed, "rules": [made.product, made.to], "decision": made.state})
         return {**_step(made), "audit_entry": entry.seq}
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from audit.act import Act
-from audit.verify import Report
+from audit.report import Report
 from engine.flows.report_form import Told
 
 

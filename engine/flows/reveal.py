@@ -43,7 +43,7 @@ from engine.store.tables import (
 )
 from engine.telemetry import span
 
-MOST_FIELDS = 80
+MOST_FIELDS = 70
 
 
 def reveal(home: Home, ask: Ask, *, auth: str) -> dict[str, Any]:

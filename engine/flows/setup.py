@@ -13,8 +13,9 @@ from audit.log import Entry
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor, Clock, Randomness
 from engine.flows.create import create_home
-from engine.flows.home import UNFINISHED, Home, check_kinds
+from engine.flows.home import UNFINISHED, Home
 from engine.flows.intent import Flow
+from engine.flows.kinds import check_kinds
 from engine.flows.registry import release_first
 from engine.linkage.index import records_of
 from engine.settings import Settings

@@ -78,6 +78,8 @@ ACTIONS = {
     "rows_aside": "for the rows of a delivery that were set aside",
     "score": "for a scoring run",
     "search_trail": "to search the trail",
+    "second_signature": "to sign checkpoints a second time or no longer",
+    "set_anchor": "to copy checkpoints to another disk or no longer",
     "show": "to see a granted view again",
     "sign_in": "to sign in or out",
     "simulate_policy": "to try a draft on past requests",

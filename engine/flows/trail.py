@@ -9,7 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from audit.canonical import parse
 from audit.cosign import CosignerKey
 from audit.errors import AuditFault
-from audit.verify import Report
+from audit.kept import NOTHING_KEPT, Kept
+from audit.note import Verifier
+from audit.place import place_of
+from audit.report import Report
+from audit.tiles import verify_tiles
 from audit.witnessed import Quorum
 from engine.domain.errors import FieldgateError, PolicyRefused
 from engine.flows.accounts import actor_of, open_account
@@ -29,7 +33,7 @@ USES = {
 }
 
 
-def verify_trail(home: Home, *, vkey: str | None = None) -> Report:
+def verify_trail(home: Home, *, vkey: str | None = None, kept: Kept = NOTHING_KEPT) -> Report:
     """Verify the whole log and ask who witnesses it; it opens no key and changes nothing."""
     quorum, why = None, ""
     try:
@@ -37,11 +41,24 @@ def verify_trail(home: Home, *, vkey: str | None = None) -> Report:
     except (FieldgateError, AuditFault, PolicyFault, SQLAlchemyError) as error:
         why = f"the policy's witnesses could not be read ({type(error).__name__})"
     now = int(home.clock().timestamp())
-    report = home.verify_log(vkey, quorum=quorum, seconds=now)
+    report = home.verify_log(vkey, quorum=quorum, seconds=now, kept=kept)
     if why:
         report.missing.append(why)
         report.status = "incomplete" if report.status == "verified" else report.status
     return report
+
+
+def verify_export(where: str, vkey: str) -> Report:
+    """Verify an exported trail from its files alone; no home is needed.
+
+    Args:
+        where: A folder, or an ``http`` or ``https`` address.
+        vkey: The log's public key, from another place than the export.
+
+    Raises:
+        AuditFault: ``FG-AUD-05`` the key is none; ``FG-AUD-28`` the address is none.
+    """
+    return verify_tiles(place_of(where), Verifier.from_vkey(vkey))
 
 
 def quorum_of(home: Home) -> Quorum | None:
@@ -54,6 +71,11 @@ def quorum_of(home: Home) -> Quorum | None:
     if not named.witnesses:
         return None
     keys = tuple(CosignerKey.from_vkey(vkey) for _, vkey in named.witnesses)
+    if any(key.name == home.manifest["log_name"] for key in keys):
+        # Its second signature is no second pair of eyes.
+        raise AuditFault(
+            "FG-AUD-05", "a key of the log itself is none of a witness", "Name another partner."
+        )
     return Quorum(keys, named.quorum, named.alarm_after_hours * 3600)
 
 

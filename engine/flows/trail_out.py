@@ -8,7 +8,8 @@ from typing import Any
 from audit.cosign import CosignerKey
 from audit.errors import AuditFault
 from audit.note import Checkpoint, Verifier
-from audit.tiles import export_tiles
+from audit.place import Folder
+from audit.tiles import export_tiles, verify_tiles
 from audit.witnessed import keep_witnessed, last_sizes, submission_from
 from engine.domain.errors import ConfigError, PolicyRefused
 from engine.domain.ids import Actor
@@ -57,7 +58,8 @@ def export_trail(home: Home, user: str, out: Path, *, auth: str) -> dict[str, An
         auth: How the user was established.
 
     Returns:
-        Size of what was exported, files written, the public key, and a receipt. The export ends with
+        Size of what was exported, files written, the public key, what an auditor will find missing (a
+        declared loss), and a receipt. What was written is read again and verified. The export ends with
         the event that announces it; the event that closes it comes with the next one.
 
     Raises:
@@ -69,31 +71,46 @@ def export_trail(home: Home, user: str, out: Path, *, auth: str) -> dict[str, An
     actor = outward(home, user, auth)
     with Flow(home, "export_trail", "export", actor, {"source": "audit.log"}) as flow:
         done = export_tiles(home.path / "audit", out, public_key(home), home.log_opening())
+        written = verify_tiles(Folder(out), public_key(home))
+        if written.status == "tampered":
+            raise AuditFault(
+                "FG-AUD-07", "what was exported does not verify", "Keep it, and verify the log."
+            )
         flow.finish({"source": "audit.log", "rows": done["size"], "counts": done})
-        return {**done, "vkey": home.log_vkey(), "receipt": flow.receipt()}
+        # A declared loss, an outcome that never came: whoever gets the files is not the first to learn it.
+        return {
+            **done,
+            "vkey": home.log_vkey(),
+            "incomplete": written.missing,
+            "receipt": flow.receipt(),
+        }
 
 
 def checkpoint_out(
-    home: Home, out: Path, actor: Actor, *, witness: str = "", old: int | None = None
+    home: Home, user: str, out: Path, *, auth: str, witness: str = "", old: int | None = None
 ) -> dict[str, Any]:
     """Write a file that a witness countersigns on its own machine, without a network.
 
     Args:
         home: The home.
+        user: Who sends it.
         out: The file; it holds sizes and hashes, and nothing of any event.
-        actor: The operator.
+        auth: How the user was established.
         witness: Name of the witness it is for; then it continues what that one signed last.
         old: Size that the witness signed last, when it says another one than is known here.
 
     Raises:
+        PolicyRefused: ``FG-AUD-22`` the role does not deal with witnesses.
         ConfigError: ``FG-AUD-27`` the policy names no such witness.
         AuditFault: ``FG-AUD-26`` the witness has seen more than the log holds.
 
-    Audited as ``export``.
+    Audited as ``export``, and a refusal of the role as ``deny``.
     """
-    keys = named_keys(home, witness)
-    details = {"source": "audit.checkpoint", "recipient": witness}
-    with Flow(home, "checkpoint_out", "export", actor, details) as flow:
+    actor = outward(home, user, auth)
+    with Flow(home, "checkpoint_out", "export", actor, {"source": "audit.checkpoint"}) as flow:
+        keys = named_keys(home, witness)
+        # Only a name that the policy has: what was typed has no place in the trail.
+        details = {"source": "audit.checkpoint", "recipient": witness}
         sizes = last_sizes(home.path / "audit", public_key(home), keys)
         since = old if old is not None else min((sizes.get(one.name, 0) for one in keys), default=0)
         submission = submission_from(
@@ -105,15 +122,23 @@ def checkpoint_out(
         return {"file": str(out), "size": size, "old": since, "receipt": flow.receipt()}
 
 
-def take_witnessed(home: Home, file: Path, actor: Actor) -> dict[str, Any]:
+def take_witnessed(home: Home, user: str, file: Path, *, auth: str) -> dict[str, Any]:
     """Put a checkpoint that a witness countersigned back beside the trail.
 
+    Args:
+        home: The home.
+        user: Who puts it back.
+        file: What the witness signed.
+        auth: How the user was established.
+
     Raises:
+        PolicyRefused: ``FG-AUD-22`` the role does not deal with witnesses.
         AuditFault: ``FG-AUD-25`` no witness of the policy stands on it; ``FG-AUD-06`` it is not of this
             trail, or a line does not verify; ``FG-AUD-12`` the trail is not the one that was signed.
 
-    Audited as ``config``.
+    Audited as ``config``, and a refusal of the role as ``deny``.
     """
+    actor = outward(home, user, auth)
     with Flow(home, "take_witnessed", "config", actor, {"source": "audit.checkpoint"}) as flow:
         try:
             note = file.read_bytes()[:MAX_FILE].decode()

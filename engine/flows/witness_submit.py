@@ -18,10 +18,9 @@ from audit.errors import AuditFault
 from audit.note import plain_size
 from audit.witnessed import last_sizes, submission_from
 from engine.domain.errors import ConfigError
-from engine.domain.ids import Actor
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.trail_out import keep_signed, named_keys, public_key
+from engine.flows.trail_out import keep_signed, named_keys, outward, public_key
 
 WAIT_SECONDS = 5.0
 _MAX_ANSWER = 65_536
@@ -65,14 +64,15 @@ def post(url: str, body: bytes) -> tuple[int, str]:
 
 
 def submit_checkpoint(
-    home: Home, addresses: Mapping[str, str], actor: Actor, *, send: Post = post
+    home: Home, user: str, addresses: Mapping[str, str], *, auth: str, send: Post = post
 ) -> dict[str, Any]:
     """Ask each witness to sign the newest checkpoint and keep what comes back.
 
     Args:
         home: The home.
+        user: Who submits; a timer runs as a user who has an account.
         addresses: Name of each witness to its submission address.
-        actor: The operator.
+        auth: How the user was established.
         send: Sends a request; tests pass one without a network.
 
     Returns:
@@ -80,17 +80,20 @@ def submit_checkpoint(
         it has seen another history or more events than the trail holds.
 
     Raises:
+        PolicyRefused: ``FG-AUD-22`` the role does not deal with witnesses.
         ConfigError: ``FG-AUD-27`` no address is set, or one of a witness that the policy does not name.
 
-    Audited as ``export``: sizes and hashes leave, and nothing of any event.
+    Audited as ``export``: sizes and hashes leave, and nothing of any event. A refusal of the role is
+    audited as ``deny``.
     """
-    if not addresses:
-        raise ConfigError(
-            "FG-AUD-27", "no address of a witness is set", "Set FIELDGATE_WITNESS_URLS."
-        )
-    keys = {name: named_keys(home, name)[0] for name in addresses}
-    details = {"source": "audit.checkpoint", "recipient": ", ".join(sorted(addresses))}
-    with Flow(home, "submit_checkpoint", "export", actor, details) as flow:
+    actor = outward(home, user, auth)
+    with Flow(home, "submit_checkpoint", "export", actor, {"source": "audit.checkpoint"}) as flow:
+        if not addresses:
+            raise ConfigError(
+                "FG-AUD-27", "no address of a witness is set", "Set FIELDGATE_WITNESS_URLS."
+            )
+        keys = {name: named_keys(home, name)[0] for name in addresses}
+        details = {"source": "audit.checkpoint", "recipient": ", ".join(sorted(addresses))}
         done = [_ask(home, keys[name], url, send) for name, url in sorted(addresses.items())]
         signed = sum(one["state"] == "signed" for one in done)
         flow.finish(

@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, Undef
 
 from engine import __version__
 from engine.flows.home import Home
+from engine.web.asked import TellFlows
 from engine.web.assets import STATIC
 from engine.web.errors import LastBorder, add_error_pages
 from engine.web.headers import SecurityHeaders
@@ -68,6 +69,9 @@ def create_app(home: Home) -> FastAPI:
     app.state.gate = RouteGate(home.pack)
     app.state.templates = make_templates()
     app.add_middleware(LastBorder)
+    app.add_middleware(
+        TellFlows
+    )  # Outside of the last border, whose refusals are in the trail too.
     app.add_middleware(SecurityHeaders)  # Added last, so outermost: every answer has its headers.
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for module in (sign_in, casework, trail, api):

@@ -274,6 +274,8 @@ def test_what_the_role_may_not_see_is_not_shown_and_what_is_protected_needs_two(
     with pytest.raises(LinkageError, match="FG-LNK-09"):
         decide_pair(home, SECOND, waits["pair"], "two", WHY, **DEMO)
     assert answer_second(home, SECOND, made["number"], agree=True, **DEMO)["state"] == "final"
+    told = parse(read_events(home.path / "audit", newest=1)[0][1])
+    assert (told["actor"]["id"], told["approvers"]) == (SECOND, [MATCHER])
     with pytest.raises(LinkageError, match="FG-LNK-07"):
         answer_second(home, SECOND, made["number"], agree=True, **DEMO)
     link(home, OPERATOR)

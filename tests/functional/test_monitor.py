@@ -307,8 +307,11 @@ def test_misuse_waits_for_another_person_who_may_agree_or_open_it_again(scene: S
             second_look(scene.home, user, 1, agree=act, auth="demo")
         assert own.value.code == "FG-MON-10"
     assert second_look(scene.home, SECOND, 1, agree=False, auth="demo")["state"] == "open"
+    assert "approvers" not in parse(read_events(scene.home.path / "audit", newest=1)[0][1])
     decide_item(scene.home, SECOND, 1, "misuse", auth="demo")
     assert second_look(scene.home, LEAD, 1, agree=True, auth="demo")["state"] == "closed"
+    told = parse(read_events(scene.home.path / "audit", newest=1)[0][1])
+    assert (told["actor"]["id"], told["approvers"]) == (LEAD, [SECOND])
     assert scene.items() == []
     with pytest.raises(PolicyRefused) as decided:
         decide_item(scene.home, LEAD, 1, "explained", auth="demo")

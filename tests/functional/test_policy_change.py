@@ -78,6 +78,7 @@ def test_a_change_runs_from_draft_to_active_and_one_step_back(home: Home) -> Non
     activate(home, 1, governor(home, "demo.ig_lead", "demo"))
 
     assert home.pack.version == proposed["version"] != before
+    assert _events(home)[-1]["approvers"] == ["demo.ig_officer"]
     worker.refresh_policy()
     assert worker.pack.version == proposed["version"]
     assert changes(home, OPERATOR)[0]["state"] == "active"

@@ -25,8 +25,9 @@ from audit.note import Signer
 from audit.outside import CHECKPOINTS, notes
 from audit.postgres import PostgresLog, Reading, read_events
 from audit.postgres_tables import create, open_connection
+from audit.report import Report
 from audit.sequence import LOCK, Sequencer
-from audit.verify import Report, verify
+from audit.verify import verify
 
 pytestmark = pytest.mark.deep
 ROOT = Path(__file__).resolve().parents[2]

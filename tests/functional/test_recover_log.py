@@ -12,13 +12,17 @@ from audit.canonical import parse
 from audit.errors import AuditFault
 from audit.log import AuditLog, read_events
 from audit.note import Verifier
-from audit.outside import CHECKPOINTS, INCIDENTS, Lost, notes
+from audit.outside import CHECKPOINTS, INCIDENTS, WITNESSED, Lost, notes
+from audit.place import Folder
+from audit.stranger import arguments, check
+from audit.tiles import verify_tiles
 from audit.verify import verify
 from engine.domain.errors import AuditError, PolicyRefused
 from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
 from engine.flows.submit import submit
+from engine.flows.trail_out import export_trail
 from tests.builders.partnership import OPERATOR, person_row, persons_file
 
 LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
@@ -104,8 +108,43 @@ def test_two_people_declare_the_loss_and_the_gap_stays_for_ever(home: Home, tmp_
     first = [parse(body) for seq, body in read_events(home.path / "audit") if seq >= left][::-1][0]
     assert (first["kind"], first["flow"], first["actor"]["id"]) == ("recovery", "recover_log", DPO)
     assert f"declared_by {LEAD}" in first["rules"]
+    assert first["approvers"] == [LEAD]
     with pytest.raises(AuditError, match="FG-AUD-14"):
         recover_log(home, LEAD, "restored", **DEMO)
+    home.close()
+
+
+@pytest.mark.finding("AUD-18")
+def test_an_export_tells_of_the_gap_also_without_a_witness_and_without_any_file_beside_it(
+    home: Home, tmp_path: Path
+) -> None:
+    home, left, signed = _rolled_back(home, tmp_path)
+    kept = tmp_path / "kept.txt"  # What a partner kept of the events that are gone.
+    kept.write_bytes((home.path / "audit" / CHECKPOINTS).read_bytes())
+    for user in (LEAD, DPO):
+        recover_log(home, user, "restored", **DEMO)
+    home = _again(home)
+    out = tmp_path / "out"
+    done = export_trail(home, DPO, out, **DEMO)
+    gap = f"events {left} to {signed - 1} were lost"
+    assert [one for one in done["incomplete"] if gap in one]
+    for beside in (True, False):
+        if not beside:
+            (out / WITNESSED).unlink()
+        words = [str(out), "--vkey", home.log_vkey(), "--checkpoints", str(kept)]
+        told = check(arguments(words)).as_dict()
+        assert (told["status"], len([one for one in told["missing"] if gap in one])) == (
+            "incomplete",
+            1,
+        )
+        report = verify_tiles(Folder(out), Verifier.from_vkey(home.log_vkey()))
+        assert (report.status, len([one for one in report.missing if gap in one])) == (
+            "incomplete",
+            1,
+        )
+    # And a log whose outside file was thrown away tells it too.
+    (home.path / "audit" / CHECKPOINTS).write_text("", encoding="utf-8")
+    assert any(gap in one for one in verify(home.path / "audit").missing)
     home.close()
 
 

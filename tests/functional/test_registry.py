@@ -88,6 +88,8 @@ def test_a_release_needs_two_people_and_the_version_that_was_looked_at(home: Hom
     with pytest.raises(PolicyRefused, match="FG-REG-05"):
         answer(home, LEAD, asked["number"], agree=True, **DEMO)
     assert answer(home, DPO, asked["number"], agree=True, **DEMO)["state"] == "final"
+    told = json.loads(read_events(home.path / "audit", newest=1)[0][1])
+    assert (told["actor"]["id"], told["approvers"]) == (DPO, [LEAD])
     assert _entries(home, "cse.harmed")
     with pytest.raises(RunError, match="FG-REG-03"):
         answer(home, DPO, asked["number"], agree=True, **DEMO)

@@ -15,6 +15,7 @@ import audit.stranger
 from audit.canonical import parse
 from audit.errors import AuditFault
 from audit.log import read_events
+from audit.place import Folder
 from audit.stranger import arguments, check
 from audit.tiles import entries_of, verify_tiles
 from audit.verify import verify
@@ -45,7 +46,7 @@ def test_the_trail_leaves_as_files_that_verify_and_the_export_stands_in_the_trai
 ) -> None:
     deliveries(home, OPERATOR)
     done = export_trail(home, user, tmp_path / "out", **DEMO)
-    report = verify_tiles(tmp_path / "out", public_key(home))
+    report = verify_tiles(Folder(tmp_path / "out"), public_key(home))
     assert (report.status, report.size) == ("verified", done["size"])
     # And whoever has the files and the script alone comes to the same.
     assert _stranger(tmp_path / "out", "--vkey", home.log_vkey())["status"] == "verified"
@@ -151,7 +152,7 @@ def test_every_way_out_gives_a_receipt_that_a_stranger_takes(home: Home, tmp_pat
         receipt_of(home, sender, sent["number"], "council", with_keys=True)["looked"],
         rows_aside(home, sender, sent["number"])["receipt"],
         export_trail(home, LEAD, tmp_path / "out", **DEMO)["receipt"],
-        checkpoint_out(home, tmp_path / "checkpoint", OPERATOR)["receipt"],
+        checkpoint_out(home, "demo.dpo", tmp_path / "checkpoint", auth="demo")["receipt"],
     ]
     flows = []
     for one in given:

@@ -24,7 +24,7 @@ from audit.stranger import arguments, check
 from audit.witness import Witness
 from engine.cli.doctor import check_all
 from engine.cli.main import app as cli
-from engine.domain.errors import ConfigError
+from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
@@ -90,7 +90,7 @@ def partners(home: Home, tmp_path: Path, clock: Clock) -> Partners:
 
 
 def submit(home: Home, partners: Partners) -> dict[str, str]:
-    done = submit_checkpoint(home, URLS, OPERATOR, send=partners.send)
+    done = submit_checkpoint(home, "demo.dpo", URLS, auth="demo", send=partners.send)
     return {one["witness"]: one["state"] for one in done["answers"]}
 
 
@@ -173,7 +173,8 @@ def test_a_fork_is_contradicted_by_the_witness_that_saw_the_other_story(
         deliveries(home, OPERATOR)
     assert set(submit(home, partners).values()) == {"contradicts"}
     assert verify_trail(home).standing.newest == {}  # type: ignore[union-attr]
-    assert partners.witnesses[POLICE].standing()[0]["evidence"] == 1
+    told = partners.witnesses[POLICE].standing()[0]
+    assert (told["evidence"], told["open"]) in ((1, 0), (0, 1))
     home.close()
 
 
@@ -214,7 +215,7 @@ def test_database_and_outside_file_put_back_together_are_found_by_what_a_witness
 def test_no_address_and_one_of_an_unknown_witness_are_refused(home: Home) -> None:
     for addresses in ({}, {"nobody.example": "http://nobody.example"}):
         with pytest.raises(ConfigError, match="FG-AUD-27"):
-            submit_checkpoint(home, addresses, OPERATOR, send=lambda *_: (200, ""))
+            submit_checkpoint(home, "demo.dpo", addresses, auth="demo", send=lambda *_: (200, ""))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,9 @@ def test_no_address_and_one_of_an_unknown_witness_are_refused(home: Home) -> Non
 def test_any_other_answer_of_a_witness_is_told_and_kept_nowhere(
     home: Home, answer: tuple[int, str], state: str
 ) -> None:
-    done = submit_checkpoint(home, {POLICE: "http://p"}, OPERATOR, send=lambda *_: answer)
+    done = submit_checkpoint(
+        home, "demo.dpo", {POLICE: "http://p"}, auth="demo", send=lambda *_: answer
+    )
     assert [one["state"] for one in done["answers"]] == [state]
     assert not (home.path / "audit" / WITNESSED).exists()
 
@@ -289,7 +292,8 @@ def test_a_checkpoint_goes_out_is_countersigned_and_comes_back(
     done("witness", "init", "--folder", inside, "--name", POLICE, code=15)
     made = done("witness", "init", "--folder", place, "--name", POLICE, "--log", home.log_vkey())
     assert made["logs"] == [home.manifest["log_name"]]
-    at, out, back = ["--home", str(home.path)], str(tmp_path / "out"), str(tmp_path / "back")
+    at = ["--home", str(home.path), "--as", "demo.dpo"]
+    out, back = str(tmp_path / "out"), str(tmp_path / "back")
     sent = done("audit", "checkpoint", *at, "--out", out)
     assert sent["old"] == 0
     done("witness", "countersign", out, "--folder", place, "--out", back)
@@ -311,30 +315,62 @@ def test_what_a_named_witness_signed_is_kept_and_what_is_not_of_this_trail_is_no
     home: Home, tmp_path: Path, partners: Partners
 ) -> None:
     out = tmp_path / "out"
-    checkpoint_out(home, out, OPERATOR, witness=POLICE)
+    checkpoint_out(home, "demo.dpo", out, auth="demo", witness=POLICE)
     text = out.read_text(encoding="utf-8")
     note = text.partition("\n\n")[2]
     signed = note + partners.witnesses[POLICE].add_checkpoint(text, 1_764_000_000)
     (tmp_path / "back").write_text(signed, encoding="utf-8")
-    done = take_witnessed(home, tmp_path / "back", OPERATOR)
+    done = take_witnessed(home, "demo.dpo", tmp_path / "back", auth="demo")
     assert done["witnesses"] == [POLICE]
-    checkpoint_out(home, out, OPERATOR, witness=POLICE)
+    checkpoint_out(home, "demo.dpo", out, auth="demo", witness=POLICE)
     assert out.read_text(encoding="utf-8").startswith(f"old {done['size']}\n")
     for bad in (note, signed.replace(str(home.manifest["log_name"]), "log.example/other"), "x"):
         (tmp_path / "bad").write_text(bad, encoding="utf-8")
         with pytest.raises(AuditFault, match="FG-AUD-(06|25)"):
-            take_witnessed(home, tmp_path / "bad", OPERATOR)
+            take_witnessed(home, "demo.dpo", tmp_path / "bad", auth="demo")
     with pytest.raises(ConfigError, match="FG-AUD-27"):
-        take_witnessed(home, tmp_path / "none", OPERATOR)
+        take_witnessed(home, "demo.dpo", tmp_path / "none", auth="demo")
     with pytest.raises(ConfigError, match="FG-AUD-27"):
-        checkpoint_out(home, out, OPERATOR, witness="nobody.example")
+        checkpoint_out(home, "demo.dpo", out, auth="demo", witness="nobody.example")
+
+
+def test_another_role_sends_takes_and_submits_nothing_and_each_refusal_is_in_the_trail(
+    home: Home, partners: Partners, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def send(url: str, body: bytes) -> tuple[int, str]:
+        asked.append(url)
+        return partners.send(url, body)
+
+    checkpoint_out(home, "demo.dpo", tmp_path / "ask", auth="demo")
+    size = home.audit.head_at(10**6).size
+    for number, tried in enumerate(
+        (
+            lambda: checkpoint_out(home, "demo.benefits", tmp_path / "out", auth="demo"),
+            lambda: take_witnessed(home, "demo.benefits", tmp_path / "ask", auth="demo"),
+            lambda: submit_checkpoint(home, "demo.benefits", URLS, auth="demo", send=send),
+        ),
+        start=1,
+    ):
+        with pytest.raises(PolicyRefused, match="FG-AUD-22"):
+            tried()
+        assert home.audit.head_at(10**6).size == size + 2 * number
+        event = json.loads(home.log_events(1)[0][1])
+        assert (event["kind"], event["decision"], event["rules"]) == (
+            "deny", "refuse", ["FG-AUD-22"],
+        )  # fmt: skip
+        assert event["actor"]["id"] == "demo.benefits"
+    assert not (tmp_path / "out").exists()
+    assert not (home.path / "audit" / WITNESSED).exists()
+    assert asked == []
 
 
 def test_a_witness_that_saw_more_than_the_trail_holds_is_told_before_anything_is_written(
     home: Home, tmp_path: Path
 ) -> None:
     with pytest.raises(AuditFault, match="FG-AUD-26"):
-        checkpoint_out(home, tmp_path / "out", OPERATOR, old=10_000)
+        checkpoint_out(home, "demo.dpo", tmp_path / "out", auth="demo", old=10_000)
     assert not (tmp_path / "out").exists()
 
 

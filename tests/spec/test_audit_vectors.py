@@ -22,6 +22,7 @@ from audit.merkle import (
     verify_inclusion,
 )
 from audit.note import Checkpoint, Signer, Verifier, key_hash
+from audit.place import Folder
 from audit.stranger import arguments, check
 from audit.tiles import verify_tiles
 
@@ -317,7 +318,7 @@ def test_our_proofs_hold_between_all_signed_tessera_checkpoints():
 def test_the_whole_folder_that_go_wrote_verifies_at_every_size(size, tmp_path):
     folder = shutil.copytree(VECTORS / "tessera-log", tmp_path / "log")
     shutil.copy(folder / f"checkpoint.{size}", folder / "checkpoint")
-    report = verify_tiles(folder, Verifier.from_vkey(TESSERA["vkey"]))
+    report = verify_tiles(Folder(folder), Verifier.from_vkey(TESSERA["vkey"]), ours=False)
     assert (report.status, report.size, report.ran) == ("verified", size, ["tiles", "entries"])
 
 
@@ -331,12 +332,12 @@ def test_two_levels_of_tiles_that_go_wrote_come_to_the_root_its_mirror_cosigned(
     text = note.partition("\n\n")[0] + "\n"
     signer = Signer.from_bytes(Checkpoint.parse(text).origin, bytes(32))
     (folder / "checkpoint").write_text(signer.sign(text), encoding="utf-8")
-    report = verify_tiles(folder, Verifier.from_vkey(signer.vkey()))
+    report = verify_tiles(Folder(folder), Verifier.from_vkey(signer.vkey()), ours=False)
     assert (report.findings, report.size) == ([], 300)
     assert "tiles" in report.ran
     assert report.missing == ["tile/entries/000 is not there"]
     (folder / "tile" / "1" / "000.p" / "1").write_bytes(bytes(32))
-    report = verify_tiles(folder, Verifier.from_vkey(signer.vkey()))
+    report = verify_tiles(Folder(folder), Verifier.from_vkey(signer.vkey()), ours=False)
     assert report.findings == ["hash 0 of level 1 is not that of the tile below it"]
 
 

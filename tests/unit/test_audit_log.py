@@ -585,7 +585,8 @@ def test_bytes_that_are_not_the_one_canonical_form_are_refused(data):
     "change",
     [
         {"unknown": "key"},
-        {"v": 2},
+        {"v": 3},
+        {"v": "2"},
         {"kind": "other"},
         {"kind": []},
         {"phase": "middle"},

@@ -13,6 +13,8 @@ from audit.event import make_event
 from audit.log import AuditLog
 from audit.merkle import leaf_hash, root_of
 from audit.note import Checkpoint, Signer, Verifier
+from audit.place import Folder
+from audit.stranger import Story
 from audit.tiles import (
     bundle,
     entries_of,
@@ -93,8 +95,9 @@ def test_an_export_verifies_and_holds_what_the_layout_names(exported):
         *("tile/0/000", "tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2"),
         *("tile/entries/000", "tile/entries/001", "tile/entries/002.p/88"),
     }
-    report = verify_tiles(exported, KEY)
-    assert (report.status, report.size, report.ran) == ("verified", SIZE, ["tiles", "entries"])
+    report = verify_tiles(Folder(exported), KEY)
+    assert (report.status, report.size) == ("verified", SIZE)
+    assert report.ran == ["tiles", "entries", *Story.CHECKS]
     bodies = entries_of((exported / "tile/entries/001").read_bytes())
     assert bodies[0] == canonical(event(256))
     assert (exported / "tile/0/001").read_bytes()[:32] == leaf_hash(bodies[0])
@@ -111,14 +114,14 @@ def test_a_later_export_adds_what_is_new_and_changes_no_full_file(tmp_path):
     assert export_tiles(folder, out, KEY) == {"size": 520, "files": 6}
     log.close()
     assert {name: (out / name).stat().st_mtime_ns for name in full} == full
-    assert verify_tiles(out, KEY).status == "verified"
+    assert verify_tiles(Folder(out), KEY).status == "verified"
 
 
 def test_an_export_that_was_cut_short_is_written_again(log, exported):
     (exported / "checkpoint").unlink()
     (exported / "tile/0/000").write_bytes(b"half")
     export_tiles(log.folder, exported, KEY)
-    assert verify_tiles(exported, KEY).status == "verified"
+    assert verify_tiles(Folder(exported), KEY).status == "verified"
 
 
 def test_a_folder_of_something_else_is_left_alone(log, tmp_path):
@@ -155,7 +158,7 @@ def test_a_changed_byte_of_a_tile_is_found(exported, name, at):
     data = bytearray((exported / name).read_bytes())
     data[at] ^= 1
     (exported / name).write_bytes(data)
-    assert verify_tiles(exported, KEY).status == "tampered"
+    assert verify_tiles(Folder(exported), KEY).status == "tampered"
 
 
 @pytest.mark.parametrize("index", [0, 255, 256, 599])
@@ -165,28 +168,28 @@ def test_a_changed_event_is_found_at_its_index(exported, index):
     bodies = entries_of((exported / name).read_bytes())
     bodies[index % 256] = bodies[index % 256].replace(b"council", b"counciL")
     (exported / name).write_bytes(bundle(bodies))
-    report = verify_tiles(exported, KEY)
+    report = verify_tiles(Folder(exported), KEY)
     assert f"event {index} is not the one that its tile holds" in report.findings
 
 
 def test_a_dropped_last_event_is_found_at_its_index(exported):
     name = exported / "tile/entries/002.p/88"
     name.write_bytes(bundle(entries_of(name.read_bytes())[:-1]))
-    assert "event 599 is missing" in verify_tiles(exported, KEY).findings
+    assert "event 599 is missing" in verify_tiles(Folder(exported), KEY).findings
 
 
 def test_a_bundle_that_ends_inside_an_event_is_found_and_never_an_exception(exported):
     name = exported / "tile/entries/000"
     for cut in (1, 2, 700):
         name.write_bytes(name.read_bytes()[:-cut])
-        report = verify_tiles(exported, KEY)
+        report = verify_tiles(Folder(exported), KEY)
         assert report.status == "tampered"
 
 
 @pytest.mark.parametrize("name", ["tile/0/001", "tile/1/000.p/2", "tile/entries/000", "checkpoint"])
 def test_what_is_not_there_is_incomplete_and_not_tampered(exported, name):
     (exported / name).unlink()
-    report = verify_tiles(exported, KEY)
+    report = verify_tiles(Folder(exported), KEY)
     assert report.status == "incomplete", report.findings
 
 
@@ -199,7 +202,7 @@ def test_a_checkpoint_of_another_key_or_tree_is_found(exported, log):
         SIGNER.sign(Checkpoint(SIGNER.name, stated.size, bytes(32)).body()),
     ):
         (exported / "checkpoint").write_text(note, encoding="utf-8")
-        assert verify_tiles(exported, KEY).status == "tampered"
+        assert verify_tiles(Folder(exported), KEY).status == "tampered"
 
 
 def test_a_partial_tile_may_have_been_replaced_by_its_full_one(exported):
@@ -210,5 +213,5 @@ def test_a_partial_tile_may_have_been_replaced_by_its_full_one(exported):
     )
     upper = (exported / "tile/1/000.p/2").read_bytes()
     (exported / "tile/1/000.p/1").write_bytes(upper[:32])
-    report = verify_tiles(exported, KEY)
+    report = verify_tiles(Folder(exported), KEY)
     assert (report.status, report.size) == ("verified", 300)

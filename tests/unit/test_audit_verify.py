@@ -15,9 +15,10 @@ from audit.event import make_event
 from audit.log import CHECKPOINTS, VKEY, AuditLog
 from audit.merkle import EMPTY, leaf_hash
 from audit.note import Checkpoint, Signer, Verifier
+from audit.report import Report
 from audit.stranger import arguments
 from audit.stranger import check as run_stranger
-from audit.verify import Report, verify
+from audit.verify import verify
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SIGNER = Signer.from_bytes("log.example/verify", bytes(range(32)))
@@ -572,7 +573,7 @@ def test_the_verifier_does_not_read_the_index_of_open_intents(folder, database):
 # A log that is written to while it is read
 
 
-@pytest.mark.parametrize("moment", ["_outside_notes", "_check_leaf", "_check_head"])
+@pytest.mark.parametrize("moment", ["outside_notes", "_check_leaf", "_check_head"])
 def test_an_append_during_the_verification_is_no_tampering(folder, monkeypatch, moment):
     log = AuditLog(folder, SIGNER)
     numbers = iter(range(10, 100))

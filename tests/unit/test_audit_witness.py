@@ -10,9 +10,9 @@ import pytest
 
 from audit.cosign import Cosigner, CosignerKey
 from audit.errors import AuditFault
-from audit.merkle import EMPTY_ROOT, consistency_proof, root_of
+from audit.merkle import EMPTY_ROOT, consistency_proof, consistency_roots, root_of
 from audit.note import Checkpoint, Signer, Verifier
-from audit.witness import DATABASE, Refusal, Submission, Witness, judge
+from audit.witness import DATABASE, MOST_OPEN, MOST_PROVEN, Refusal, Submission, Witness, judge
 
 LOG = Signer.from_bytes("log.example/one", bytes(range(32)))
 KEY = Verifier.from_vkey(LOG.vkey())
@@ -136,7 +136,7 @@ def test_another_root_at_the_same_size_is_409_and_kept_as_evidence(witness):
 
 
 @pytest.mark.finding("AUD-17")
-def test_a_proof_that_does_not_hold_is_422_and_kept_as_evidence(witness):
+def test_a_proof_that_does_not_hold_is_422_and_what_it_proves_is_kept_as_evidence(witness):
     witness.add_checkpoint(ask(0, 5).text(), NOW)
     good = ask(5, 8)
     for bad in (
@@ -148,8 +148,68 @@ def test_a_proof_that_does_not_hold_is_422_and_kept_as_evidence(witness):
         Submission(5, (bytes(32),), ask(5, 5).note),
     ):
         refused(422, witness, bad)
-    assert witness.standing()[0]["evidence"] == 6
+    # The other story proves itself; a true checkpoint beside a proof that is none proves nothing.
+    assert (witness.standing()[0]["evidence"], witness.standing()[0]["open"]) == (1, 1)
     witness.add_checkpoint(good.text(), NOW)
+    assert (witness.standing()[0]["evidence"], witness.standing()[0]["open"]) == (1, 0)
+
+
+def kept(witness: Witness) -> list[tuple]:
+    with closing(sqlite3.connect(witness.folder / DATABASE)) as base:
+        return base.execute(
+            "SELECT size, proven, seen_size, seen_note, request FROM contradiction ORDER BY size, root"
+        ).fetchall()
+
+
+def test_what_is_kept_is_enough_to_show_the_fork_to_anybody(witness):
+    witness.add_checkpoint(ask(0, 5).text(), NOW)
+    refused(422, witness, ask(5, 9, story="other"))
+    ((_, proven, seen_size, seen, request),) = kept(witness)
+    again = Submission.parse(request)
+    first, second = Checkpoint.parse(KEY.open(seen)), Checkpoint.parse(KEY.open(again.note))
+    roots = consistency_roots(first.size, second.size, again.proof, first.root)
+    assert (proven, seen_size, roots) == (1, 5, (root_of(leaves(5, "other")), second.root))
+    assert first.root != root_of(leaves(5, "other"))
+
+
+def test_a_fork_at_a_power_of_two_is_refused_and_asked_about(witness):
+    """There the proof does not hold the older root, so nobody can see from it that there is another."""
+    witness.add_checkpoint(ask(0, 4).text(), NOW)
+    refused(422, witness, ask(4, 9, story="other"))
+    assert (witness.standing()[0]["evidence"], witness.standing()[0]["open"]) == (0, 1)
+
+
+def test_junk_from_anybody_fills_nothing(witness):
+    witness.add_checkpoint(ask(0, 5).text(), NOW)
+    note = ask(5, 40).note
+    stranger = Signer.from_bytes("stranger.example", bytes(32))
+    for number in range(200):
+        line = stranger.sign(f"{number}\n").rpartition("\n\n")[2]
+        junk = tuple(hashlib.sha256(bytes([number, at])).digest() for at in range(number % 9))
+        refused(422, witness, Submission(5, junk, note + line))
+        refused(
+            403, witness, ask(5, 6 + number % 30, signer=Signer.from_bytes(LOG.name, bytes(32)))
+        )
+    ((_, proven, _, _, request),) = kept(witness)
+    assert (proven, "stranger" in request, len(request) < 500) == (0, False, True)
+
+
+def test_so_many_contradictions_are_kept_and_no_more(witness):
+    witness.add_checkpoint(ask(0, 5).text(), NOW)
+    for number in range(MOST_OPEN + 4):
+        refused(422, witness, Submission(5, (), ask(5, 6 + number).note))
+    for number in range(MOST_PROVEN + 4):
+        refused(422, witness, ask(5, 6 + number, story="other"))
+    told = witness.standing()[0]
+    assert (told["evidence"], told["open"]) == (MOST_PROVEN, MOST_OPEN)
+
+
+def test_a_witness_from_before_keeps_contradictions_too(witness):
+    with closing(sqlite3.connect(witness.folder / DATABASE)) as base:
+        base.execute("DROP TABLE contradiction")
+    witness.add_checkpoint(ask(0, 5).text(), NOW)
+    refused(409, witness, ask(5, 5, story="other"))
+    assert witness.standing()[0]["evidence"] == 1
 
 
 def test_a_proof_from_nothing_is_422_and_a_wrong_root_of_nothing_is_409(witness):

@@ -11,7 +11,7 @@ import pytest
 import gateways.load
 import policies.load
 from audit.act import Act
-from audit.verify import Report
+from audit.report import Report
 from engine.flows import report_access as access
 from engine.flows import report_law as law
 from engine.flows import report_products as products
