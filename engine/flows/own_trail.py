@@ -101,6 +101,7 @@ def own_trail(
             ],
             "note": NOTE,
             "audit_entry": entry.seq,
+            "receipt": flow.receipt(),
         }
 
 
