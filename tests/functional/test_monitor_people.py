@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,9 @@ from engine.flows.monitor_rates import monitor_rates
 from engine.flows.near import join, near
 from engine.flows.pair_view import open_records
 from engine.flows.part import part
+from engine.flows.reports import reports
 from engine.flows.reveal import reveal
+from engine.flows.setup import set_flag
 from engine.flows.submit import submit
 from engine.store.monitor_tables import MonitorItem, MonitorMark, MonitorMember, MonitorSubject
 from engine.store.tables import SubjectState
@@ -320,3 +323,53 @@ def test_an_enrolment_under_a_former_key_reads_stale_and_a_new_one_mends_it(two:
     two.view(two.people()[0], case="CASE-3")
     assert two.run()["stale"] == 0
     assert "same_street" in two.signs()[0]
+
+
+def _near(two: Two, user: str = LEAD) -> dict[str, Any]:
+    return dict(
+        reports(two.home, user, "self_monitoring", "near_oneself", auth="demo")["reports"][0]
+    )
+
+
+def test_the_report_on_people_near_oneself_uses_what_the_monitor_knows(two: Two) -> None:
+    first, second = two.people()
+    skipped = _near(two)
+    assert (skipped["status"], "monitor enrol" in skipped["note"]) == ("skipped", True)
+    enrol(
+        two.home,
+        WORKER,
+        "surname: Otherborough\naddress: 2 Lantern Street\npostcode: TL1 0AA\n",
+        OPERATOR,
+    )
+    for person, user in ((first, WORKER), (second, OTHER)):
+        two.view(person, user=user, case=f"CASE-{user}")
+    # Before the monitor ran it has no tokens of whom it should compare, and says so.
+    assert (_near(two)["figure"], "long ago: 1." in _near(two)["note"]) == (0, True)
+    two.run()
+    found = _near(two)
+    assert (found["status"], found["figure"]) == ("ran", 1)
+    assert [(row[2], row[-1]) for row in found["rows"]] == [(WORKER, "same street")]
+    assert "Users enrolled: 1." in found["note"]
+    assert "under a former key: 1." in found["note"]  # The colleague.
+    # It follows a merge: what was looked at under either name is about the one person.
+    stays, _ = two.merge()
+    two.run()
+    assert {row[2] for row in _near(two)["rows"]} == {WORKER}
+    # Whose own record it is, is told of no look at it; somebody else is.
+    for born in ("2012-03-04", "2012-03-05"):
+        _own(two, LEAD, born=born)
+    two.view(stays, case="CASE-8")
+    two.run()
+    assert _near(two)["figure"] == 0
+    assert _near(two, SECOND)["figure"] >= 2
+    _age(two)
+    assert "enrol again" in _near(two)["note"]
+
+
+def test_the_report_on_staff_and_their_kin_follows_a_merge(two: Two) -> None:
+    for person in two.people():
+        two.view(person)
+    stays, _ = two.merge()
+    set_flag(two.home, stays, "staff_kin", "y", "operator")
+    (found,) = reports(two.home, LEAD, "self_monitoring", "staff_kin", auth="demo")["reports"]
+    assert sum(row[2] == WORKER for row in found["rows"]) == 2
