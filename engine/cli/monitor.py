@@ -73,7 +73,11 @@ def _queue_words(found: dict[str, Any]) -> str:
         f"{one['item']}        waits for a second person: {one['decided']['outcome']}"
         for one in found["waiting"]
     ]
-    return "\n".join([*(lines or ["Nothing waits for a decision."]), *waits])
+    unknown = [] if found["recognised"] else [
+        "You are not enrolled with your name and birth date: an item about a look at your own record cannot "
+        "be kept from you."
+    ]  # fmt: skip
+    return "\n".join([*(lines or ["Nothing waits for a decision."]), *waits, *unknown])
 
 
 @monitor.command("show")

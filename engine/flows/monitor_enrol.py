@@ -154,6 +154,14 @@ def _member_row(account: Account, member: MonitorMember | None, version: int) ->
     }  # fmt: skip
 
 
+def recognised(home: Home, user: str) -> bool:
+    """Say whether the monitor can tell somebody's own record: they are enrolled with name and birth date."""
+    version = home.keyring("vault").current
+    with Session(reading(home.casework)) as session:
+        found = session.get(MonitorMember, user)
+        return found is not None and found.version == version and bool(found.tokens.get("oneself"))
+
+
 def stale_members(home: Home) -> int:
     """Return how many enrolments were made under a former key of the vault, and match nobody."""
     return len(stale_users(home))

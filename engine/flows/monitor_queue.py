@@ -21,7 +21,7 @@ from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.monitor import USE, item_of, moment_text
-from engine.flows.monitor_enrol import not_yours, stale_users
+from engine.flows.monitor_enrol import not_yours, recognised, stale_users
 from engine.flows.monitor_names import Names, item_beginning, item_name
 from engine.flows.monitor_own import EVERYWHERE, Concerned
 from engine.store.monitor_tables import MonitorDecision, MonitorItem
@@ -41,7 +41,8 @@ MISUSE, EXPLAINED = "misuse", "explained"
 def open_items(home: Home, user: str, *, auth: str) -> dict[str, Any]:
     """Return the items that wait for this officer, the most pressing first, told without a name.
 
-    ``stale`` names the users whose enrolment matches nobody any more until they enrol again.
+    ``stale`` names the users whose enrolment matches nobody any more until they enrol again; ``recognised``
+    says whether the officer's own does, as only then an item about their own record is kept from them.
 
     Raises:
         PolicyRefused: ``FG-MON-04`` the role does not look after unusual access.
@@ -63,10 +64,12 @@ def open_items(home: Home, user: str, *, auth: str) -> dict[str, Any]:
             decisions = _decisions(session, [one.id for one in rows])
             told = [_told(desk, one, decisions.get(one.id, []), concerned)
                     for one in _in_order(home, desk.weights, rows)]  # fmt: skip
-        flow.finish({"rules": [USE], "rows": len(told)})
+        # How many they were is not in the trail: another officer who is shown fewer could subtract.
+        flow.finish({"rules": [USE]})
         return {
             "open": [one for one in told if one["state"] == "open"],
             "waiting": [one for one in told if one["state"] == "waiting"],
+            "recognised": recognised(home, user),
             "stale": stale_users(home, None if account.role == EVERYWHERE else account.agency),
         }
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import Session, select
 from typer.testing import CliRunner
 
+from audit.canonical import parse
+from audit.log import read_events
 from engine.cli.main import app
 from engine.domain.errors import PolicyRefused
 from engine.flows.decision import Ask
@@ -30,6 +33,7 @@ from engine.flows.setup import set_flag
 from engine.flows.submit import submit
 from engine.store.monitor_tables import MonitorItem, MonitorMark, MonitorMember, MonitorSubject
 from engine.store.tables import SubjectState
+from engine.web.app import create_app
 from tests.builders.partnership import (
     OPERATOR,
     REASON,
@@ -227,6 +231,27 @@ def test_nobody_sees_or_decides_an_item_about_a_look_at_their_own_record(
     assert monitor_rates(two.home, LEAD, auth="demo")["queued"] == len(mine)
     assert monitor_rates(two.home, OFFICER, auth="demo")["queued"] == 2
     assert second_look(two.home, SECOND, hidden[0], agree=True, auth="demo")["state"] == "closed"
+
+
+def test_an_officer_whom_the_monitor_does_not_know_is_told_so(two: Two) -> None:
+    assert open_items(two.home, LEAD, auth="demo")["recognised"] is False
+    said = CliRunner().invoke(app, ["monitor", "list", "--as", LEAD, "--home", str(two.home.path)])
+    assert "cannot be kept from you" in said.output
+    _own(two, LEAD)
+    assert open_items(two.home, LEAD, auth="demo")["recognised"] is True
+    with TestClient(create_app(two.home), base_url="http://127.0.0.1") as client:
+        client.post("/sign-in", data={"user": LEAD})
+        assert "does not know who you are" not in client.get("/monitor").text
+        _age(two)
+        assert "does not know who you are" in client.get("/monitor").text
+
+
+def test_the_trail_says_of_a_run_not_how_much_it_queued(two: Two) -> None:
+    mark(two.home, LEAD, two.people()[0], "marked", auth="demo")
+    two.view(two.people()[0])
+    assert two.run()["queued"] == 1
+    outcome = parse(read_events(two.home.path / "audit", newest=1)[0][1])
+    assert (outcome["flow"], set(outcome["counts"])) == ("monitor_run", {"days", "looks"})
 
 
 def test_an_officers_own_record_is_known_after_a_merge_and_while_an_item_waits(two: Two) -> None:
