@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
-from engine.cli.output import emit, table, told
+from engine.cli.output import emit, receipt_words, table, told
 
 review = typer.Typer(help="Review lists and their outcomes.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def review_list(
         chosen = None if opened.is_demo and as_user is None else user
         result = review_lists(opened, chosen, auth=auth)
         opened.close()
-        emit(result, as_json, lambda: _lists_words(result))
+        emit(result, as_json, lambda: f"{_lists_words(result)}\n\n{receipt_words(result)}")
 
 
 def _lists_words(result: dict[str, Any]) -> str:
@@ -74,7 +74,7 @@ def review_groups(
         user, auth = user_of(opened, as_user)
         result = group_list(opened, user, auth=auth)
         opened.close()
-        emit(result, as_json, lambda: _groups_words(result))
+        emit(result, as_json, lambda: f"{_groups_words(result)}\n\n{receipt_words(result)}")
 
 
 def _groups_words(result: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.context import AsOption, HomeOption, JsonOption, day, open_home, operator, user_of
-from engine.cli.output import emit, os_user, table, told
+from engine.cli.output import emit, os_user, receipt_words, table, told
 from engine.cli.policy import DateOption, DraftOption, PackOption, pack_of
 
 gateway = typer.Typer(help="The register of law.", no_args_is_help=True)
@@ -261,23 +261,26 @@ def access_notices(
 
         opened = open_home(home)
         read = tell_notices if mark_told else owed_notices
-        rows = read(opened, agency, operator(opened))
+        done = read(opened, agency, operator(opened))
         opened.close()
         emit(
-            rows,
+            done,
             as_json,
-            lambda: table(
-                f"{agency} {'was told' if mark_told else 'is to be told'}",
-                ("use", "shown to", "role", "purpose", "when"),
-                [
-                    (
-                        one["reveal"],
-                        one["shown_to_agency"],
-                        one["role"],
-                        one["purpose"],
-                        one["when"],
-                    )
-                    for one in rows
-                ],
+            lambda: (
+                table(
+                    f"{agency} {'was told' if mark_told else 'is to be told'}",
+                    ("use", "shown to", "role", "purpose", "when"),
+                    [
+                        (
+                            one["reveal"],
+                            one["shown_to_agency"],
+                            one["role"],
+                            one["purpose"],
+                            one["when"],
+                        )
+                        for one in done["notices"]
+                    ],
+                )
+                + f"\n\n{receipt_words(done)}"
             ),
         )

@@ -15,7 +15,7 @@ monitor = typer.Typer(
     help="Unusual access: what an officer should look at, and what came of it.",
     no_args_is_help=True,
 )
-NumberArgument = Annotated[int, typer.Argument(help="Number of the item.")]
+ItemArgument = Annotated[str, typer.Argument(help="Name of the item, such as K7QF-2M9X.")]
 
 
 @monitor.command("run")
@@ -37,9 +37,19 @@ def run_command(
             as_json,
             lambda: (
                 f"Judged {done['looks']} accesses of {done['days']} days up to {done['until']}: "
-                f"{done['queued']} new items, {done['grown']} grew."
+                f"{done['queued']} new items, {done['grown']} grew." + _stale_words(done["stale"])
             ),
         )
+
+
+def _stale_words(stale: int) -> str:
+    if not stale:
+        return ""
+    what = "1 enrolment was" if stale == 1 else f"{stale} enrolments were"
+    return (
+        f"\n{what} made under a former key of the vault and shows no sign: see fieldgate monitor "
+        "members, and enrol again."
+    )
 
 
 @monitor.command("list")
@@ -58,17 +68,21 @@ def list_command(
 
 
 def _queue_words(found: dict[str, Any]) -> str:
-    lines = [f"{one['number']:>4}  {one['points']:>4}  {one['sentence']}" for one in found["open"]]
+    lines = [f"{one['item']}  {one['points']:>4}  {one['sentence']}" for one in found["open"]]
     waits = [
-        f"{one['number']:>4}        waits for a second person: {one['decided']['outcome']}"
+        f"{one['item']}        waits for a second person: {one['decided']['outcome']}"
         for one in found["waiting"]
     ]
-    return "\n".join([*(lines or ["Nothing waits for a decision."]), *waits])
+    unknown = [] if found["recognised"] else [
+        "You are not enrolled with your name and birth date: an item about a look at your own record cannot "
+        "be kept from you."
+    ]  # fmt: skip
+    return "\n".join([*(lines or ["Nothing waits for a decision."]), *waits, *unknown])
 
 
 @monitor.command("show")
 def show_command(
-    number: NumberArgument,
+    item: ItemArgument,
     home: HomeOption = None,
     as_user: AsOption = None,
     as_json: JsonOption = False,
@@ -79,7 +93,7 @@ def show_command(
 
         opened = open_home(home)
         user, auth = user_of(opened, as_user)
-        one = show_item(opened, user, number, auth=auth)
+        one = show_item(opened, user, item, auth=auth)
         opened.close()
         emit(one, as_json, lambda: _item_words(one))
 
@@ -91,7 +105,7 @@ def _item_words(one: dict[str, Any]) -> str:
         [(sign["says"], sign["points"], sign["reason"]) for sign in one["signs"]],
     )
     before = "".join(
-        f"\nItem {item['number']} of the same pair: {item['outcome']}, {item['on']}"
+        f"\nItem {item['item']} of the same pair: {item['outcome']}, {item['on']}"
         for item in one["before"]
     )
     employer = "" if one["employer_has_officer"] else (
@@ -103,7 +117,7 @@ def _item_words(one: dict[str, Any]) -> str:
 
 @monitor.command("decide")
 def decide_command(
-    number: NumberArgument,
+    item: ItemArgument,
     outcome: Annotated[str, typer.Argument(help="explained, spoken_to, misuse or cannot_tell.")],
     home: HomeOption = None,
     as_user: AsOption = None,
@@ -115,7 +129,7 @@ def decide_command(
 
         opened = open_home(home)
         user, auth = user_of(opened, as_user)
-        done = decide_item(opened, user, number, outcome, auth=auth)
+        done = decide_item(opened, user, item, outcome, auth=auth)
         opened.close()
         waits = " It waits for a second person." if done["state"] == "waiting" else ""
         emit(done, as_json, lambda: f"Recorded: {outcome}.{waits}")
@@ -123,7 +137,7 @@ def decide_command(
 
 @monitor.command("second")
 def second_command(
-    number: NumberArgument,
+    item: ItemArgument,
     agree: Annotated[bool, typer.Option("--agree/--reject", help="What you say.")],
     home: HomeOption = None,
     as_user: AsOption = None,
@@ -135,7 +149,7 @@ def second_command(
 
         opened = open_home(home)
         user, auth = user_of(opened, as_user)
-        done = second_look(opened, user, number, agree=agree, auth=auth)
+        done = second_look(opened, user, item, agree=agree, auth=auth)
         opened.close()
         emit(done, as_json, lambda: "Agreed." if agree else "Rejected; the item is open again.")
 
@@ -236,7 +250,7 @@ def leave_command(
 
 @monitor.command("members")
 def members_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the accounts and who is enrolled; who is not shows no surname or address sign."""
+    """List the accounts and who is enrolled; who is not, or is stale, shows no surname or address sign."""
     with told(as_json):
         from engine.flows.monitor_enrol import enrolled
 
@@ -248,13 +262,13 @@ def members_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
             as_json,
             lambda: table(
                 f"{sum(one['enrolled'] for one in rows)} of {len(rows)} accounts are enrolled",
-                ("user", "agency", "role", "enrolled", "team", "tokens of"),
+                ("user", "agency", "role", "state", "team", "tokens of"),
                 [
-                    (one["user"], one["agency"], one["role"], "yes" if one["enrolled"] else "no",
-                     one["team"], ", ".join(one["sorts"]))
+                    (one["user"], one["agency"], one["role"], one["state"], one["team"],
+                     ", ".join(one["sorts"]))
                     for one in rows
                 ],
-            ),
+            ) + "".join(f"\n{one['user']}: {one['next']}" for one in rows if one["next"]),
         )  # fmt: skip
 
 

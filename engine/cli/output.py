@@ -102,3 +102,8 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def receipt_words(answer: Mapping[str, Any]) -> str:
+    """Return where the receipt of what left stands; its proof is in the answer of ``--json``."""
+    return f"Receipt: audit entry {answer['receipt']['entry']} (its proof: --json)."

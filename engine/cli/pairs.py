@@ -277,7 +277,7 @@ def _quality_words(result: dict[str, Any]) -> str:
         + (" (the frozen table is old)" if one["too_far"] else "")
         for one in result["drift"]
     )
-    lines = [text, f"Distance from the frozen name tables: {drift}"]
+    lines = [text, *result["not_told"], f"Distance from the frozen name tables: {drift}"]
     lines += [f"Alert: {one['says']} ({one['field']}, {one['records']} records)"
               for one in result["alerts"]]  # fmt: skip
     backlog = result["backlog"]

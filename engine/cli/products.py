@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.context import AsOption, HomeOption, JsonOption, open_home, user_of
-from engine.cli.output import emit, table, told
+from engine.cli.output import emit, receipt_words, table, told
 
 products = typer.Typer(
     help="Release, suspend and retire what the engine makes of evidence; see who saw it.",
@@ -109,7 +109,7 @@ def profile_command(
         user, auth = user_of(opened, as_user)
         result = profile(opened, user, product, auth=auth)
         opened.close()
-        emit(result, as_json, lambda: _profile_words(result))
+        emit(result, as_json, lambda: f"{_profile_words(result)}\n\n{receipt_words(result)}")
 
 
 def _profile_words(result: dict[str, Any]) -> str:

@@ -106,8 +106,11 @@ def review_access(home: Home, user: str, reveal: str, finding: str, *, auth: str
         return {"reveal": reveal, "finding": finding, "reviewed_by": user}
 
 
-def owed_notices(home: Home, agency: str, actor: Actor) -> list[dict[str, Any]]:
+def owed_notices(home: Home, agency: str, actor: Actor) -> dict[str, Any]:
     """Return what an agency has not been told yet: that its data was shown, when and for what.
+
+    Returns:
+        ``notices``, and the receipt of having seen them.
 
     Raises:
         ConfigError: ``FG-ACC-07`` no such agency.
@@ -118,16 +121,19 @@ def owed_notices(home: Home, agency: str, actor: Actor) -> list[dict[str, Any]]:
     with Flow(home, "notices", "consultation", actor, {"recipient": recipient}) as flow:
         found = _owed(home, recipient)
         flow.finish({"recipient": recipient, "rows": len(found)})
-        return found
+        return {"agency": recipient, "notices": found, "receipt": flow.receipt()}
 
 
-def tell_notices(home: Home, agency: str, actor: Actor) -> list[dict[str, Any]]:
+def tell_notices(home: Home, agency: str, actor: Actor) -> dict[str, Any]:
     """Return what an agency was owed and mark it as told, so that it is not told twice.
 
     Args:
         home: The home.
         agency: The agency that is told.
         actor: Who hands the notices over, outside fieldgate; nothing is sent from here.
+
+    Returns:
+        ``notices``, and the receipt that goes with them: the agency can prove what it was told and when.
 
     Raises:
         ConfigError: ``FG-ACC-07`` no such agency.
@@ -146,7 +152,7 @@ def tell_notices(home: Home, agency: str, actor: Actor) -> list[dict[str, Any]]:
 
         flow.commit(publish)
         flow.finish({"recipient": recipient, "rows": len(found)})
-        return found
+        return {"agency": recipient, "notices": found, "receipt": flow.receipt()}
 
 
 def _agency(home: Home, agency: str) -> str:

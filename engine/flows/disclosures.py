@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlmodel import Session, select
@@ -21,7 +22,7 @@ from engine.flows.accounts import actor_of, open_account
 from engine.flows.audit_names import names_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
-from engine.flows.search_trail import Search, index_of, question_of
+from engine.flows.search_trail import Search, asked_at, index_of, question_of
 from engine.flows.trail import USES, may_read
 from engine.linkage.index import ids_of, resolve
 from engine.store.session import reading
@@ -66,12 +67,17 @@ def disclosures(
         may_read(home, account, use)
         names = names_of(home, person.strip())
         details["subject"] = names[0].name
-        question = question_of(home, Search(person=person, first=first, last=last))
         index, folder = index_of(home, flow), home.path / "audit"
+        # As it stood when it was asked: another reader may have brought the index further by now.
+        below = asked_at(flow, index)
+        asked = question_of(home, Search(person=person, first=first, last=last))
+        question = replace(asked, below=below)
         about = read_acts(
             folder, index.page(index.mask(question), 1, len(index) or 1), home.log_opening()
         )
-        lists = Question({"action": ["review_list"]}, None, "", question.first, question.last)
+        lists = Question(
+            {"action": ["review_list"]}, None, "", question.first, question.last, below
+        )
         listed = read_acts(
             folder, index.page(index.mask(lists), 1, len(index) or 1), home.log_opening()
         )

@@ -205,7 +205,7 @@ def _lists(
     ties = np.array(
         [int.from_bytes(hashlib.sha256(one).digest()[:7], "big") for one in names], np.int64
     )
-    groups = labels_of(home, names)
+    groups, not_told = labels_of(home, names)
     found: dict[str, dict[str, Any]] = {}
     for rule in (
         one for one in home.tables.lists if one.pick == "high" and one.id in run.manifest["lists"]
@@ -234,6 +234,7 @@ def _lists(
                 for kind, labels in groups.items()
                 for labelled in [[labels[pid] for pid in pool.tolist()]]
             },
+            **({"groups_not_told": not_told} if not_told else {}),
         }
     return found
 
@@ -290,21 +291,25 @@ def _variants(home: Home, run: ScoreRun, rule: ListRule, persons: int) -> dict[s
     return {"index alone": index, "with the network": score, "with groups": grouped}
 
 
-def labels_of(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
+def labels_of(home: Home, people: Sequence[bytes]) -> tuple[dict[str, list[str]], str]:
     """Return, by kind of group, one label per person of a run; the one that most records say.
 
     Ethnic group and special needs are what an agency states for counts of fairness. Which sex is which is
     not known here, so they are numbered. Means-tested help stands for deprivation; nothing scores it (T9).
+
+    Returns:
+        The labels, and as a sentence what of a group the policy does not open; empty when nothing is closed.
     """
     ids = home.domain("analysis").open(people)
     membership = current_membership(home.linkage, home.link_runs())
     sealed = sorted(membership)
     records = home.domain("linkage").open(sealed)
+    help_ = helped(home, records)
     labels = {
         "ethnic group": groups_of(home, records),
         "special needs": groups_of(home, records, "special_needs"),
         "sex": _sexes(home, sealed),
-        "means-tested help": helped(home, records),
+        **({} if help_.labels is None else {"means-tested help": help_.labels}),
     }
     found: dict[str, list[str]] = {}
     for kind, stated in labels.items():
@@ -313,7 +318,7 @@ def labels_of(home: Home, people: Sequence[bytes]) -> dict[str, list[str]]:
             if label != NOT_KNOWN:
                 said.setdefault(membership[name], Counter())[label] += 1
         found[kind] = [said[one].most_common(1)[0][0] if one in said else NOT_KNOWN for one in ids]
-    return found
+    return found, help_.sentence()
 
 
 def _sexes(home: Home, names: Sequence[bytes]) -> list[str]:

@@ -79,6 +79,7 @@ def group_list(home: Home, user: str, *, auth: str) -> dict[str, Any]:
             }
         entry = flow.finish({**details, "run": answer["run"] or "", "rows": len(answer["groups"])})
         answer["audit_entry"] = entry.seq
+        answer["receipt"] = flow.receipt()
         return answer
 
 

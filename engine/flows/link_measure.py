@@ -58,10 +58,11 @@ def measured(home: Home, found: EncodedRecords, model: Model, linked: Linked) ->
         for name in ("given", "surname")
     }
     records = home.domain("linkage").open(found.records)
+    help_ = helped(home, records)
     stated = {
         "age": _ages(found.birth_months, home.clock().date()),
         "ethnic group": groups_of(home, records),
-        "means-tested help": helped(home, records),
+        **({} if help_.labels is None else {"means-tested help": help_.labels}),
     }
     numbers = _numbers(home, set(found.deliveries))
     order = sorted(set(found.deliveries), key=numbers.__getitem__)
@@ -70,7 +71,7 @@ def measured(home: Home, found: EncodedRecords, model: Model, linked: Linked) ->
     run, parts = quality(found.words, found.agencies, linked, shares, model.rare, stated, came)
     told = [(numbers[name], part) for name, part in zip(order, parts, strict=True)]
     return {
-        "quality": run,
+        "quality": {**run, "not_told": [help_.sentence()] if help_.closed else []},
         "delivery_quality": {str(number): part for number, part in told[-MOST:]},
     }
 

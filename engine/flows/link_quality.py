@@ -60,6 +60,7 @@ def link_quality(
                ("records", "persons", "not_enough_to_identify", "blocks_capped",
                 "addresses_set_aside")},
             **told,
+            "not_told": run.summary["quality"].get("not_told", []),
             "delivery": None if delivery is None else known[delivery],
             "deliveries": [known[int(one)] for one in sorted(of, key=int, reverse=True)],
         }  # fmt: skip

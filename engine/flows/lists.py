@@ -133,7 +133,7 @@ def source_of(home: Home, account: Account, name: str) -> str:
 def review_lists(
     home: Home, user: str | None, *, auth: str, only: str | None = None
 ) -> dict[str, Any]:
-    """Return the newest review lists.
+    """Return the newest review lists, with the receipt of what left.
 
     Args:
         user: Who looks; None for an operator of a demo home, who sees references and numbers only. The
@@ -188,6 +188,7 @@ def review_lists(
             "subjects": bulk_subjects(home, shown),
         }
         answer["audit_entry"] = flow.finish(details).seq
+        answer["receipt"] = flow.receipt()
         return answer
 
 

@@ -23,6 +23,8 @@ from engine.domain.errors import ConfigError
 from engine.domain.ids import Actor, as_utc
 from engine.flows.home import Home
 from engine.flows.intent import Flow, alone
+from engine.flows.monitor_enrol import stale_members
+from engine.flows.monitor_names import KEPT, Names
 from engine.flows.monitor_rows import LONDON, Seen, explained, seen_since
 from engine.flows.monitor_tokens import subject_tokens
 from engine.flows.subjects import bulk_subjects
@@ -45,6 +47,7 @@ FIRST_DAYS = 31
 class Evidence:
     """What the days are judged on."""
 
+    names: Names
     looks: list[Look] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)
     subjects: dict[str, Subject] = field(default_factory=dict)
@@ -63,14 +66,16 @@ def run_monitor(home: Home, actor: Actor, *, until: date | None = None) -> dict[
         until: Last day to judge; today when None.
 
     Returns:
-        Counts: days, accesses, items that are new and items that grew.
+        Counts: days, accesses, items that are new and items that grew; and how many enrolments were made
+        under a former key of the vault and match nobody until they are made again.
 
     Raises:
         ConfigError: ``FG-MON-07`` another run goes on; ``FG-MON-08`` the day lies ahead.
         AuditFault: ``FG-MON-01`` the weights cannot be used, so nothing was judged.
 
-    Audited as ``audit_read``, for self-monitoring, with counts and a root over those who were opened. They
-    are opened between intent and commit, because the tokens are what is committed; nothing is answered.
+    Audited as ``audit_read``, for self-monitoring, with days, accesses and a root over those who were
+    opened. They are opened between intent and commit, because the tokens are what is committed; nothing is
+    answered.
     """
     today = home.clock().astimezone(LONDON).date()
     last = today if until is None else until
@@ -96,9 +101,11 @@ def run_monitor(home: Home, actor: Actor, *, until: date | None = None) -> dict[
         done = flow.commit(lambda session: _publish(session, home, weights, evidence, found))
         counts = {"days": len(days), "looks": sum(one.at.date() in found for one in evidence.looks),
                   **done}  # fmt: skip
-        flow.finish({**details, "counts": counts, "subjects": bulk_subjects(home, evidence.opened)})
+        # How many were queued is not in the trail: who reads it may be in one of them, and could subtract.
+        told = {name: counts[name] for name in ("days", "looks")}
+        flow.finish({**details, "counts": told, "subjects": bulk_subjects(home, evidence.opened)})
         return {**counts, "from": days[0].isoformat(), "until": last.isoformat(),
-                "weights": weights.version}  # fmt: skip
+                "weights": weights.version, "stale": stale_members(home)}  # fmt: skip
 
 
 def _days(home: Home, last: date) -> list[date]:
@@ -113,12 +120,12 @@ def _days(home: Home, last: date) -> list[date]:
 
 def _evidence(home: Home, weights: Weights, seen: Sequence[Seen], first: date) -> Evidence:
     """Bring together what is known of users and of those who were looked at."""
-    named = {
+    made = Evidence(Names(home))
+    named = _waiting(home, made.names) | {
         one.look.subject: one.person
         for one in seen
         if one.person and one.look.personal and one.look.at.date() >= first
     }
-    made = Evidence()
     flags: dict[str, frozenset[str]] = {}
     for subject, (tokens, held) in subject_tokens(home, named).items():
         made.made[subject], flags[subject] = tokens, held
@@ -126,16 +133,18 @@ def _evidence(home: Home, weights: Weights, seen: Sequence[Seen], first: date) -
     with Session(reading(home.casework)) as session:
         members = session.exec(select(MonitorMember)).all()
         kept = session.exec(select(MonitorSubject)).all()
-        marks = {one.subject: one.mark for one in session.exec(select(MonitorMark)).all()}
+        marks: dict[str, set[str]] = defaultdict(set)
+        for one in session.exec(select(MonitorMark)).all():
+            marks[made.names.present(one.subject)].add(one.mark)
         version = home.keyring("vault").current
         made.users = {one.user: _user(one) for one in members if one.version == version}
         known = {one.subject: one.tokens for one in kept if one.version == version} | made.made
     for subject, tokens in known.items():
         marked = flags.get(subject, frozenset()) & {"staff_kin"}
-        marked |= {marks[subject]} if subject in marks else set()
+        marked |= marks.get(subject, set())
         made.subjects[subject] = Subject(_tokens(tokens), marked)
-    for subject, mark in marks.items():
-        made.subjects.setdefault(subject, Subject(marks=frozenset({mark})))
+    for subject, some in marks.items():
+        made.subjects.setdefault(subject, Subject(marks=frozenset(some)))
     made.surnames = Surnames.of([*made.users.values(), *made.subjects.values()])
     made.looks = explained(
         home,
@@ -146,6 +155,18 @@ def _evidence(home: Home, weights: Weights, seen: Sequence[Seen], first: date) -
         first,
     )
     return made
+
+
+def _waiting(home: Home, names: Names) -> dict[str, bytes]:
+    """Return whom items that wait are about: their tokens say who may not decide, so they are kept new.
+
+    A merge, its undoing or a new key of the vault changes them.
+    """
+    with Session(reading(home.casework)) as session:
+        asked = select(MonitorItem.subject).where(col(MonitorItem.state) != "closed").distinct()
+        subjects = session.exec(asked).all()
+    followed = [names.follow(one) for one in subjects if one]
+    return {subject: person for subject, person in followed if person}
 
 
 def _user(member: MonitorMember) -> User:
@@ -171,17 +192,24 @@ def _publish(
                        counts=_groups(evidence, day))
         )  # fmt: skip
     newest = {one.subject: one.at.date().isoformat() for one in evidence.looks if one.personal}
+    items = session.exec(select(MonitorItem).where(col(MonitorItem.state) != "closed")).all()
+    waiting = {evidence.names.present(one.subject): max(one.shape["days"]) for one in items}
     version = home.keyring("vault").current
     for subject, tokens in evidence.made.items():
+        known = session.get(MonitorSubject, subject)
+        last = max(
+            newest.get(subject, ""), waiting.get(subject, ""), known.last_day if known else ""
+        )
         session.merge(
-            MonitorSubject(subject=subject, version=version, tokens=tokens,
-                           last_day=newest[subject])
-        )  # fmt: skip
+            MonitorSubject(subject=subject, version=version, tokens=tokens, last_day=last)
+        )
     old = max(found) - timedelta(days=weights.limits["tokens_kept_days"])
     for gone in session.exec(
         select(MonitorSubject).where(col(MonitorSubject.last_day) < old.isoformat())
     ).all():
-        session.delete(gone)
+        # As long as an item waits they say who may not decide about it.
+        if evidence.names.present(gone.subject) not in waiting:
+            session.delete(gone)
     return dict(counts)
 
 
@@ -189,36 +217,46 @@ def _put(
     session: Session, home: Home, weights: Weights, evidence: Evidence, one: Found
 ) -> list[str]:
     """Put one finding into the queue; say whether an item is new, grew, or nothing was to be done."""
-    items = session.exec(
+    mine = session.exec(
         select(MonitorItem)
-        .where(MonitorItem.actor == one.actor, MonitorItem.subject == one.subject)
+        .where(MonitorItem.actor == one.actor)
         .order_by(col(MonitorItem.number).desc())
     ).all()
+    # What was queued under a name that leads to this person by now is of the same pair.
+    items = [each for each in mine if evidence.names.present(each.subject) == one.subject]
     counted = max((int(item.shape["through"]) for item in items), default=-1)
     fresh = tuple(entry for entry in one.entries if entry > counted)
-    is_open = bool(items) and items[0].state == "open"
-    if not fresh or (not is_open and _stays_quiet(session, weights, items, one)):
+    row = next((each for each in items if each.state == "open"), None)
+    if not fresh or (row is None and _stays_quiet(session, weights, items, one)):
         return []
-    before = item_of(items[0]) if is_open else None
-    after = gather(weights, before, one if is_open else replace(one, entries=fresh))
-    if is_open:
-        row = items[0]
+    if row is not None:
+        after = gather(weights, item_of(row), one)
         row.shape, row.points, row.role = shape_of(after), after.points, after.role
         session.add(row)
         return ["grown"]
+    after = gather(weights, None, replace(one, entries=fresh))
     newest = session.exec(
         select(MonitorItem.number).order_by(col(MonitorItem.number).desc())
     ).first()
     team = evidence.users[one.actor].team if one.actor in evidence.users else ""
     session.add(
         MonitorItem(
-            id=home.randomness(16).hex(), number=(newest or 0) + 1, actor=one.actor,
+            id=_fresh_id(session, home), number=(newest or 0) + 1, actor=one.actor,
             agency=one.agency, role=one.role, team=team, subject=one.subject, points=after.points,
             shape=shape_of(after), opened_at=home.clock(), state="open",
         )
     )  # fmt: skip
     session.flush()
     return ["queued"]
+
+
+def _fresh_id(session: Session, home: Home) -> str:
+    """Return a random id, of which the beginning, that people type, is no other item's."""
+    while True:
+        made = home.randomness(16).hex()
+        taken = select(MonitorItem.id).where(col(MonitorItem.id).startswith(made[:KEPT]))
+        if session.exec(taken).first() is None:
+            return made
 
 
 def _stays_quiet(

@@ -12,7 +12,9 @@ from engine.domain.ids import Actor
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
+from engine.flows.monitor_names import Names
 from engine.identity.monitor_tokens import area_tokens, monitor_key, tokens_of
+from engine.linkage.index import resolve
 from engine.store.monitor_tables import MonitorMark, MonitorMember
 from engine.store.session import reading
 from engine.store.tables import Account, SubjectState
@@ -124,23 +126,51 @@ def leave(home: Home, user: str, actor: Actor) -> dict[str, Any]:
 
 
 def enrolled(home: Home) -> list[dict[str, Any]]:
-    """Return every active account of somebody who works with people's data, and whether it is enrolled."""
+    """Return every active account of somebody who works with people's data, and whether it is enrolled.
+
+    An enrolment is ``stale`` when it was made under a former key of the vault: its tokens equal nobody's any
+    more, and because no declaration is kept only a new one mends that. ``next`` says so.
+    """
+    version = home.keyring("vault").current
     with Session(reading(home.casework)) as session:
         members = {one.user: one for one in session.exec(select(MonitorMember)).all()}
         accounts = session.exec(select(Account).where(Account.active).order_by(Account.user)).all()
-        return [
-            {
-                "user": one.user,
-                "agency": one.agency,
-                "role": one.role,
-                "enrolled": one.user in members,
-                "team": members[one.user].team if one.user in members else "",
-                "sorts": sorted(
-                    sort for sort, found in members[one.user].tokens.items() if found
-                ) if one.user in members else [],
-            }
-            for one in accounts
-        ]  # fmt: skip
+        return [_member_row(one, members.get(one.user), version) for one in accounts]
+
+
+def _member_row(account: Account, member: MonitorMember | None, version: int) -> dict[str, Any]:
+    stale = member is not None and member.version != version
+    return {
+        "user": account.user,
+        "agency": account.agency,
+        "role": account.role,
+        "enrolled": member is not None and not stale,
+        "state": "not enrolled" if member is None else "stale" if stale else "enrolled",
+        "team": member.team if member is not None else "",
+        "sorts": sorted(sort for sort, found in member.tokens.items() if found)
+        if member is not None else [],
+        "next": "The vault has a new key since: ask for the declaration again, then fieldgate monitor "
+        "enrol." if stale else "",
+    }  # fmt: skip
+
+
+def recognised(home: Home, user: str) -> bool:
+    """Say whether the monitor can tell somebody's own record: they are enrolled with name and birth date."""
+    version = home.keyring("vault").current
+    with Session(reading(home.casework)) as session:
+        found = session.get(MonitorMember, user)
+        return found is not None and found.version == version and bool(found.tokens.get("oneself"))
+
+
+def stale_members(home: Home) -> int:
+    """Return how many enrolments were made under a former key of the vault, and match nobody."""
+    return len(stale_users(home))
+
+
+def stale_users(home: Home, agency: str | None = None) -> list[str]:
+    """Return the users whose enrolment matches nobody any more, of one agency or of all."""
+    return [one["user"] for one in enrolled(home)
+            if one["state"] == "stale" and agency in (None, one["agency"])]  # fmt: skip
 
 
 def mark(home: Home, user: str, person: str, value: str, *, auth: str) -> dict[str, Any]:
@@ -164,6 +194,7 @@ def mark(home: Home, user: str, person: str, value: str, *, auth: str) -> dict[s
     with Flow(home, "monitor_mark", "alteration", actor_of(account, auth), details) as flow:
         if account.role not in home.pack.routes.get("monitor_mark", frozenset()):
             raise not_yours()
+        names = Names(home)
         subject = _subject(home, person)
         if subject is None or value not in MARKS:
             raise PolicyRefused(
@@ -173,10 +204,14 @@ def mark(home: Home, user: str, person: str, value: str, *, auth: str) -> dict[s
             )
 
         def publish(session: Session) -> None:
-            found = session.get(MonitorMark, subject)
-            if found is not None:
-                session.delete(found)
-                session.flush()
+            # A mark that was set under a name which leads to this person by now is a mark of theirs: who
+            # takes it away means it too, and another mark leaves it to that name for an undone merge.
+            for one in session.exec(select(MonitorMark)).all():
+                if one.subject == subject or (
+                    value == "none" and names.present(one.subject) == subject
+                ):
+                    session.delete(one)
+            session.flush()
             if value != "none":
                 session.add(
                     MonitorMark(subject=subject, mark=value, set_by=user, set_at=home.clock())
@@ -188,16 +223,18 @@ def mark(home: Home, user: str, person: str, value: str, *, auth: str) -> dict[s
 
 
 def _subject(home: Home, person: str) -> str | None:
-    """Return the audit pseudonym of somebody who is there."""
+    """Return the present audit pseudonym of somebody who is there, also by a former reference."""
+    casework, audit = home.domain("casework"), home.domain("audit")
     try:
-        person_id = home.domain("casework").parse(person)
+        before = casework.parse(person)
     except VaultError:
         return None
+    person_id = resolve(home.linkage, before, home.link_runs()) or before
+    now = casework.text(casework.seal([person_id])[0])
     with Session(reading(home.casework)) as session:
         there = session.exec(
-            select(SubjectState.person).where(col(SubjectState.person) == person)
+            select(SubjectState.person).where(col(SubjectState.person).in_([person, now]))
         ).first()
-    audit = home.domain("audit")
     return audit.text(audit.seal([person_id])[0]) if there else None
 
 

@@ -1,7 +1,8 @@
 """The queue of unusual access: what an officer is shown, what they decide, and a second person's look.
 
 An item goes to the actor's employer and to the information governance lead. Nobody sees or decides an
-item about themselves.
+item about themselves: neither one about what they did, nor one about a look at their own record or household.
+Items have names of random letters, because of numbers in a row the one that is missing would tell.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.monitor import USE, item_of, moment_text
-from engine.flows.monitor_enrol import not_yours
+from engine.flows.monitor_enrol import not_yours, recognised, stale_users
+from engine.flows.monitor_names import Names, item_beginning, item_name
+from engine.flows.monitor_own import EVERYWHERE, Concerned
 from engine.store.monitor_tables import MonitorDecision, MonitorItem
 from engine.store.session import reading
 from engine.store.tables import Account
 
 ROUTE = "monitor"
-EVERYWHERE = "ig_lead"
-"""The role that sees items of every agency; others see those of their own agency's staff."""
 OUTCOMES = {
     "explained": "There was a reason for the access",
     "spoken_to": "The user was spoken to; no misuse",
@@ -40,6 +41,9 @@ MISUSE, EXPLAINED = "misuse", "explained"
 def open_items(home: Home, user: str, *, auth: str) -> dict[str, Any]:
     """Return the items that wait for this officer, the most pressing first, told without a name.
 
+    ``stale`` names the users whose enrolment matches nobody any more until they enrol again; ``recognised``
+    says whether the officer's own does, as only then an item about their own record is kept from them.
+
     Raises:
         PolicyRefused: ``FG-MON-04`` the role does not look after unusual access.
 
@@ -47,26 +51,30 @@ def open_items(home: Home, user: str, *, auth: str) -> dict[str, Any]:
     """
     account, actor = officer(home, user, auth)
     with Flow(home, "monitor_items", "audit_read", actor, {"rules": [USE]}) as flow:
-        weights = load_weights(shipped())
+        desk = _Desk(home, account)
         with Session(reading(home.casework)) as session:
+            concerned = desk.concerned(session)
             rows = [
                 one
                 for one in session.exec(
                     select(MonitorItem).where(col(MonitorItem.state) != "closed")
                 ).all()
-                if _may_see(account, one)
+                if concerned.may_see(account, one)
             ]
             decisions = _decisions(session, [one.id for one in rows])
-            told = [_told(home, weights, one, decisions.get(one.id, []), user)
-                    for one in _in_order(home, weights, rows)]  # fmt: skip
-        flow.finish({"rules": [USE], "rows": len(told)})
+            told = [_told(desk, one, decisions.get(one.id, []), concerned)
+                    for one in _in_order(home, desk.weights, rows)]  # fmt: skip
+        # How many they were is not in the trail: another officer who is shown fewer could subtract.
+        flow.finish({"rules": [USE]})
         return {
             "open": [one for one in told if one["state"] == "open"],
             "waiting": [one for one in told if one["state"] == "waiting"],
+            "recognised": recognised(home, user),
+            "stale": stale_users(home, None if account.role == EVERYWHERE else account.agency),
         }
 
 
-def show_item(home: Home, user: str, number: int, *, auth: str) -> dict[str, Any]:
+def show_item(home: Home, user: str, name: str, *, auth: str) -> dict[str, Any]:
     """Return one item with its signs, its days, its places in the trail and what was decided before.
 
     Raises:
@@ -76,19 +84,16 @@ def show_item(home: Home, user: str, number: int, *, auth: str) -> dict[str, Any
     """
     account, actor = officer(home, user, auth)
     with Flow(home, "monitor_item", "audit_read", actor, {"rules": [USE]}) as flow:
-        weights = load_weights(shipped())
+        desk = _Desk(home, account)
         with Session(reading(home.casework)) as session:
-            row = _item(session, account, number)
-            same = session.exec(
-                select(MonitorItem)
-                .where(MonitorItem.actor == row.actor, MonitorItem.subject == row.subject)
-                .order_by(col(MonitorItem.number))
-            ).all()
+            concerned = desk.concerned(session)
+            row = _item(session, account, name, concerned)
+            same = _same_pair(session, desk.names, row)
             decisions = _decisions(session, [one.id for one in same])
-            told = _told(home, weights, row, decisions.get(row.id, []), user)
+            told = _told(desk, row, decisions.get(row.id, []), concerned)
             told["before"] = [
                 {
-                    "number": one.number,
+                    "item": item_name(one.id),
                     "outcome": last.outcome,
                     "on": moment_text(last.decided_at)[:10],
                 }
@@ -102,7 +107,7 @@ def show_item(home: Home, user: str, number: int, *, auth: str) -> dict[str, Any
         return told
 
 
-def decide_item(home: Home, user: str, number: int, outcome: str, *, auth: str) -> dict[str, Any]:
+def decide_item(home: Home, user: str, name: str, outcome: str, *, auth: str) -> dict[str, Any]:
     """Record what an officer decided about an item.
 
     Misuse, a strong sign that was explained, and one in so many others wait for a second person.
@@ -110,7 +115,7 @@ def decide_item(home: Home, user: str, number: int, outcome: str, *, auth: str) 
     Args:
         home: The home.
         user: Who decides.
-        number: Number of the item.
+        name: Name of the item, as the queue tells it.
         outcome: One of `OUTCOMES`.
         auth: How the user was established.
 
@@ -125,8 +130,8 @@ def decide_item(home: Home, user: str, number: int, outcome: str, *, auth: str) 
     with Flow(home, "monitor_decide", "alteration", actor, details) as flow:
         weights = load_weights(shipped())
 
-        def publish(session: Session) -> tuple[str, str]:
-            item = _item(session, account, number)
+        def publish(session: Session) -> MonitorItem:
+            item = _item(session, account, name, Concerned(home, session, Names(home)))
             if item.state != "open" or outcome not in OUTCOMES:
                 raise _decided()
             second = _needs_second(home, weights, item, outcome)
@@ -138,14 +143,16 @@ def decide_item(home: Home, user: str, number: int, outcome: str, *, auth: str) 
             )  # fmt: skip
             item.state = "waiting" if second else "closed"
             session.add(item)
-            return item.subject, item.state
+            return item
 
-        subject, state = flow.commit(publish)
-        flow.finish({**details, **({"subject": subject} if subject else {})})
-        return {"item": number, "outcome": outcome, "decided_by": user, "state": state}
+        done = flow.commit(publish)
+        flow.finish({**details, **({"subject": done.subject} if done.subject else {})})
+        return {
+            "item": item_name(done.id), "outcome": outcome, "decided_by": user, "state": done.state
+        }  # fmt: skip
 
 
-def second_look(home: Home, user: str, number: int, *, agree: bool, auth: str) -> dict[str, Any]:
+def second_look(home: Home, user: str, name: str, *, agree: bool, auth: str) -> dict[str, Any]:
     """Agree with what another officer decided, or put the item back into the queue.
 
     Raises:
@@ -158,8 +165,8 @@ def second_look(home: Home, user: str, number: int, *, agree: bool, auth: str) -
     details = {"rules": ["agree" if agree else "reject"]}
     with Flow(home, "monitor_second", "approve", actor, details) as flow:
 
-        def publish(session: Session) -> tuple[str, str, str]:
-            item = _item(session, account, number)
+        def publish(session: Session) -> tuple[MonitorItem, str]:
+            item = _item(session, account, name, Concerned(home, session, Names(home)))
             waiting = session.exec(
                 select(MonitorDecision).where(
                     MonitorDecision.item == item.id, MonitorDecision.state == "waiting"
@@ -175,12 +182,14 @@ def second_look(home: Home, user: str, number: int, *, agree: bool, auth: str) -
             waiting.state = "final" if agree else "rejected"
             item.state = "closed" if agree else "open"
             session.add_all([waiting, item])
-            return item.subject, item.state, waiting.decided_by
+            return item, waiting.decided_by
 
-        subject, state, first = flow.commit(publish)
+        done, first = flow.commit(publish)
         agreed = {"approvers": [first]} if agree else {}
-        flow.finish({**details, **agreed, **({"subject": subject} if subject else {})})
-        return {"item": number, "agreed": agree, "second_by": user, "state": state}
+        flow.finish({**details, **agreed, **({"subject": done.subject} if done.subject else {})})
+        return {
+            "item": item_name(done.id), "agreed": agree, "second_by": user, "state": done.state
+        }  # fmt: skip
 
 
 def officer(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
@@ -198,21 +207,40 @@ def officer(home: Home, user: str, auth: str) -> tuple[Account, Actor]:
     return account, actor
 
 
-def _may_see(account: Account, item: MonitorItem) -> bool:
-    """Say whether an item is for this officer: their agency's or, for the lead, any; never their own."""
-    if item.actor == account.user:
-        return False
-    return account.role == EVERYWHERE or item.agency == account.agency
+class _Desk:
+    """What an officer's question needs: the weights, who is who now, and whom an item concerns."""
+
+    def __init__(self, home: Home, account: Account) -> None:
+        self.home, self.account = home, account
+        self.weights, self.names = load_weights(shipped()), Names(home)
+
+    def concerned(self, session: Session) -> Concerned:
+        """Return whom items concern."""
+        return Concerned(self.home, session, self.names)
 
 
-def _item(session: Session, account: Account, number: int) -> MonitorItem:
-    row = session.exec(select(MonitorItem).where(MonitorItem.number == number)).first()
+def _item(session: Session, account: Account, name: str, concerned: Concerned) -> MonitorItem:
+    begins = item_beginning(name)
+    row = None
+    if begins is not None:
+        row = session.exec(
+            select(MonitorItem).where(col(MonitorItem.id).startswith(begins))
+        ).first()
     # One answer for what is not there, another agency's, and one's own: none of them tells which.
-    if row is None or not _may_see(account, row):
+    if row is None or not concerned.may_see(account, row):
         raise PolicyRefused(
             "FG-MON-05", "there is no such item for you", "See fieldgate monitor list."
         )
     return row
+
+
+def _same_pair(session: Session, names: Names, row: MonitorItem) -> list[MonitorItem]:
+    """Return the items of a user and a person, under whichever name they stood, the oldest first."""
+    present = names.present(row.subject)
+    mine = session.exec(
+        select(MonitorItem).where(MonitorItem.actor == row.actor).order_by(col(MonitorItem.number))
+    ).all()
+    return [one for one in mine if names.present(one.subject) == present]
 
 
 def _decisions(session: Session, items: Sequence[str]) -> dict[str, list[MonitorDecision]]:
@@ -246,25 +274,27 @@ def _needs_second(home: Home, weights: Weights, item: MonitorItem, outcome: str)
 
 
 def _told(
-    home: Home, weights: Weights, row: MonitorItem, decisions: Sequence[MonitorDecision], user: str
+    desk: _Desk, row: MonitorItem, decisions: Sequence[MonitorDecision], concerned: Concerned
 ) -> dict[str, Any]:
     """Tell an item: sentences, no name, the person under the audit pseudonym alone."""
-    item = item_of(row)
+    item, home, weights, user = item_of(row), desk.home, desk.weights, desk.account.user
     roles, parties = home.pack.vocabulary.roles, home.pack.register.parties
     role = roles[row.role].label if row.role in roles else row.role
     agency = parties[row.agency].name if row.agency in parties else row.agency
     last = decisions[-1] if decisions else None
     return {
-        "number": row.number,
+        "item": item_name(row.id),
         "sentence": sentence(
             weights, who=f"{role} {row.actor} of {agency}", looks=item.looks, days=len(item.days),
             last=item.days[-1], signs=item.signs, subject=bool(row.subject), people=item.people,
         ),
         "user": row.actor,
         "agency": row.agency,
-        "employer_has_officer": _has_officer(home, row.agency, row.actor),
+        "employer_has_officer": _has_officer(
+            home, row.agency, {row.actor, *concerned.users(row.subject)}
+        ),
         "role": row.role,
-        "subject": row.subject,
+        "subject": desk.names.present(row.subject),
         "points": row.points,
         "signs": [_sign(weights, name, points) for name, points in item.signs.items()],
         "looks": item.looks,
@@ -298,7 +328,7 @@ def _decision(one: MonitorDecision) -> dict[str, Any]:
     }
 
 
-def _has_officer(home: Home, agency: str, actor: str) -> bool:
+def _has_officer(home: Home, agency: str, about: set[str]) -> bool:
     """Say whether somebody of an agency, whom it is not about, sees its items; else the lead tells it."""
     allowed = home.pack.routes.get(ROUTE, frozenset())
     with Session(reading(home.casework)) as session:
@@ -308,7 +338,7 @@ def _has_officer(home: Home, agency: str, actor: str) -> bool:
                     Account.agency == agency,
                     col(Account.role).in_(sorted(allowed)),
                     Account.active,
-                    Account.user != actor,
+                    col(Account.user).not_in(sorted(about)),
                 )
             ).first()
             is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,9 @@ from engine.domain.ids import as_utc
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.monitor import USE
-from engine.flows.monitor_queue import EVERYWHERE, MISUSE, officer
+from engine.flows.monitor_names import Names
+from engine.flows.monitor_own import EVERYWHERE, Concerned
+from engine.flows.monitor_queue import MISUSE, officer
 from engine.store.monitor_tables import MonitorDay, MonitorDecision, MonitorItem, MonitorMember
 from engine.store.session import reading
 from engine.store.tables import Account
@@ -37,13 +40,17 @@ def monitor_rates(home: Home, user: str, *, auth: str) -> dict[str, Any]:
         weights = load_weights(shipped())
         since = home.clock() - timedelta(days=DAYS)
         with Session(reading(home.casework)) as session:
-            counted = _counted(session, since.date().isoformat(), mine)
+            concerned = Concerned(home, session, Names(home))
+            # What an officer may not see is in no figure of theirs: a sum would tell that it is there.
+            items = [
+                one
+                for one in session.exec(select(MonitorItem).order_by(col(MonitorItem.number))).all()
+                if concerned.may_see(account, one)
+            ]
+            counted = _counted(session, since.date().isoformat(), mine, items)
             days = session.exec(
                 select(MonitorDay.day).where(MonitorDay.day >= since.date().isoformat())
             ).all()
-            items = [
-                one for one in session.exec(select(MonitorItem)).all() if mine in (None, one.agency)
-            ]
             theirs = {one.id for one in items}
             outcomes: dict[str, int] = defaultdict(int)
             for one in session.exec(
@@ -64,7 +71,9 @@ def monitor_rates(home: Home, user: str, *, auth: str) -> dict[str, Any]:
         return answer
 
 
-def _counted(session: Session, since: str, mine: str | None) -> dict[str, dict[str, Counted]]:
+def _counted(
+    session: Session, since: str, mine: str | None, items: Sequence[MonitorItem]
+) -> dict[str, dict[str, Counted]]:
     """Count users, accesses, items and outcomes by role, agency and team, of one agency or of all."""
     found: dict[str, dict[str, Counted]] = {
         "role": defaultdict(Counted), "agency": defaultdict(Counted), "team": defaultdict(Counted)
@@ -91,7 +100,7 @@ def _counted(session: Session, since: str, mine: str | None) -> dict[str, dict[s
             select(MonitorDecision).where(MonitorDecision.state == "final")
         ).all()
     }
-    for item in session.exec(select(MonitorItem).order_by(col(MonitorItem.number))).all():
+    for item in items:
         if max(item.shape["days"]) < since:
             continue
         for group in each(item.agency, item.role, item.team):

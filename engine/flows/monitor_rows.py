@@ -13,9 +13,9 @@ from sqlmodel import Session, col, select
 
 from audit.canonical import parse
 from audit.unusual import Act, Look, Weights
-from engine.domain.errors import VaultError
 from engine.domain.ids import as_utc, day_number
 from engine.flows.home import Home
+from engine.flows.monitor_names import Names
 from engine.flows.product_tables import run_purpose
 from engine.linkage.index import records_of, resolve
 from engine.store.session import reading
@@ -83,7 +83,7 @@ def seen_since(home: Home, since: date) -> list[Seen]:
         found.append((seq, {**{k: first[k] for k in ("subject", "subjects", "case", "purpose", "grant")
                                if k in first}, **event}))  # fmt: skip
     found += begun.values()
-    names = _Names(home)
+    names = Names(home)
     rows = [one for seq, event in sorted(found, key=lambda item: item[0])
             for one in _rows(seq, event, names)]  # fmt: skip
     return [one for one in rows if one.look.at.date() >= since]
@@ -103,26 +103,7 @@ def _events(home: Home, since: date) -> list[tuple[int, dict[str, Any]]]:
     return [one for one in events if datetime.fromisoformat(one[1]["ts"]) >= edge]
 
 
-class _Names:
-    """Audit pseudonyms as the people they lead to now; a merge makes two into one."""
-
-    def __init__(self, home: Home) -> None:
-        self._home, self._audit, self._runs = home, home.domain("audit"), home.link_runs()
-        self._known: dict[str, tuple[str, bytes]] = {}
-
-    def follow(self, subject: str) -> tuple[str, bytes]:
-        """Return the present pseudonym and id of somebody; themselves where nothing is known."""
-        if subject not in self._known:
-            try:
-                before = self._audit.parse(subject)
-            except VaultError:
-                return subject, b""
-            now = resolve(self._home.linkage, before, self._runs) or before
-            self._known[subject] = self._audit.text(self._audit.seal([now])[0]), now
-        return self._known[subject]
-
-
-def _rows(seq: int, event: Mapping[str, Any], names: _Names) -> list[Seen]:
+def _rows(seq: int, event: Mapping[str, Any], names: Names) -> list[Seen]:
     actor = event["actor"]
     if actor["role"] in NOT_STAFF:
         return []

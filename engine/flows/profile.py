@@ -48,6 +48,7 @@ def profile(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
 
     What is counted is what the law opens today for the product's purpose, record by record: a record that
     is closed or restricted counts nowhere. No reference of a person leaves this function.
+    The answer holds the receipt of what left.
 
     Args:
         home: The home.
@@ -74,6 +75,7 @@ def profile(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
             )
         answer = _counted(home, known)
         answer["audit_entry"] = flow.finish({**details, "rows": len(answer["rows"])}).seq
+        answer["receipt"] = flow.receipt()
         return answer
 
 

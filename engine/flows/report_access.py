@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from statistics import median
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from audit.act import Act
@@ -24,6 +25,8 @@ MANY_TIMES, MANY_PEOPLE = 3, 10
 """A user stands out with this many times the median of their role, and at least so many people."""
 LOOKS = frozenset({"consultation", "reidentify", "break_glass"})
 ASKS_CASE = frozenset({"reveal", "show"})
+OWN = frozenset({"own record", "same address"})
+"""How near somebody is of whom nobody is told who looked at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,60 @@ def no_case(acts: Iterable[Act], none: str) -> Told:
     )
 
 
-def near_oneself() -> Told:
-    """2: own record, neighbours, colleagues, same surname or postcode."""
-    return skipped(
-        "The house holds no names or addresses of its staff, so no look-up can be held against them."
+class Near(Protocol):
+    """How a user is near somebody, as `engine.flows.monitor_near.Nearness` knows it."""
+
+    enrolled: frozenset[str]
+    stale: int
+
+    def of(self, user: str, subject: str) -> list[str] | None:
+        """Return how near they are in words; None where it cannot be compared."""
+
+
+def near_oneself(acts: Iterable[Act], near: Near, asking: str) -> Told:
+    """2: own record, neighbours, colleagues, same surname.
+
+    Args:
+        acts: Acts of the period.
+        near: What the monitor knows by keyed token.
+        asking: Who asks. Nobody is told of their own looks what the monitor makes of them.
+    """
+    if not near.enrolled:
+        return skipped(
+            "Nobody of staff is enrolled with the monitor of unusual access, so no look-up can be held "
+            "against them: fieldgate monitor enrol."
+            + (
+                f" {near.stale} enrolled under a former key of the vault: enrol again."
+                if near.stale
+                else ""
+            )
+        )
+    rows, users, people = [], set[str](), set[str]()
+    for act in lookups(acts):
+        if act.actor == asking or any(
+            OWN & set(near.of(asking, one) or ()) for one in act.subjects
+        ):
+            continue
+        found = [near.of(act.actor, subject) for subject in act.subjects]
+        if act.actor not in near.enrolled:
+            users.add(act.actor)
+        people.update(name for name, one in zip(act.subjects, found, strict=True)
+                      if one is None and act.actor in near.enrolled)  # fmt: skip
+        words = list(dict.fromkeys(word for one in found if one for word in one))
+        if words:
+            rows.append((act.seq, _time(act.when), act.actor, act.role, act.agency, act.flow,
+                         act.outcome, ", ".join(words)))  # fmt: skip
+    return Told(
+        len(rows),
+        "look-ups of oneself or of somebody near",
+        ("entry", "when", "user", "role", "agency", "what", "outcome", "how near"),
+        rows,
+        f"By what staff declared to the monitor. Users enrolled: {len(near.enrolled)}. Users who looked "
+        f"somebody up and are not enrolled, or under a former key: {len(users)}. People of whom the monitor "
+        f"has no tokens, as it has not run since or they were looked at long ago: {len(people)}. Of these "
+        "nothing is said. A protected address is compared with none. Your own look-ups, and those of your "
+        "own record or household, are not in it; another officer sees them. A shared surname is often "
+        "chance: the page Unusual access weighs it.",
     )
 
 

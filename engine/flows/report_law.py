@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from audit.act import Act
-from engine.flows.disclosures import DISCLOSED, SHOWING
+from engine.flows.disclosures import DISCLOSED, PERHAPS, SHOWING
 from engine.flows.report_form import Told
 from gateways.notice import expiring
 from policies.model import Pack
@@ -142,8 +142,12 @@ def to_be_told(acts: Sequence[Act], held: Iterable[Held]) -> Told:
         held: Deliveries; one that ended was withdrawn or replaced.
     """
     shown = [
-        one for one in acts if one.kind in SHOWING and one.outcome in DISCLOSED and one.touched
-    ]
+        one for one in acts
+        if one.kind in SHOWING
+        and ((one.outcome in DISCLOSED and one.touched)
+             # What stopped half-way may have been answered: whom it was about is all that is known of it.
+             or (one.outcome in PERHAPS and (one.touched or one.subjects)))
+    ]  # fmt: skip
     found: dict[int, tuple[Act, list[str]]] = {}
     for delivery in held:
         if delivery.ended is None:

@@ -47,12 +47,15 @@ def acted_on(acts: Iterable[Act]) -> Told:
     )
 
 
-def flagged(people: Mapping[str, Sequence[bool]], groups: Mapping[str, Sequence[str]]) -> Told:
+def flagged(
+    people: Mapping[str, Sequence[bool]], groups: Mapping[str, Sequence[str]], closed: str = ""
+) -> Told:
     """15: who stands on a list, by group, in counts that name nobody.
 
     Args:
         people: List to whether each person of the run stands on it.
         groups: Kind of group to the label of each person of the run.
+        closed: What of a group the policy does not open, as a sentence; empty when nothing is.
     """
     if not people or not any(any(some) for some in people.values()):
         return skipped("No run has been published, or nobody stands on a list.")
@@ -78,5 +81,6 @@ def flagged(people: Mapping[str, Sequence[bool]], groups: Mapping[str, Sequence[
         ("list", "by", "group", "on the list", "people of the run"),
         rows,
         f"Cells of fewer than {SMALL}, and others from which they would follow, are hidden. Disability is "
-        "told as special needs, deprivation as means-tested help; what no agency stated is not known.",
+        "told as special needs, deprivation as means-tested help; what no agency stated is not known."
+        + (f" {closed}" if closed else ""),
     )

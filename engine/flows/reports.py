@@ -30,11 +30,13 @@ from engine.flows.evaluate import labels_of
 from engine.flows.home import Home
 from engine.flows.intent import Flow
 from engine.flows.lists import latest_run
+from engine.flows.monitor_near import Nearness
 from engine.flows.registry import why_not_served
 from engine.flows.report_form import FAILED, Told, failed
 from engine.flows.reveal import case_token
-from engine.flows.search_trail import Search, index_of, question_of
+from engine.flows.search_trail import Search, asked_at, index_of, question_of
 from engine.flows.trail import USES, may_read, verify_trail
+from engine.linkage.index import ids_of, resolve
 from engine.store.session import reading
 from engine.store.tables import (
     AccessReview,
@@ -64,6 +66,8 @@ class Desk:
     today: date
     asking: str = ""
     """Intent of the question itself, which has no outcome while it is answered."""
+    user: str = ""
+    """Who asks."""
 
     @cached_property
     def staff(self) -> dict[str, access.Staff]:
@@ -111,7 +115,13 @@ class Desk:
                 one.person for one in session.exec(select(SubjectState)).all()
                 if one.flags.get(KIN) == "y"
             ]  # fmt: skip
-        sealed = audit.seal([casework.parse(one) for one in people]) if people else []
+        # The trail names somebody as they were called then: every id that leads to the person counts.
+        runs, ids = self.home.link_runs(), set[bytes]()
+        for one in map(casework.parse, people):
+            now = resolve(self.home.linkage, one, runs) or one
+            ids |= {one, now} | {each for each in ids_of(self.home.linkage, now, runs)
+                                 if resolve(self.home.linkage, each, runs) == now}  # fmt: skip
+        sealed = audit.seal(sorted(ids)) if ids else []
         return {str(audit.text(one)) for one in sealed}, declared
 
     def reviews(self) -> list[access.Review]:
@@ -148,7 +158,7 @@ class Desk:
                 listed = np.zeros(len(names), bool)
                 listed[[row["pid"] for row in rows]] = True
                 on[rule.id] = listed.tolist()
-        return products.flagged(on, labels_of(home, names))
+        return products.flagged(on, *labels_of(home, names))
 
 
 @dataclass(frozen=True)
@@ -175,7 +185,7 @@ REPORTS: dict[str, Kind] = {
     "no_case": Kind(1, "Look-ups without a case",
                     lambda at: access.no_case(at.acts, case_token(at.home, ""))),
     "near_oneself": Kind(2, "Look-ups of oneself, neighbours and colleagues",
-                         lambda _: access.near_oneself()),
+                         lambda at: access.near_oneself(at.acts, Nearness(at.home), at.user)),
     "staff_kin": Kind(3, "Look-ups of staff and their kin", _kin),
     "volume": Kind(4, "Out of hours, and who stands out in their role",
                    lambda at: access.volume(at.acts)),
@@ -247,7 +257,7 @@ def reports(
             )
         today = home.clock().date()
         begin = first.strip() or (today - PERIOD).isoformat()
-        desk = Desk(home, _acts(home, flow, begin, last), today, flow.intent)
+        desk = Desk(home, _acts(home, flow, begin, last), today, flow.intent, user)
         names = [only] if only else list(known)
         found = [_run(name, known[name], desk) for name in names]
         entry = flow.finish({**details, "rows": len(found)})
@@ -258,13 +268,17 @@ def reports(
             "acts": len(desk.acts),
             "reports": found,
             "audit_entry": entry.seq,
+            "receipt": flow.receipt(),
         }
 
 
 def _acts(home: Home, flow: Flow, first: str, last: str) -> list[Act]:
     question = question_of(home, Search(first=first, last=last))
     index = index_of(home, flow)
-    mask = index.mask(Question(first=question.first, last=question.last))
+    # As it stood when it was asked: another reader may have brought the index further by now.
+    mask = index.mask(
+        Question(first=question.first, last=question.last, below=asked_at(flow, index))
+    )
     if int(mask.sum()) > MOST_ACTS:
         raise ConfigError(
             "FG-AUD-43",

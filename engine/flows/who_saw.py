@@ -56,7 +56,7 @@ def who_saw(home: Home, user: str, product: str, *, auth: str) -> dict[str, Any]
                 )
         flow.finish({"rules": [product], "rows": len(found)})
         people = sorted({one["user"] for one in found})
-        return {"product": product, "people": people, "seen": found}
+        return {"product": product, "people": people, "seen": found, "receipt": flow.receipt()}
 
 
 def _shows(event: dict[str, Any], held: set[str]) -> bool:

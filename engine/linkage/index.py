@@ -377,3 +377,14 @@ def records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> li
             for row in rows
             if row.from_run in runs and row.to_run not in runs and row.valid_to is None
         )
+
+
+def ever_records_of(engine: Engine, person_id: bytes, published: Sequence[str]) -> list[bytes]:
+    """Return every record that a published run gave to a person under any id that leads or led there."""
+    runs, ids = set(published), ids_of(engine, person_id, published)
+    present = resolve(engine, person_id, published)
+    if present is not None:
+        ids = sorted({*ids, *ids_of(engine, present, published)})
+    with engine.connect() as connection:
+        rows = connection.execute(select(membership).where(membership.c.person_id.in_(ids)))
+        return sorted({bytes(row.record) for row in rows if row.from_run in runs})

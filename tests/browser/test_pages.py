@@ -128,10 +128,18 @@ def test_every_page_is_axe_clean_and_never_scrolls_sideways(
     for path in ("/trail", "/trail?use=integrity", "/trail?use=integrity&outcome=permit&role=social_worker",
                  "/trail/disclosures", f"/trail/disclosures?use=lawfulness&person={person}",
                  "/trail/reports", "/trail/reports?use=lawfulness", "/trail/reports/volume?use=lawfulness",
-                 "/trail/reports/near_oneself?use=lawfulness", "/policy", "/link-quality", "/products",
+                 "/trail/reports/near_oneself?use=lawfulness", "/profiles", "/policy", "/link-quality", "/products",
                  "/products/cse/seen", "/monitor", "/monitor/rates"):  # fmt: skip
         page.goto(path)
         _clean(page, Axe())
+    page.goto("/trail?use=integrity&first=soon")
+    _clean(page, Axe())
+    # A browser calls an answer of 422 an error of the console: it is the page that was asked for.
+    assert [one for one in page.problems if "status of 422" not in one] == []
+    page.problems.clear()
+    page.goto("/profiles")
+    page.get_by_text("Receipt of what you were shown").first.click()
+    _clean(page, Axe())
     page.goto("/sign-in")
     _sign_in(page, "demo.police_data")
     for path in ("/own-trail", "/own-trail?use=lawfulness"):

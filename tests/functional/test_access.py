@@ -222,8 +222,10 @@ def test_two_records_of_one_person_differ_at_every_exit_when_one_is_in_a_state(
     assert again != scores
     assert all(value <= scores.get(key, 0) for key, value in again.items())
     assert {one["code"] for one in found["indicators"] if one["last_seen"]} <= codes
-    assert {row["role"] for row in owed_notices(home, "police", OPERATOR)} <= {"social_worker"}
-    assert owed_notices(home, "police", OPERATOR)
+    assert {row["role"] for row in owed_notices(home, "police", OPERATOR)["notices"]} <= {
+        "social_worker"
+    }
+    assert owed_notices(home, "police", OPERATOR)["notices"]
     home.close()
 
 
@@ -297,10 +299,10 @@ def test_an_agency_is_told_once_and_the_telling_is_in_the_trail(tmp_path: Path) 
     home = make_partnership(tmp_path).home
     person = review_lists(home, "demo.social_worker", auth="demo")["lists"][0]["entries"][0]
     reveal(home, _danger(person["person"]), auth="demo")
-    assert owed_notices(home, "police", OPERATOR)
-    told = tell_notices(home, "police", OPERATOR)
+    assert owed_notices(home, "police", OPERATOR)["notices"]
+    told = tell_notices(home, "police", OPERATOR)["notices"]
     assert told
-    assert owed_notices(home, "police", OPERATOR) == []
+    assert owed_notices(home, "police", OPERATOR)["notices"] == []
     with pytest.raises(ConfigError, match="FG-ACC-07"):
         tell_notices(home, "nobody", OPERATOR)
     events = [parse(body) for _, body in read_events(home.path / "audit")]

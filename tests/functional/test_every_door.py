@@ -101,7 +101,7 @@ BODY: dict[Door, dict[str, Any]] = {
     ("POST", "/api/policy/answers"): {"change": 1, "kind": "governance", "answer": "approve"},
     ("POST", "/api/policy/activations"): {"change": 1},
     ("POST", "/api/policy/rollbacks"): {},
-    ("POST", "/monitor/{number}"): {"outcome": "explained"},
+    ("POST", "/monitor/{name}"): {"outcome": "explained"},
 }
 
 
@@ -359,9 +359,9 @@ ENTERS: dict[str, str] = {
     "audit second-signature": "--off",
     "monitor run": "",
     "monitor list": "",
-    "monitor show": "1",
-    "monitor decide": "1 explained",
-    "monitor second": "1 --agree",
+    "monitor show": "0000-0000",
+    "monitor decide": "0000-0000 explained",
+    "monitor second": "0000-0000 --agree",
     "monitor rates": "",
     "monitor enrol": "demo.social_worker --from {declared}",
     "monitor leave": "demo.social_worker",

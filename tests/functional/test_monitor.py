@@ -27,6 +27,7 @@ from engine.flows.intent import alone
 from engine.flows.link import link
 from engine.flows.monitor import run_monitor
 from engine.flows.monitor_enrol import enrol, enrolled, leave, mark, read_declaration
+from engine.flows.monitor_names import item_name
 from engine.flows.monitor_queue import decide_item, open_items, second_look, show_item
 from engine.flows.monitor_rates import monitor_rates
 from engine.flows.monitor_rows import CASES, explained, seen_since
@@ -73,6 +74,12 @@ class Scene:
 
     def items(self, user: str = LEAD) -> list[dict[str, object]]:
         return list(open_items(self.home, user, auth="demo")["open"])
+
+    def name(self, number: int = 1) -> str:
+        """What the item is called that was the first, the second ... to be queued."""
+        with Session(self.home.casework) as session:
+            found = session.exec(select(MonitorItem).where(MonitorItem.number == number)).one()
+        return item_name(found.id)
 
 
 @dataclass
@@ -139,7 +146,7 @@ def test_a_neighbour_is_queued_and_no_name_street_or_number_stands_anywhere(scen
         "Social worker demo.social_worker of Tallowmere City Council opened or asked for one person once, on 25 November "
         "2026: the person lives in the user's street; nothing that fieldgate knows explains the look."
     )
-    told = json.dumps([item, show_item(scene.home, LEAD, 1, auth="demo")])
+    told = json.dumps([item, show_item(scene.home, LEAD, scene.name(1), auth="demo")])
     with Session(scene.home.casework) as session:
         assert session.exec(select(MonitorMember)).one().tokens["street"]
         assert session.exec(select(MonitorSubject)).all()
@@ -285,12 +292,15 @@ def test_an_item_goes_to_the_employer_and_the_lead_and_nobody_sees_one_about_the
         "demo.police_ig": {"demo.police_staff"},
         "demo.caldicott": set(),
     }
-    about_lead = next(
-        one["number"] for one in scene.items("demo.ig_officer") if one["user"] == LEAD
-    )
-    for user, number in ((LEAD, about_lead), ("demo.police_ig", about_lead), (LEAD, 999)):
+    about_lead = next(one["item"] for one in scene.items("demo.ig_officer") if one["user"] == LEAD)
+    for user, number in (
+        (LEAD, about_lead),
+        ("demo.police_ig", about_lead),
+        (LEAD, "0000-0000"),
+        (LEAD, "1"),
+    ):
         with pytest.raises(PolicyRefused) as refused:
-            decide_item(scene.home, user, int(str(number)), "explained", auth="demo")
+            decide_item(scene.home, user, str(number), "explained", auth="demo")
         assert refused.value.code == "FG-MON-05"
         assert "demo" not in str(refused.value)
 
@@ -299,38 +309,42 @@ def test_misuse_waits_for_another_person_who_may_agree_or_open_it_again(scene: S
     scene.view(scene.neighbour)
     scene.run()
     with pytest.raises(PolicyRefused) as unknown:
-        decide_item(scene.home, LEAD, 1, "Zzyzxborough", auth="demo")
+        decide_item(scene.home, LEAD, scene.name(1), "Zzyzxborough", auth="demo")
     assert unknown.value.code == "FG-MON-09"
-    assert decide_item(scene.home, LEAD, 1, "misuse", auth="demo")["state"] == "waiting"
+    assert decide_item(scene.home, LEAD, scene.name(1), "misuse", auth="demo")["state"] == "waiting"
     for user, act in ((LEAD, True), (LEAD, False)):
         with pytest.raises(PolicyRefused) as own:
-            second_look(scene.home, user, 1, agree=act, auth="demo")
+            second_look(scene.home, user, scene.name(1), agree=act, auth="demo")
         assert own.value.code == "FG-MON-10"
-    assert second_look(scene.home, SECOND, 1, agree=False, auth="demo")["state"] == "open"
+    assert (
+        second_look(scene.home, SECOND, scene.name(1), agree=False, auth="demo")["state"] == "open"
+    )
     assert "approvers" not in parse(read_events(scene.home.path / "audit", newest=1)[0][1])
-    decide_item(scene.home, SECOND, 1, "misuse", auth="demo")
-    assert second_look(scene.home, LEAD, 1, agree=True, auth="demo")["state"] == "closed"
+    decide_item(scene.home, SECOND, scene.name(1), "misuse", auth="demo")
+    assert (
+        second_look(scene.home, LEAD, scene.name(1), agree=True, auth="demo")["state"] == "closed"
+    )
     told = parse(read_events(scene.home.path / "audit", newest=1)[0][1])
     assert (told["actor"]["id"], told["approvers"]) == (LEAD, [SECOND])
     assert scene.items() == []
     with pytest.raises(PolicyRefused) as decided:
-        decide_item(scene.home, LEAD, 1, "explained", auth="demo")
+        decide_item(scene.home, LEAD, scene.name(1), "explained", auth="demo")
     assert decided.value.code == "FG-MON-09"
     # What was decided is not found again; what comes after it is, and tells what was decided before.
     assert scene.run()["queued"] == 0
     scene.clock.advance(days=1)
     scene.view(scene.neighbour)
     assert scene.run()["queued"] == 1
-    before = show_item(scene.home, LEAD, 2, auth="demo")["before"]
-    assert before == [{"number": 1, "outcome": "misuse", "on": "2026-11-25"}]
+    before = show_item(scene.home, LEAD, scene.name(2), auth="demo")["before"]
+    assert before == [{"item": scene.name(1), "outcome": "misuse", "on": "2026-11-25"}]
 
 
 def test_a_pair_that_was_explained_stays_quiet_until_a_new_sign(scene: Scene) -> None:
     scene.view(scene.neighbour)
     scene.run()
-    state = decide_item(scene.home, LEAD, 1, "explained", auth="demo")["state"]
+    state = decide_item(scene.home, LEAD, scene.name(1), "explained", auth="demo")["state"]
     if state == "waiting":
-        second_look(scene.home, SECOND, 1, agree=True, auth="demo")
+        second_look(scene.home, SECOND, scene.name(1), agree=True, auth="demo")
     scene.clock.advance(days=1)
     scene.view(scene.neighbour)
     assert scene.run()["queued"] == 0
@@ -395,8 +409,8 @@ def test_a_role_that_does_not_look_after_it_is_refused_in_the_trail(scene: Scene
     for call in (
         lambda: open_items(scene.home, WORKER, auth="demo"),
         lambda: monitor_rates(scene.home, WORKER, auth="demo"),
-        lambda: decide_item(scene.home, WORKER, 1, "explained", auth="demo"),
-        lambda: second_look(scene.home, WORKER, 1, agree=True, auth="demo"),
+        lambda: decide_item(scene.home, WORKER, "0000-0000", "explained", auth="demo"),
+        lambda: second_look(scene.home, WORKER, "0000-0000", agree=True, auth="demo"),
     ):
         with pytest.raises(PolicyRefused) as refused:
             call()
@@ -415,11 +429,11 @@ def test_two_runs_at_once_are_one_run_and_a_refusal(scene: Scene) -> None:
 def test_every_act_of_the_monitor_is_an_intent_and_an_outcome(scene: Scene) -> None:
     scene.view(scene.neighbour)
     scene.run()
-    show_item(scene.home, LEAD, 1, auth="demo")
+    show_item(scene.home, LEAD, scene.name(1), auth="demo")
     scene.items()
     monitor_rates(scene.home, LEAD, auth="demo")
-    decide_item(scene.home, LEAD, 1, "misuse", auth="demo")
-    second_look(scene.home, SECOND, 1, agree=True, auth="demo")
+    decide_item(scene.home, LEAD, scene.name(1), "misuse", auth="demo")
+    second_look(scene.home, SECOND, scene.name(1), agree=True, auth="demo")
     mark(scene.home, LEAD, scene.others[0], "marked", auth="demo")
     leave(scene.home, WORKER, OPERATOR)
     events = [parse(body) for _, body in read_events(scene.home.path / "audit")]
@@ -497,12 +511,15 @@ def test_the_commands_enrol_from_standard_input_and_run_and_list(scene: Scene) -
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.output)["queued"] == 1
     listed = run.invoke(app, ["monitor", "list", "--as", LEAD, *home])
+    name = listed.output.split()[0]
     assert "the person lives in the user's street" in listed.output
-    shown = run.invoke(app, ["monitor", "show", "1", "--as", LEAD, *home])
+    shown = run.invoke(app, ["monitor", "show", name, "--as", LEAD, *home])
     assert "The example of the regulator's guidance" in shown.output
-    decided = run.invoke(app, ["monitor", "decide", "1", "misuse", "--as", LEAD, *home])
+    decided = run.invoke(app, ["monitor", "decide", name.lower(), "misuse", "--as", LEAD, *home])
     assert "waits for a second person" in decided.output
-    agreed = run.invoke(app, ["monitor", "second", "1", "--agree", "--as", SECOND, *home])
+    agreed = run.invoke(
+        app, ["monitor", "second", name.replace("-", ""), "--agree", "--as", SECOND, *home]
+    )
     assert (agreed.exit_code, agreed.output.strip()) == (0, "Agreed.")
     rates = run.invoke(app, ["monitor", "rates", "--as", LEAD, *home])
     assert "not estimable" in rates.output
@@ -535,21 +552,19 @@ def test_the_page_leads_from_the_queue_to_a_decision_and_the_second_look(scene: 
             page = client.post("/sign-in", data={"user": user}, follow_redirects=True).text
             return re.findall(r'name="csrf" value="([0-9a-f]+)"', page)[0]
 
-        csrf = sign_in(LEAD)
+        csrf, page = sign_in(LEAD), f"/monitor/{scene.name()}"
         assert "the person lives in the user&#39;s street" in client.get("/monitor").text
-        nothing = client.post("/monitor/1", data={"csrf": csrf})
+        nothing = client.post(page, data={"csrf": csrf})
         assert (nothing.status_code, 'href="#outcome"' in nothing.text) == (422, True)
-        assert client.post("/monitor/1", data={"outcome": "misuse"}).status_code == 403
-        done = client.post(
-            "/monitor/1", data={"csrf": csrf, "outcome": "misuse"}, follow_redirects=False
-        )
+        assert client.post(page, data={"outcome": "misuse"}).status_code == 403
+        done = client.post(page, data={"csrf": csrf, "outcome": "misuse"}, follow_redirects=False)
         assert (done.status_code, done.headers["location"]) == (303, "/monitor")
         assert "Take the second look" not in client.get("/monitor").text
         csrf = sign_in(SECOND)
         assert "Take the second look" in client.get("/monitor").text
-        assert ">Agree</button>" in client.get("/monitor/1").text
-        client.post("/monitor/1", data={"csrf": csrf, "word": "agree"})
+        assert ">Agree</button>" in client.get(page).text
+        client.post(page, data={"csrf": csrf, "word": "agree"})
         assert "Misuse found; it goes to the employer: 1." in client.get("/monitor/rates").text
         sign_in("demo.police_ig")
-        page = client.get("/monitor/1")
-        assert (page.status_code, "FG-MON-05" in page.text) == (403, True)
+        refused = client.get(page)
+        assert (refused.status_code, "FG-MON-05" in refused.text) == (403, True)

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from audit.canonical import parse
 from audit.errors import AuditFault
@@ -22,7 +23,10 @@ from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
 from engine.flows.submit import submit
+from engine.flows.trail import verify_trail
+from engine.flows.trail_notices import trail_notices
 from engine.flows.trail_out import export_trail
+from engine.web.app import create_app
 from tests.builders.partnership import OPERATOR, person_row, persons_file
 
 LEAD, DPO, OTHER = "demo.ig_lead", "demo.dpo", "demo.social_worker"
@@ -79,6 +83,42 @@ def test_a_trail_put_back_from_a_backup_takes_nothing_and_says_so(
     report = verify(home.path / "audit")
     assert report.status == "tampered"
     assert any("cut off" in one for one in report.findings)
+    home.close()
+
+
+def _told(home: Home) -> list[dict[str, str]]:
+    return trail_notices(home, verify_trail(home))
+
+
+def test_those_who_oversee_are_told_of_a_loss_where_they_look_first_and_what_became_of_it(
+    home: Home, tmp_path: Path
+) -> None:
+    assert _told(home) == []
+    deliveries(home, OPERATOR)
+    with TestClient(create_app(home), base_url="http://127.0.0.1") as client:
+        client.post("/sign-in", data={"user": LEAD})
+        cookies = dict(client.cookies)
+    home, left, signed = _rolled_back(home, tmp_path)
+    with pytest.raises(AuditFault, match="FG-AUD-12"):
+        deliveries(home, OPERATOR)
+    (one,) = _told(home)
+    assert f"had signed {signed} events and was found with {left}" in one["text"]
+    assert "It takes no event" in one["text"]
+    assert "fieldgate audit recover" in one["next"]
+    # Whoever is signed in already reads it on the first page, although nothing can be written.
+    with TestClient(create_app(home), base_url="http://127.0.0.1", cookies=cookies) as client:
+        for address in ("/trail", "/trail/badge"):
+            page = client.get(address)
+            assert page.status_code == 200
+            assert "The trail lost events" in page.text
+    recover_log(home, LEAD, "restored", **DEMO)
+    assert f"{LEAD} has declared it lost; another person has to confirm" in _told(home)[0]["text"]
+    home = _again(home)
+    recover_log(home, DPO, "restored", **DEMO)
+    home = _again(home)
+    deliveries(home, OPERATOR)
+    (one,) = _told(home)
+    assert one["text"].endswith("Two people have declared what was lost.")
     home.close()
 
 

@@ -15,18 +15,23 @@ from audit.canonical import parse
 from audit.log import read_events
 from engine.cli.main import app
 from engine.domain.errors import ConfigError, PolicyRefused
+from engine.flows import report_products as products
 from engine.flows.decision import Ask
 from engine.flows.deliveries import withdraw
+from engine.flows.disclosures import disclosures
+from engine.flows.equality import Help, helped
+from engine.flows.evaluate import labels_of
 from engine.flows.home import Home
-from engine.flows.lists import review_lists
+from engine.flows.lists import latest_run, review_lists
 from engine.flows.person import look
 from engine.flows.report_form import FAILED, RAN, SKIPPED, Told
 from engine.flows.reports import REPORTS, Desk, Kind, reports
 from engine.flows.reveal import reveal
 from engine.flows.search_trail import Search, search_trail
-from engine.flows.setup import add_account
+from engine.flows.setup import add_account, stop_agreement
 from engine.flows.submit import submit
-from engine.store.tables import SubjectState
+from engine.linkage.index import current_membership
+from engine.store.tables import RecordFlag, SubjectState
 from engine.web.app import create_app
 from tests.builders.partnership import (
     OPERATOR,
@@ -89,6 +94,86 @@ def test_what_somebody_did_stands_in_the_reports(partnership: Partnership) -> No
     }  # fmt: skip
     for row in flagged:
         assert row[3] == "hidden" or row[3] == 0 or row[3] >= 10
+
+
+def _help(home: Home) -> tuple[Help, list[bytes]]:
+    sealed = sorted(current_membership(home.linkage, home.link_runs()))
+    records = home.domain("linkage").open(sealed)
+    return helped(home, records), records
+
+
+def test_means_tested_help_passes_the_gates_of_the_policy_and_a_closed_record_counts_nowhere(
+    partnership: Partnership,
+) -> None:
+    home = partnership.home
+    before, records = _help(home)
+    assert before.labels is not None
+    assert (before.closed, before.sentence()) == ((), "")
+    at = before.labels.index("yes")
+    name = home.domain("record").text(home.domain("record").seal([records[at]])[0])
+    flag = RecordFlag(record=name, flag="restricted", value="y", set_by="op", set_at=home.clock())
+    run = latest_run(home)
+    assert run is not None
+    people = [
+        bytes(one) for one in home.warehouse.result(run.id, "person").column("person").to_pylist()
+    ]
+    stopped = []
+    try:
+        with Session(home.casework) as session:
+            session.add(flag)
+            session.commit()
+        after, _ = _help(home)
+        assert after.labels is not None
+        places = range(len(records))
+        assert [one for one in places if after.labels[one] != before.labels[one]] == [at]
+        for agreement in ("dsa_0001", "dsa_0004"):
+            stop_agreement(home, agreement, "operator", stopped=True)
+            stopped.append(agreement)
+        home.refresh_policy()
+        closed, _ = _help(home)
+        assert (closed.labels, closed.closed) == (None, ("Rent arrears",))
+        labels, said = labels_of(home, people)
+    finally:
+        # The home is every test's.
+        for agreement in stopped:
+            stop_agreement(home, agreement, "operator", stopped=False)
+        with Session(home.casework) as session:
+            for one in session.exec(select(RecordFlag).where(RecordFlag.record == name)).all():
+                session.delete(one)
+            session.commit()
+        home.refresh_policy()
+    assert set(labels) == {"ethnic group", "special needs", "sex"}
+    assert said == "Means-tested help is not told: Rent arrears."
+    assert said in products.flagged({"x": [True] * len(people)}, labels, said).note
+    assert _help(home)[0] == before
+
+
+def test_reports_and_disclosures_are_as_the_trail_stood_when_they_were_asked(
+    partnership: Partnership,
+) -> None:
+    home = partnership.home
+    person = _listed(partnership, 0)
+    calm = home.arrow
+
+    def busy(name: str) -> None:
+        """Let somebody look at the person, and another reader bring the index up to it, meanwhile."""
+        calm(name)
+        if name in ("reports.intent", "disclosures.intent"):
+            home.arrow = calm
+            look(home, WORKER, person, **DEMO)
+            search_trail(home, DPO, "lawfulness", Search(), **DEMO)
+
+    def told() -> int:
+        return len(disclosures(home, LEAD, "lawfulness", person, **DEMO)["disclosed"])
+
+    def counted() -> int:
+        return int(reports(home, LEAD, "lawfulness", "readers", **DEMO)["acts"])
+
+    for ask, own in ((told, 0), (counted, 1)):
+        before = ask()
+        home.arrow = busy
+        # The question before is part of what a report counts; what came after its own question is not.
+        assert ask() == before + own
 
 
 @pytest.mark.finding("LAW-14")

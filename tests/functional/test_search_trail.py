@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import Session, select
 from typer.testing import CliRunner
 
@@ -27,6 +28,7 @@ from engine.flows.reveal import case_token, reveal
 from engine.flows.search_trail import Search, handle_of, search_trail
 from engine.flows.submit import submit
 from engine.store.tables import SubjectState
+from engine.web.app import create_app
 from tests.builders.partnership import (
     OPERATOR,
     REASON,
@@ -280,3 +282,36 @@ def test_the_command_prints_sentences_counts_and_json(partnership: Partnership) 
     assert found["acts"][0]["action"] == "reveal"
     refused = CliRunner().invoke(app, [*arguments[:-4], "--as", WORKER, *arguments[-2:]])
     assert refused.exit_code == 12
+
+
+@pytest.mark.finding("AUD-8")
+def test_a_wrong_limit_on_the_page_is_one_reading_and_the_other_limits_stay(
+    partnership: Partnership,
+) -> None:
+    home = partnership.home
+    with TestClient(create_app(home), base_url="http://127.0.0.1") as client:
+        client.post("/sign-in", data={"user": LEAD})
+        for wrong, field in (
+            ("first=soon", "first"),
+            ("first=2026-11-02&last=2026-11-01", "first"),
+            ("person=Quokkalina", "person"),
+            ("page=none", "first"),
+        ):
+            before = len(read_events(home.path / "audit"))
+            page = client.get(f"/trail?use=lawfulness&outcome=permit&{wrong}")
+            assert (page.status_code, f'href="#{field}"' in page.text) == (422, True)
+            events = _newest(home, len(read_events(home.path / "audit")) - before)
+            assert [(one["flow"], one["phase"]) for one in events] == [
+                ("search_trail", "outcome"), ("search_trail", "intent"),
+            ]  # fmt: skip
+            assert events[0]["decision"] in ("failed", "refuse")
+            # Nothing is shown beside the error, and what was chosen goes into the next search.
+            assert "Newest events first" not in page.text
+            assert '<input type="hidden" name="outcome" value="permit">' in page.text
+        # What would stand in a history in clear is refused before anything is read, and not handed on.
+        before = len(read_events(home.path / "audit"))
+        page = client.get("/trail?use=lawfulness&actor=demo.social_worker&kind=export")
+        assert page.status_code == 422
+        assert len(read_events(home.path / "audit")) == before
+        assert 'value="demo.social_worker"' not in page.text
+        assert 'name="kind" value="export"' in page.text

@@ -29,8 +29,10 @@ from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
 from engine.flows.trail import verify_trail
+from engine.flows.trail_notices import trail_notices
 from engine.flows.trail_out import checkpoint_out, export_trail, take_witnessed
 from engine.flows.witness_submit import submit_checkpoint
+from engine.web.app import create_app
 from engine.web.witness import create_witness_app
 from tests.builders.partnership import OPERATOR, Clock, make_home
 
@@ -130,6 +132,31 @@ def test_witnesses_sign_and_the_report_says_up_to_where_enough_vouch(
     told = check(arguments([str(tmp_path / "out"), *words[1:]])).as_dict()
     assert [one["name"] for one in told["checks"] if one["result"] == "failed"] == []
     assert (told["witnessed"]["by"], told["witnessed"]["of"]) == (2, 2)
+
+
+def test_a_silent_witness_is_told_in_plain_words_where_those_who_oversee_look_first(
+    home: Home, partners: Partners, clock: Clock
+) -> None:
+    def told() -> tuple[list[str], str]:
+        notices = trail_notices(home, verify_trail(home))
+        with TestClient(create_app(home), base_url="http://127.0.0.1") as client:
+            client.post("/sign-in", data={"user": "demo.ig_lead"})
+            return [one["title"] for one in notices], client.get("/").text
+
+    titles, page = told()
+    assert titles == ["Too few witnesses vouch for the trail", *["A witness is silent"] * 2]
+    assert "has never been heard of" in page
+    assert "What to do:" in page
+    submit(home, partners)
+    titles, page = told()
+    assert titles == []
+    assert "Witnessed by 2 of 2" in page
+    assert "What to do:" not in page
+    clock.advance(hours=30)
+    titles, page = told()
+    assert titles == ["A witness is silent"] * 2
+    assert "was last heard of 30 hours ago" in page
+    assert "fieldgate audit submit-checkpoint" in page
 
 
 def test_a_witness_that_is_not_reached_is_an_alarm_and_stops_nothing(

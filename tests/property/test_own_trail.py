@@ -43,10 +43,12 @@ _ACT = st.fixed_dictionaries(
 
 
 def _fields(act: dict[str, Any], agency: str) -> set[str]:
-    """The fields of an agency that an act showed, written down a second time."""
-    if act["kind"] not in SHOWS or act["outcome"] != "permit":
+    """The fields of an agency that an act showed or may have, written down a second time."""
+    if act["kind"] not in SHOWS or act["outcome"] not in ("permit", "completed", None):
         return set()
-    named = {one for one in act["fields"] if one.rpartition(".")[0] in GIVEN[agency]}
+    # Of what was killed before its outcome only the intent is there, which names no field.
+    stated = [] if act["outcome"] is None else act["fields"]
+    named = {one for one in stated if one.rpartition(".")[0] in GIVEN[agency]}
     whole = {act["source"]} & GIVEN[agency]
     return named | {one for one in whole if not any(each.startswith(one + ".") for each in named)}
 
@@ -63,12 +65,12 @@ def test_an_agency_sees_its_own_data_shown_and_its_own_staff_and_nothing_else(
         for number, act in enumerate(made):
             actor = {"id": f"user-{number}", "org": act["agency"], "role": "r", "auth": "demo"}
             details: dict[str, Any] = {"subject": f"audit.1.person{number}", "case": "c" * 32}
+            details |= {"source": act["source"]} if act["source"] else {}
             came = {
                 **details,
                 "fields": act["fields"],
                 "rules": ["dsa_9|law.secret"],
                 "agreement": "dsa_9",
-                **({"source": act["source"]} if act["source"] else {}),
             }
             for phase, more in (
                 ("intent", details),
@@ -99,6 +101,8 @@ def test_an_agency_sees_its_own_data_shown_and_its_own_staff_and_nothing_else(
             number = places[row["entry"]]
             assert set(row["fields"]) == _fields(made[number], agency)
             assert ("our data" in row["why"]) is (number in disclosed)
+            sure = number not in disclosed or made[number]["outcome"] == "permit"
+            assert row["certain"] is sure
             assert ("our staff" in row["why"]) is (made[number]["agency"] == agency)
             # Nobody that it was about, no case, no basis that rests on what others gave.
             text = json.dumps(row)

@@ -31,16 +31,16 @@ def rates(request: Request, user: Officer) -> Response:
     return render(request, "monitor_rates.html", user, found=found, outcomes=OUTCOMES)
 
 
-@router.get("/monitor/{number}")
-def item(request: Request, number: int, user: Officer) -> Response:
+@router.get("/monitor/{name}")
+def item(request: Request, name: str, user: Officer) -> Response:
     """Tell one item."""
-    return _item(request, number, user, {})
+    return _item(request, name, user, {})
 
 
-@router.post("/monitor/{number}")
+@router.post("/monitor/{name}")
 def decide(
     request: Request,
-    number: int,
+    name: str,
     user: Officer,
     outcome: Annotated[str, Form()] = "",
     word: Annotated[str, Form()] = "",
@@ -50,16 +50,16 @@ def decide(
     check_form(user, csrf)
     home = get_home(request)
     if word in (AGREE, REJECT):
-        second_look(home, user.user, number, agree=word == AGREE, auth=user.auth)
+        second_look(home, user.user, name, agree=word == AGREE, auth=user.auth)
     elif outcome not in OUTCOMES:
-        return _item(request, number, user, {"outcome": "Choose what you found"})
+        return _item(request, name, user, {"outcome": "Choose what you found"})
     else:
-        decide_item(home, user.user, number, outcome, auth=user.auth)
+        decide_item(home, user.user, name, outcome, auth=user.auth)
     return RedirectResponse("/monitor", status_code=303)
 
 
-def _item(request: Request, number: int, user: SignedIn, errors: dict[str, str]) -> Response:
-    one = show_item(get_home(request), user.user, number, auth=user.auth)
+def _item(request: Request, name: str, user: SignedIn, errors: dict[str, str]) -> Response:
+    one = show_item(get_home(request), user.user, name, auth=user.auth)
     status = 422 if errors else 200
     return render(
         request, "monitor_item.html", user, status=status, one=one, outcomes=OUTCOMES, errors=errors

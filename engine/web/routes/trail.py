@@ -13,6 +13,7 @@ from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.search_trail import HANDLE, TOKEN, Search, search_trail
 from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES, verify_trail
+from engine.flows.trail_notices import trail_notices
 from engine.web.deps import gate, get_home, render
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +40,10 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
     home = get_home(request)
     if use not in USES:
         report = verify_trail(home)
-        return render(request, "trail.html", user, found=None, uses=USES, use="", report=report)
+        return render(
+            request, "trail.html", user, found=None, uses=USES, use="", report=report,
+            notices=trail_notices(home, report),
+        )  # fmt: skip
     limits = limits_of(request)
     errors: dict[str, str] = {}
     found: dict[str, Any] | None = None
@@ -55,21 +59,22 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
             errors["person"] = "Copy the reference of a person from a list"
         else:
             raise
-    if found is None:
-        # The limits that were wrong are left out, so that the others can be chosen again.
-        kept = Search({} if _in_clear(request) else _chosen(request))
-        found = search_trail(home, user.user, use, kept, auth=user.auth)
+    # A limit that is wrong finds nothing: one request is one reading. The others stay chosen in the form.
     return render(
         request, "trail.html", user, status=422 if errors else 200, found=found, uses=USES, use=use,
-        titles=TITLES, most=MOST_VALUES, limits=limits, errors=errors, links=_links(request, found),
+        titles=TITLES, most=MOST_VALUES, limits=limits, errors=errors,
+        kept=_kept(request), links=_links(request, found) if found else {},
     )  # fmt: skip
 
 
 @router.get("/trail/badge")
 def badge(request: Request, user: Reader) -> Response:
     """Verify the whole trail again and return the badge alone."""
-    report = verify_trail(get_home(request))
-    return render(request, "_fragments/badge.html", user, report=report)
+    home = get_home(request)
+    report = verify_trail(home)
+    return render(
+        request, "_fragments/badge.html", user, report=report, notices=trail_notices(home, report)
+    )
 
 
 @api.get("/search", summary="Search the trail by facets; one of four uses is stated")
@@ -93,6 +98,16 @@ def limits_of(request: Request) -> dict[str, str]:
 def _chosen(request: Request) -> dict[str, list[str]]:
     params = request.query_params
     return {facet: params.getlist(facet) for facet in (*FACETS, *MANY) if params.getlist(facet)}
+
+
+def _kept(request: Request) -> list[tuple[str, str]]:
+    """Return the facets that were chosen, without a user in clear: that was what was wrong."""
+    return [
+        (facet, value)
+        for facet, values in _chosen(request).items()
+        for value in values
+        if facet != "actor" or HANDLE.fullmatch(value)
+    ]
 
 
 def _in_clear(request: Request) -> bool:
