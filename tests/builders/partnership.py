@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import gateways.load
+import policies.load
 from engine.city.agencies import FILES, City, write_city
 from engine.domain.ids import Actor, Randomness
 from engine.flows.home import Home
@@ -47,13 +49,15 @@ def seeded(seed: int) -> Randomness:
     return random.Random(seed).randbytes
 
 
-_MADE: dict[tuple[int, datetime], tuple[Path, random.Random]] = {}
+_MADE: dict[tuple[Any, ...], tuple[Path, random.Random]] = {}
 """Homes as `init` made them, with the chance that is left: making one takes a second, copying it little."""
 
 
 def _made(seed: int, now: datetime) -> tuple[Path, random.Random]:
     """Return a home that nobody opens, made once in this process, and where its chance stood then."""
-    if (seed, now) not in _MADE:
+    # A test may ship another policy.
+    key = (seed, now, policies.load.shipped(), gateways.load.shipped())
+    if key not in _MADE:
         folder = Path(tempfile.mkdtemp(prefix="fieldgate-homes-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         chance = random.Random(seed)
@@ -66,8 +70,8 @@ def _made(seed: int, now: datetime) -> tuple[Path, random.Random]:
             clock=Clock(now),
             randomness=chance.randbytes,
         ).close()
-        _MADE[seed, now] = folder / "home", chance
-    return _MADE[seed, now]
+        _MADE[key] = folder / "home", chance
+    return _MADE[key]
 
 
 def make_home(path: Path, *, seed: int = 1, clock: Callable[[], datetime] | None = None) -> Home:
