@@ -7,7 +7,6 @@ the new run is computed whole, and says why.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring.asked import Asked, asked_of
-from scoring.hashes import code_hash, digest, engine, file_hash, hash_of_hashes, input_paths
+from scoring.hashes import (
+    code_hash,
+    digest,
+    engine,
+    file_hash,
+    hash_of_hashes,
+    input_paths,
+    job_hash,
+)
 from scoring.inputs import persons_of
 from scoring.tables import Tables
 from scoring.visible import Columns
@@ -64,10 +71,12 @@ def base_of(job: dict[str, Any], asked: Asked, tables: Tables) -> tuple[Base | N
     if (why := _other_ground(manifest, tables)) is not None:
         return None, why
     path = folder / JOB
-    text = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(text).hexdigest() != manifest.get("job"):
+    try:
+        before: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None, "the description of the earlier run is gone"
+    if job_hash(before) != manifest.get("job"):
         return None, "the description of the earlier run is not the published one"
-    before: dict[str, Any] = json.loads(text)
     theirs = asked_of(before, tables)
     if any(before.get(name) != job.get(name) for name in ("purpose", "themes", "links")):
         return None, "the earlier run was for something else"

@@ -80,5 +80,17 @@ def told(job: dict[str, Any]) -> str:
 
 
 def job_hash(job: dict[str, Any]) -> str:
-    """Return the SHA-256 of what a run was asked for."""
-    return hashlib.sha256(told(job).encode()).hexdigest()
+    """Return the SHA-256 of what a run was asked for; where its files lie is no part of that."""
+    before, groups = job.get("before"), job.get("groups_before")
+    bare = {
+        **job,
+        **{name: _names(job[name]) for name in ("events", "states")},
+        **{name: Path(job[name]).name for name in ("membership", "persons", "tables")},
+        "before": {**before, "events": _names(before["events"])} if before else None,
+        "groups_before": _names(groups[one] for one in sorted(groups)) if groups else None,
+    }
+    return hashlib.sha256(told(bare).encode()).hexdigest()
+
+
+def _names(paths: Iterable[str]) -> list[str]:
+    return [Path(path).name for path in paths]

@@ -223,7 +223,7 @@ def _held_equal(data: st.DataObject, one: Day, compared: bool) -> None:
     finally:
         increment.SHARE = share
         shutil.rmtree(folder)
-    assert made["made"]["how"] == "increment"
+    assert made["made"]["how"] == "increment", made["made"]["why"]
     assert made["made"]["run"] == "run-1"
     assert whole["made"]["how"] == "full"
     event(
