@@ -151,3 +151,21 @@ def bytes_of(job: dict[str, Any]) -> dict[str, bytes]:
         for path in sorted(Path(job["out"]).glob("*.parquet"))
         if path.name not in inputs
     }
+
+
+def both_ways(
+    folder: Path, one: Day, other: Day, before: Day | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifests of an increment and of a whole run; their bytes are held equal."""
+    base, job = one.job(folder, "run-1"), other.job(folder, "run-2")
+    if before is not None:
+        earlier = before.job(folder, "run-0")
+        told = published(earlier)
+        base, job = (looking_back(each, earlier, told) for each in (base, job))
+    made = run(based_on(job, base, published(base)))
+    files = bytes_of(job)
+    whole = run(job)
+    assert bytes_of(job) == files
+    assert len(files) >= 10
+    assert {**made, "made": ""} == {**whole, "made": ""}
+    return made, whole

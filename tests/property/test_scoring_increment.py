@@ -5,23 +5,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import scoring.increment as increment
-from scoring.run import run
 from tests.builders.scoring_columns import EVERY_KIND, MISSING_UNIT, POLICE, Event, State
 from tests.builders.scoring_days import (
     AS_OF,
     MONTH,
     Day,
-    based_on,
-    bytes_of,
-    looking_back,
-    published,
+    both_ways,
 )
 
 quick = settings(derandomize=True, deadline=None, max_examples=12, database=None)
@@ -169,24 +164,6 @@ CHANGES = {
     "moved": _moved, "ended": _ended, "less sure": _less_sure, "older": _older,
     "admitted": _admitted, "later": _later, "decided": _decided,
 }  # fmt: skip
-
-
-def both_ways(
-    folder: Path, one: Day, other: Day, before: Day | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the manifests of an increment and of a whole run; their bytes are held equal."""
-    base, job = one.job(folder, "run-1"), other.job(folder, "run-2")
-    if before is not None:
-        earlier = before.job(folder, "run-0")
-        told = published(earlier)
-        base, job = (looking_back(each, earlier, told) for each in (base, job))
-    made = run(based_on(job, base, published(base)))
-    files = bytes_of(job)
-    whole = run(job)
-    assert bytes_of(job) == files
-    assert len(files) >= 10
-    assert {**made, "made": ""} == {**whole, "made": ""}
-    return made, whole
 
 
 @pytest.mark.finding("SCO-P3", "SCO-P10", "SCO-P12")
