@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from scoring.hops import second_hop
 from scoring.plt import Links
@@ -62,13 +63,13 @@ def exposure(
         tables: The versioned tables.
     """
     total, neighbours, parts = first_hop(links, evidence, bands, tables)
-    far = _two_hops(links, evidence, bands, events, tables)
+    far = two_hops(links, evidence, bands, events, tables)
     np.add.at(total, (far["pid"], far["theme"], far["track"]), far["exposure"])
     parts.append(far)
     table = {name: np.concatenate([part[name] for part in parts]) for name in PART_COLUMNS}
     order = np.lexsort([table[name] for name in ("neighbour", "hop", "track", "theme", "pid")])
     table = {name: column[order] for name, column in table.items()}
-    return Exposure(total, neighbours, table, _by_band(table))
+    return Exposure(total, neighbours, table, by_band(table))
 
 
 def first_hop(
@@ -113,10 +114,16 @@ def first_hop(
     return total, neighbours, parts
 
 
-def _two_hops(
-    links: Links, evidence: OwnEvidence, bands: Ints, events: Columns, tables: Tables
+def two_hops(
+    links: Links,
+    evidence: OwnEvidence,
+    bands: Ints,
+    events: Columns,
+    tables: Tables,
+    touched: npt.NDArray[np.bool_] | None = None,
 ) -> Columns:
-    far = second_hop(links, evidence, events, tables)
+    """Return one row per person two hops away who counts (see `Exposure.parts` and `second_hop`)."""
+    far = second_hop(links, evidence, events, tables, touched)
     size = len(far["pid"])
     return {
         **far,
@@ -126,7 +133,8 @@ def _two_hops(
     }
 
 
-def _by_band(parts: Columns) -> Columns:
+def by_band(parts: Columns) -> Columns:
+    """Return the rows of `Exposure.rows` from its parts."""
     names = ("pid", "theme", "track", "hop", "band")
     order = np.lexsort([parts[name] for name in reversed(names)])
     sorted_parts = {name: column[order] for name, column in parts.items()}

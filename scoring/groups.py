@@ -98,18 +98,53 @@ def groups_of(
     labels = _components(place_a[kept], place_b[kept], len(people))
     found: list[tuple[frozenset[bytes], Ints, int]] = []
     large: list[int] = []
-    for label in range(int(labels.max(initial=-1)) + 1):
-        mine = np.flatnonzero(labels == label)
+    inside = np.flatnonzero((labels[place_a] == labels[place_b]) & (labels[place_a] >= 0))
+    size = int(labels.max(initial=-1)) + 1
+    pairs = np.bincount(labels[place_a[inside]], minlength=size)
+    agreed = np.zeros(size, np.int64)
+    np.add.at(agreed, labels[place_a[inside]], together[inside])
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(size + 1))
+    for label in range(size):
+        mine = order[starts[label] : starts[label + 1]]
         if len(mine) < tables.group_least:
             continue
         if len(mine) > tables.group_most:
             large.append(len(mine))
             continue
-        inside = (labels[place_a] == label) & (labels[place_b] == label)
-        stability = int(together[inside].sum()) * 1000 // (SEEDS * int(inside.sum()))
+        stability = int(agreed[label]) * 1000 // (SEEDS * int(pairs[label]))
         pids = people[mine]
         found.append((frozenset(pseudonyms[pid] for pid in pids.tolist()), pids, stability))
     return _named(found, run, before, tuple(sorted(large)))
+
+
+def named_again(
+    members: Columns,
+    groups: Columns,
+    too_large: tuple[int, ...],
+    pseudonyms: Sequence[bytes],
+    run: str,
+    before: Mapping[int, frozenset[bytes]],
+) -> Groups:
+    """Return groups that an earlier run found among the same pairs, named for this run.
+
+    Args:
+        members: ``group, pid`` of that run, with the numbers that people have in this one.
+        groups: ``group`` and ``stability`` of that run.
+        too_large: As of `Groups`.
+        pseudonyms: Pseudonym of each person.
+        run: As of `groups_of`.
+        before: As of `groups_of`.
+    """
+    found = []
+    for group, stability in zip(
+        groups["group"].tolist(), groups["stability"].tolist(), strict=True
+    ):
+        pids = np.sort(members["pid"][members["group"] == group])
+        found.append((frozenset(pseudonyms[pid] for pid in pids.tolist()), pids, stability))
+    # A run finds them in the order of the lowest member.
+    found.sort(key=lambda one: int(one[1][0]))
+    return _named(found, run, before, too_large)
 
 
 def _together(a: Ints, b: Ints, weight: Ints, people: int, tables: Tables) -> Ints:

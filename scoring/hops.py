@@ -22,7 +22,13 @@ _SCALE = ONE.bit_length() - 1
 PATH_COLUMNS = ("pid", "theme", "track", "neighbour", "weight", "index", "exposure")
 
 
-def second_hop(links: Links, evidence: OwnEvidence, events: Columns, tables: Tables) -> Columns:
+def second_hop(
+    links: Links,
+    evidence: OwnEvidence,
+    events: Columns,
+    tables: Tables,
+    touched: npt.NDArray[np.bool_] | None = None,
+) -> Columns:
     """Return one row per person and person at distance exactly two who counts.
 
     Args:
@@ -30,6 +36,8 @@ def second_hop(links: Links, evidence: OwnEvidence, events: Columns, tables: Tab
         evidence: Own points of every person.
         events: Visible events: what two people who are not linked did together counts once (P6).
         tables: The versioned tables.
+        touched: Only rows of which one of the two people is among these; all when None. Then `events`
+            need hold no more than every event in which one of these takes part.
 
     Returns:
         int64 columns `PATH_COLUMNS`; ``weight`` is that of the best path, ``exposure`` has the hop
@@ -44,9 +52,12 @@ def second_hop(links: Links, evidence: OwnEvidence, events: Columns, tables: Tab
             continue
         start = np.searchsorted(source, np.arange(persons + 1))
         linked = source * persons + target
+        near = None
+        if touched is not None:
+            near = _either_way(*_paths(source, target, weight, start, linked, touched), touched)
         for theme, name in enumerate(tables.themes):
             own = evidence.points[:, theme, track]
-            key, path = _paths(source, target, weight, start, linked, own > 0)
+            key, path = near or _paths(source, target, weight, start, linked, own > 0)
             far = key % persons
             common = _common(key, persons, meetings, theme, track)
             risk = index(own[far] - common, tables.half_index_points[name])
@@ -65,6 +76,16 @@ def second_hop(links: Links, evidence: OwnEvidence, events: Columns, tables: Tab
             )
     empty = np.zeros(0, np.int64)
     return {name: np.concatenate([empty, *(part[name] for part in found)]) for name in PATH_COLUMNS}
+
+
+def _either_way(key: Ints, path: Ints, touched: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Return paths that end with somebody touched and the same paths walked back, sorted, each once."""
+    persons = len(touched)
+    first, last = key // persons, key % persons
+    back = np.flatnonzero(~touched[first])
+    keys = np.concatenate([key, last[back] * persons + first[back]])
+    order = np.argsort(keys, kind="stable")
+    return keys[order], np.concatenate([path, path[back]])[order]
 
 
 def _both_ways(links: Links, track: int, tables: Tables) -> tuple[Ints, Ints, Ints]:

@@ -159,15 +159,19 @@ def linked_by_events(
     """Return, by theme and track, who is linked by an event to somebody who adds to their exposure."""
     kinds = [one.id for one in tables.links if one.sort == "event"]
     mine = np.isin(rows["kind"], kinds)
-    pairs = set(zip(rows["a"][mine].tolist(), rows["b"][mine].tolist(), strict=True))
-    found: dict[tuple[str, str], set[int]] = {}
-    names = ("pid", "neighbour", "theme", "track", "hop", "exposure")
-    for pid, other, theme, track, hop, added in zip(
-        *(parts[name].tolist() for name in names), strict=True
-    ):
-        if hop == 1 and added > 0 and (min(pid, other), max(pid, other)) in pairs:
-            found.setdefault((tables.themes[theme], TRACKS[track]), set()).add(pid)
-    return {key: frozenset(people) for key, people in found.items()}
+    used = np.flatnonzero((parts["hop"] == 1) & (parts["exposure"] > 0))
+    pid, other = parts["pid"][used], parts["neighbour"][used]
+    people = 1 + max(int(found.max(initial=0)) for found in (pid, other, rows["a"], rows["b"]))
+    pairs = np.unique(rows["a"][mine] * people + rows["b"][mine])
+    linked = np.isin(np.minimum(pid, other) * people + np.maximum(pid, other), pairs)
+    pid, theme, track = (parts[name][used][linked] for name in ("pid", "theme", "track"))
+    found_by = {}
+    for number, name in enumerate(tables.themes):
+        for place, way in enumerate(TRACKS):
+            here = np.unique(pid[(theme == number) & (track == place)])
+            if len(here):
+                found_by[name, way] = frozenset(here.tolist())
+    return found_by
 
 
 def _tie(key: bytes, rule: str, run: str, pseudonym: bytes) -> bytes:

@@ -19,6 +19,7 @@ from scoring.errors import ScoringFault
 from scoring.evaluate import calibration, drift
 from scoring.fence import check_paths, raise_fence
 from scoring.groups import load_library
+from scoring.hashes import code_hash, input_paths, inputs_hash
 from scoring.inputs import (
     EVENTS,
     STATES,
@@ -40,7 +41,6 @@ from scoring.model import (
     train,
 )
 from scoring.rfg import index, own_evidence
-from scoring.run import code_hash, input_paths, inputs_hash
 from scoring.tables import TRACKS, Ints, Tables, load_tables
 from scoring.visible import Columns, visible_events
 

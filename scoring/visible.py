@@ -64,20 +64,47 @@ def visible_events(
     Raises:
         ScoringFault: ``FG-RUN-03`` when the counts do not reconcile.
     """
+    open_rows, dropped = admit(columns, as_of, admitted, retention)
+    kept = {name: column[open_rows] for name, column in columns.items()}
+    result, dropped["duplicate"] = arranged(kept)
+    _reconcile(len(columns["pid"]), len(result["pid"]), dropped)
+    return Visible(result, dropped)
+
+
+def admit(
+    columns: Columns,
+    as_of: int,
+    admitted: Mapping[int, frozenset[int]],
+    retention: Ints,
+) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+    """Return which rows of events a run may look at, and how many it may not, by their first reason.
+
+    Args:
+        columns: As of `visible_events`.
+        as_of: Day of the run.
+        admitted: Source number to the kind ids that may be used today.
+        retention: Days that each kind id is kept in use; 0 is never.
+    """
     age_days = as_of - columns["day"]
     kept_days = _kept_days(columns["kind"], retention)
-    reasons = {
-        "restricted": columns["pid"] == -2,
-        "no_person": columns["pid"] == -1,
-        "from_engine": columns["origin"] == ORIGIN_ENGINE,
-        "found_in_review": (columns["origin"] == ORIGIN_REVIEW)
-        & (as_of - columns["recorded"] < ECHO_DAYS),
-        "in_the_future": age_days < 0,
-        "not_recorded_yet": columns["recorded"] > as_of,
-        "not_admitted": ~_admitted(columns, admitted),
-        "past_retention": (age_days > kept_days) | (kept_days == 0),
-    }
-    kept, dropped = _drop(columns, reasons)
+    return _open(
+        len(columns["pid"]),
+        {
+            "restricted": columns["pid"] == -2,
+            "no_person": columns["pid"] == -1,
+            "from_engine": columns["origin"] == ORIGIN_ENGINE,
+            "found_in_review": (columns["origin"] == ORIGIN_REVIEW)
+            & (as_of - columns["recorded"] < ECHO_DAYS),
+            "in_the_future": age_days < 0,
+            "not_recorded_yet": columns["recorded"] > as_of,
+            "not_admitted": ~_admitted(columns, admitted),
+            "past_retention": (age_days > kept_days) | (kept_days == 0),
+        },
+    )
+
+
+def arranged(kept: Columns) -> tuple[Columns, int]:
+    """Return admitted rows sorted by (pid, day, eid, kind, role), and how many were told twice."""
     names = ("role", "kind", "eid", "day", "pid")
     # Which of two duplicates stays must not hang on the order of files: a known age before an
     # unknown one, under 18 before over, so that somebody stays a child.
@@ -88,10 +115,7 @@ def visible_events(
     same[:1] = False
     for name in names:
         same[1:] &= ordered[name][1:] == ordered[name][:-1]
-    dropped["duplicate"] = int(same.sum())
-    result = {name: column[~same] for name, column in ordered.items()}
-    _reconcile(len(columns["pid"]), len(result["pid"]), dropped)
-    return Visible(result, dropped)
+    return {name: column[~same] for name, column in ordered.items()}, int(same.sum())
 
 
 def visible_states(columns: Columns, as_of: int, admitted: Mapping[int, frozenset[int]]) -> Visible:
@@ -103,7 +127,8 @@ def visible_states(columns: Columns, as_of: int, admitted: Mapping[int, frozense
         "not_admitted": ~_admitted(columns, admitted),
         "not_now": (columns["start"] > as_of) | (columns["end"] < as_of),
     }
-    kept, dropped = _drop(columns, reasons)
+    open_rows, dropped = _open(len(columns["pid"]), reasons)
+    kept = {name: column[open_rows] for name, column in columns.items()}
     order = np.lexsort([kept[name] for name in ("start", "place", "kind", "pid")])
     result = {name: kept[name][order] for name in STATE_COLUMNS}
     _reconcile(len(columns["pid"]), len(result["pid"]), dropped)
@@ -124,16 +149,16 @@ def _admitted(columns: Columns, admitted: Mapping[int, frozenset[int]]) -> npt.N
     return allowed
 
 
-def _drop(
-    columns: Columns, reasons: Mapping[str, npt.NDArray[np.bool_]]
-) -> tuple[Columns, dict[str, int]]:
+def _open(
+    rows: int, reasons: Mapping[str, npt.NDArray[np.bool_]]
+) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
     """Give each dropped row to its first reason, so that the counts add up."""
-    open_rows = np.ones(len(columns["pid"]), dtype=bool)
+    open_rows = np.ones(rows, dtype=bool)
     dropped = {}
     for name, mask in reasons.items():
         dropped[name] = int((open_rows & mask).sum())
         open_rows &= ~mask
-    return {name: column[open_rows] for name, column in columns.items()}, dropped
+    return open_rows, dropped
 
 
 def _reconcile(total: int, kept: int, dropped: Mapping[str, int]) -> None:

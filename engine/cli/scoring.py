@@ -22,6 +22,9 @@ def score_command(
     purpose: Annotated[
         str, typer.Option("--purpose", help="What the run is for; safeguard_child unless said.")
     ] = "safeguard_child",
+    full: Annotated[
+        bool, typer.Option("--full", help="Compute everybody, whatever an earlier run holds.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,16 +38,23 @@ def score_command(
 
         opened = open_home(home)
         say("Scoring ...")
-        manifest = run(opened, day(as_of), operator(opened), purpose)
+        manifest = run(opened, day(as_of), operator(opened), purpose, full=full)
         opened.close()
         emit(
             manifest,
             as_json,
             lambda: (
                 f"Run {manifest['run']}: {manifest['persons']} persons, "
-                f"lists {manifest['lists']}, digest {manifest['digest'][:16]}"
+                f"lists {manifest['lists']}, digest {manifest['digest'][:16]}\n"
+                f"{_made_words(manifest['made'])}"
             ),
         )
+
+
+def _made_words(made: dict[str, Any]) -> str:
+    if made["how"] == "full":
+        return f"Computed whole: {made['why']}"
+    return f"{made['people']} people computed, the others taken over from run {made['run']}"
 
 
 @score.command("list")

@@ -8,7 +8,7 @@ import scoring.tables
 from engine.flows.home import Home
 from engine.flows.lists import latest_run
 from scoring.harms import HOLDS, report
-from scoring.run import code_hash
+from scoring.hashes import code_hash
 
 
 def harms(home: Home | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from engine.store.tables import Account, ProductStep, ScoreRun
 from policies.model import Product
 from policies.products import counts_of, missing_for_release
 from scoring.evaluate import Confusion
-from scoring.run import code_hash
+from scoring.hashes import code_hash
 
 ROUTE = "registry"
 MAY_FOLLOW = {

@@ -1,7 +1,8 @@
 """Replay a scoring run: the same inputs, tables and code give the same bytes, or it is said why not.
 
 A run keeps the description of its job, so that a replay does not ask what holds today. The tie key is
-derived again and stands nowhere.
+derived again and stands nowhere. A replay computes everybody, also of a run that took over from an earlier
+one: so it checks what was taken over, and needs the earlier run no more.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.flows.score import JOB, tie_key
 from engine.flows.scoring_process import run_process
 from engine.store.session import reading
 from engine.store.tables import Delivery, ScoreRun
-from scoring.run import code_hash, input_paths, inputs_hash
+from scoring.hashes import code_hash, input_paths, inputs_hash
 
 
 def replay(home: Home, run: str, actor: Actor) -> dict[str, Any]:

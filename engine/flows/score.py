@@ -29,6 +29,7 @@ from engine.flows.product_tables import (
     run_purposes,
     themes_of,
 )
+from engine.flows.score_base import score_base
 from engine.flows.scoring_process import run_process
 from engine.flows.subjects import bulk_subjects
 from engine.identity.normalise import VERSION
@@ -38,12 +39,15 @@ from engine.linkage.sure import SURE, read_sure
 from engine.store.session import reading
 from engine.store.tables import Delivery, LinkRun, ReviewItem, ScoreRun
 from engine.telemetry import span
+from scoring.base import JOB
+from scoring.hashes import told as described
 
-JOB = "job.json"
-"""What a run was asked for, without its keys: what a replay starts from."""
+__all__ = ["JOB", "discard", "job_of", "score", "tie_key"]
 
 
-def score(home: Home, as_of: date, actor: Actor, purpose: str = PURPOSE) -> dict[str, Any]:
+def score(
+    home: Home, as_of: date, actor: Actor, purpose: str = PURPOSE, *, full: bool = False
+) -> dict[str, Any]:
     """Run the index, link table, exposure, score and review lists of a purpose as of a date.
 
     Args:
@@ -52,9 +56,10 @@ def score(home: Home, as_of: date, actor: Actor, purpose: str = PURPOSE) -> dict
         actor: Who runs it.
         purpose: What the run is for. It scores the products of that purpose, from sources admitted for it,
             and is compared with runs of it alone (ADR 0016).
+        full: Compute everybody, whatever an earlier run holds.
 
     Returns:
-        The run's manifest.
+        The run's manifest; ``made`` says whether it was computed whole or from which run, and why.
 
     Raises:
         RunError: ``FG-RUN-04`` nothing is linked yet, ``FG-RUN-08`` the date has not come yet,
@@ -86,8 +91,8 @@ def score(home: Home, as_of: date, actor: Actor, purpose: str = PURPOSE) -> dict
         out = home.warehouse.run(flow.intent)
         out.mkdir(parents=True)
         job = job_of(flow, out, as_of, purpose)
-        kept = {name: value for name, value in job.items() if name not in ("tie_key", "out")}
-        (out / JOB).write_text(json.dumps(kept, sort_keys=True), encoding="utf-8")
+        (out / JOB).write_text(described(job), encoding="utf-8")
+        job["base"] = score_base(home, _runs_of(home, purpose), job["as_of"], full=full)
         flow.arrow("process")
         with span("score.process"):
             manifest = run_process(job, out)

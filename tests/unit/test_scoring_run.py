@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring.errors import ScoringFault
-from scoring.run import code_hash, digest, inputs_hash, main, run
+from scoring.hashes import code_hash, digest, inputs_hash
+from scoring.run import main, run
 from scoring.tables import TRACKS
 from tests.builders.scoring_columns import (
     EVERY_KIND,
