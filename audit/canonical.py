@@ -13,12 +13,12 @@ from typing import Any
 from audit.errors import AuditFault
 
 MAX_BYTES = 4096
-_MAX_INTEGER = 2**53 - 1
+MAX_INTEGER = 2**53 - 1
 _UNPLAIN = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
 def _whole(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > _MAX_INTEGER:
+    if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
         raise ValueError("an integer is larger than 2^53")
     return int(text)
 
@@ -95,7 +95,7 @@ def _check(value: Any) -> None:
         if not value.isprintable():  # Surrogates and line separators are not printable either.
             raise _fault("a string holds a control character")
     elif isinstance(value, int):
-        if abs(value) > _MAX_INTEGER:
+        if abs(value) > MAX_INTEGER:
             raise _fault("an integer is larger than 2^53")
     elif value is not None:
         raise _fault(f"a value of type {type(value).__name__} is not allowed")

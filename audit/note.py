@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -16,6 +17,7 @@ from audit.errors import AuditFault
 
 _ED25519 = b"\x01"
 _MAX_SIGNATURES = 100
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 def _unbase64(text: str) -> bytes:
@@ -60,7 +62,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise _bad_note("it has no signature block")
-    if any(char < " " and char != "\n" for char in note):
+    if _CONTROL.search(note):
         raise _bad_note("it holds a control character")
     lines = signatures[:-1].split("\n")
     if len(lines) > _MAX_SIGNATURES:
