@@ -15,12 +15,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from audit.canonical import canonical, parse
-from audit.database import DATABASE, begin, connect, keep_open, open_among, unwritable
+from audit.database import DATABASE, begin, connect, keep_leaves, keep_open, open_among, unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
@@ -74,10 +74,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The events of one call and their canonical bytes: all of them are written, or none."""
+    """The events of one call, their canonical bytes and leaf hashes: all of them are written, or none."""
 
     events: Sequence[dict[str, Any]]
     bodies: Sequence[bytes]
+    hashes: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,9 @@ class AuditLog:
             problem = schema_problem(event)
             if problem:
                 raise AuditFault("FG-AUD-01", problem, "Report this fault; nothing was disclosed.")
-        return self._own().group.submit(_Call(events, bodies), len(events))
+        return self._own().group.submit(
+            _Call(events, bodies, [leaf_hash(body) for body in bodies]), len(events)
+        )
 
     def _write(self, batch: Sequence[Ticket[_Call, list[Entry]]]) -> None:
         """Write the calls that fit under one checkpoint; what is raised refuses all of them."""
@@ -241,15 +244,16 @@ class AuditLog:
                 )
             names = [one["intent"] for ticket in batch for one in ticket.item.events]
             intents = OpenIntents(open_among(connection, names))
-            frontier, leaves = start, list[tuple[int, bytes, bytes]]()
+            leaves: list[tuple[int, bytes, bytes]] = []
             for ticket in batch:
-                ticket.fault = intents.take(ticket.item.events, frontier.size)
-                for body in ticket.item.bodies if ticket.fault is None else ():
-                    leaves.append((frontier.size, body, leaf_hash(body)))
-                    frontier = frontier.append(leaves[-1][2])
+                first = start.size + len(leaves)
+                ticket.fault = intents.take(ticket.item.events, first)
+                if ticket.fault is None:
+                    leaves += zip(count(first), ticket.item.bodies, ticket.item.hashes)
             if not leaves:
                 return
-            connection.executemany("INSERT INTO leaf VALUES (?, ?, ?)", leaves)
+            frontier = start.extend([leaf[2] for leaf in leaves])
+            keep_leaves(connection, leaves)
             keep_open(connection, intents)
             if start.size // WIDTH != frontier.size // WIDTH:
                 keep_roots(connection, frontier.size)
