@@ -26,7 +26,7 @@ from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
 from audit.levels import WIDTH, Stored, keep_roots
 from audit.merkle import Frontier, leaf_hash
-from audit.note import Checkpoint, Signer, Verifier
+from audit.note import Checkpoint, Signer, Verifier, states
 from audit.outside import (
     CHECKPOINTS,
     Incident,
@@ -117,8 +117,9 @@ class AuditLog:
     def __init__(self, folder: Path, signer: Signer, *, recovering: bool = False) -> None:
         self.folder = folder
         self._signer = signer
+        self._verifier = Verifier.from_vkey(signer.vkey())
         self._opened = self._open()
-        self._seen = 0
+        self._seen, self._signed = 0, ""
         try:
             self._file = self._identity()
             self._connection.execute(LEVELS)  # A log from before it had them.
@@ -266,7 +267,7 @@ class AuditLog:
             connection.execute("INSERT INTO checkpoint VALUES (?, ?)", (frontier.size, note))
             if self._identity() != self._file:
                 raise unwritable(FileNotFoundError())
-        self._seen = frontier.size
+        self._seen, self._signed = frontier.size, note
         self._publish(note, wait=False)
         taken = iter(leaves)
         for ticket in batch:
@@ -288,7 +289,8 @@ class AuditLog:
         ).fetchone()
         # Nothing is signed on top of a frontier that the last signed root does not confirm.
         stated = Checkpoint(self.origin, frontier.size, frontier.root()).body()
-        confirmed = frontier.size == 0 or (signed and str(signed[0]).startswith(stated + "\n"))
+        note = signed[0] if signed else None
+        confirmed = not frontier.size or states(note, self._verifier, stated, known=self._signed)
         if (last if last is not None else -1) + 1 != frontier.size or not confirmed:
             raise AuditFault(
                 "FG-AUD-07",

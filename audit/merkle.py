@@ -50,6 +50,16 @@ class Frontier:
             count >>= 1
         return Frontier(self.size + len(leaves), tuple(roots[::-1]))
 
+    def extend_past(
+        self, leaves: Sequence[bytes], wanted: set[int], roots: dict[int, bytes]
+    ) -> Frontier:
+        """Return the frontier after more leaf hashes, and put the root of every wanted size into `roots`."""
+        grown, first = self, self.size
+        for size in sorted(wanted.intersection(range(first + 1, first + len(leaves) + 1))):
+            grown = grown.extend(leaves[grown.size - first : size - first])
+            roots[size] = grown.root()
+        return grown.extend(leaves[grown.size - first :])
+
     def root(self) -> bytes:
         """Return the root of the tree of this size."""
         if not self.roots:

@@ -174,6 +174,23 @@ def plain_size(text: str) -> int | None:
     return int(text) if text == str(int(text)) else None
 
 
+def states(note: object, verifier: Verifier, body: str, *, known: str = "") -> bool:
+    """Say whether a stored note is signed by the log and states just this checkpoint.
+
+    Args:
+        note: What is stored.
+        verifier: The log's public key.
+        body: The checkpoint's text.
+        known: A note whose signature need not be checked again: the caller has just made it.
+    """
+    if not isinstance(note, str) or not note.startswith(body + "\n"):
+        return False
+    try:
+        return note == known or verifier.open(note) == body
+    except AuditFault:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A tree head: the log's origin, its size and its root (C2SP tlog-checkpoint)."""

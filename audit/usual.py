@@ -51,7 +51,11 @@ def usual(bodies: Sequence[bytes]) -> list[Any] | None:
     """
     data = b"\n".join((*bodies, b""))
     plain = data.isascii() and b"\\" not in data and b"\x7f" not in data
-    if not plain or data.count(b"\n") != len(bodies) or max(map(len, bodies)) > MAX_BYTES:
+    if (
+        not plain
+        or data.count(b"\n") != len(bodies)
+        or max(map(len, bodies), default=0) > MAX_BYTES
+    ):
         return None
     try:
         events = _READ.decode_lines(data)

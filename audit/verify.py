@@ -153,7 +153,7 @@ def _verify_database(
     leaves = iter(connection.execute("SELECT seq, body, hash FROM leaf ORDER BY seq"))
     while batch := list(islice(leaves, _AT_ONCE)):
         hashes = _check_leaves(frontier.size, batch, story, report)
-        frontier = _grow(frontier, hashes, wanted, roots)
+        frontier = frontier.extend_past(hashes, wanted, roots)
         if len(hashes) < len(batch):
             break
     report.size, report.root = frontier.size, frontier.root().hex()
@@ -171,6 +171,11 @@ def _verify_database(
         report.findings.append(f"no checkpoint covers event {frontier.size - 1}")
     report.findings += [what for _, _, what in story.findings]
     report.missing += [what for _, _, what in story.doubts]
+    aside: list[int] = getattr(connection, "set_aside", list)()
+    if aside:
+        report.missing.append(
+            f"{len(aside)} events were set aside as not fit to be signed, the first of them number {aside[0]}"
+        )
     report.open_intents = sorted(story.open, key=lambda name: story.open[name])
     report.ran += story.CHECKS
     return roots, [*notes.items(), *outside, *witnessed]
@@ -196,17 +201,6 @@ def _check_witnesses(
     if not report.standing.reached:
         report.missing.append(report.standing.sentence())
     report.ran.append("witnesses")
-
-
-def _grow(
-    frontier: Frontier, hashes: Sequence[bytes], wanted: set[int], roots: dict[int, bytes]
-) -> Frontier:
-    """Put leaf hashes into the tree, and note its root at every size that is asked for."""
-    first, end = frontier.size, frontier.size + len(hashes)
-    for size in sorted(wanted.intersection(range(first + 1, end + 1))):
-        frontier = frontier.extend(hashes[frontier.size - first : size - first])
-        roots[size] = frontier.root()
-    return frontier.extend(hashes[frontier.size - first :])
 
 
 def _check_leaves(
