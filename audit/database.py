@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from audit.errors import AuditFault
@@ -13,6 +14,8 @@ from audit.source import Opening, Reader
 from audit.write import LOCK_SECONDS, OpenIntents
 
 DATABASE = "log.db"
+_ROWS = 1_000
+"""Rows of one statement: SQLite takes 32,766 parameters."""
 
 
 def connect(
@@ -107,7 +110,26 @@ def open_among(connection: sqlite3.Connection, names: Sequence[str]) -> list[str
 
 def keep_open(connection: sqlite3.Connection, intents: OpenIntents) -> None:
     """Write down which intents a batch opened and closed."""
-    connection.executemany(
-        "DELETE FROM open_intent WHERE intent = ?", [(name,) for name in intents.closed]
+    connection.execute(
+        "DELETE FROM open_intent WHERE intent IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(intents.closed)),),
     )
-    connection.executemany("INSERT INTO open_intent VALUES (?, ?)", intents.opened.items())
+    connection.execute(
+        "INSERT INTO open_intent SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') "
+        "FROM json_each(?)",
+        (json.dumps(list(intents.opened.items())),),
+    )
+
+
+def keep_leaves(connection: sqlite3.Connection, leaves: Sequence[tuple[int, bytes, bytes]]) -> None:
+    """Write leaves down, many with one statement.
+
+    A thread lets go of the interpreter at every step of a statement. With one for each leaf, whoever writes
+    for hundreds would stand in line behind them hundreds of times.
+    """
+    for start in range(0, len(leaves), _ROWS):
+        rows = leaves[start : start + _ROWS]
+        connection.execute(
+            "INSERT INTO leaf VALUES " + ",".join(["(?,?,?)"] * len(rows)),  # noqa: S608  # no value
+            list(chain.from_iterable(rows)),
+        )

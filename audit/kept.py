@@ -10,7 +10,7 @@ from audit.anchor import Anchor, losses
 from audit.cosign import CosignerKey, unknown_lines
 from audit.errors import AuditFault
 from audit.note import Checkpoint, Verifier, plain_size
-from audit.outside import CHECKPOINTS, WITNESSED, Lost, notes
+from audit.outside import CHECKPOINTS, RECOVERED, WITNESSED, Lost, notes
 from audit.report import Report
 from audit.witnessed import Quorum
 
@@ -178,7 +178,7 @@ def kept_notes(
 
 
 def _declared(note: str, verifier: Verifier | None) -> Lost | None:
-    if verifier is None:
+    if verifier is None or f"\n{RECOVERED} " not in note:
         return None
     try:
         return Lost.of(verifier.open(note))
@@ -190,22 +190,39 @@ def _a(what: str) -> str:
     return f"an {what}" if what[0] in "aeiou" else f"a {what}"
 
 
+def _opened(verifier: Verifier, note: str) -> Checkpoint | AuditFault:
+    try:
+        return Checkpoint.parse(verifier.open(note))
+    except AuditFault as error:
+        return error
+
+
 def check_notes(
     notes: list[tuple[int, str]],
     roots: dict[int, bytes],
     verifier: Verifier | None,
     what: str,
     report: Report,
+    opened: dict[str, Checkpoint | AuditFault] | None = None,
 ) -> None:
-    """Hold signed tree heads against the roots of a tree: that is consistency between all of them."""
+    """Hold signed tree heads against the roots of a tree: that is consistency between all of them.
+
+    Args:
+        notes: Size and text of each.
+        roots: Root by size.
+        verifier: The log's public key.
+        what: What the notes are called.
+        report: Takes what does not hold.
+        opened: What was opened before, so that a note is not opened twice; more is put into it.
+    """
+    opened = {} if opened is None else opened
     if verifier is None:
         report.missing.append(f"{what}s were not checked: no public key")
         return
     for size, note in notes:
-        try:
-            stated = Checkpoint.parse(verifier.open(note))
-        except AuditFault as error:
-            report.findings.append(f"{what} at size {size}: {error.message}")
+        stated = opened.get(note) or opened.setdefault(note, _opened(verifier, note))
+        if isinstance(stated, AuditFault):
+            report.findings.append(f"{what} at size {size}: {stated.message}")
             continue
         if stated.origin != verifier.name or stated.size != size:
             report.findings.append(f"{what} at size {size} belongs to another tree")

@@ -15,19 +15,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from audit.anchor import Anchor
 from audit.canonical import canonical, parse
-from audit.database import DATABASE, begin, connect, keep_open, open_among, unwritable
+from audit.database import DATABASE, begin, connect, keep_leaves, keep_open, open_among, unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
 from audit.levels import WIDTH, Stored, keep_roots
 from audit.merkle import Frontier, leaf_hash
-from audit.note import Checkpoint, Signer, Verifier
+from audit.note import Checkpoint, Signer, Verifier, states
 from audit.outside import (
     CHECKPOINTS,
     Incident,
@@ -75,10 +75,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The events of one call and their canonical bytes: all of them are written, or none."""
+    """The events of one call, their canonical bytes and leaf hashes: all of them are written, or none."""
 
     events: Sequence[dict[str, Any]]
     bodies: Sequence[bytes]
+    hashes: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,9 @@ class AuditLog:
         anchor: Anchor | None = None,
     ) -> None:
         self.folder, self._signer, self._anchor = folder, signer, anchor
+        self._verifier = Verifier.from_vkey(signer.vkey())
         self._opened = self._open()
-        self._seen = 0
+        self._seen, self._signed = 0, ""
         try:
             self._file = self._identity()
             self._connection.execute(LEVELS)  # A log from before it had them.
@@ -239,7 +241,9 @@ class AuditLog:
             problem = schema_problem(event)
             if problem:
                 raise AuditFault("FG-AUD-01", problem, "Report this fault; nothing was disclosed.")
-        return self._own().group.submit(_Call(events, bodies), len(events))
+        return self._own().group.submit(
+            _Call(events, bodies, [leaf_hash(body) for body in bodies]), len(events)
+        )
 
     def _write(self, batch: Sequence[Ticket[_Call, list[Entry]]]) -> None:
         """Write the calls that fit under one checkpoint; what is raised refuses all of them."""
@@ -254,15 +258,16 @@ class AuditLog:
                 )
             names = [one["intent"] for ticket in batch for one in ticket.item.events]
             intents = OpenIntents(open_among(connection, names))
-            frontier, leaves = start, list[tuple[int, bytes, bytes]]()
+            leaves: list[tuple[int, bytes, bytes]] = []
             for ticket in batch:
-                ticket.fault = intents.take(ticket.item.events, frontier.size)
-                for body in ticket.item.bodies if ticket.fault is None else ():
-                    leaves.append((frontier.size, body, leaf_hash(body)))
-                    frontier = frontier.append(leaves[-1][2])
+                first = start.size + len(leaves)
+                ticket.fault = intents.take(ticket.item.events, first)
+                if ticket.fault is None:
+                    leaves += zip(count(first), ticket.item.bodies, ticket.item.hashes)
             if not leaves:
                 return
-            connection.executemany("INSERT INTO leaf VALUES (?, ?, ?)", leaves)
+            frontier = start.extend([leaf[2] for leaf in leaves])
+            keep_leaves(connection, leaves)
             keep_open(connection, intents)
             if start.size // WIDTH != frontier.size // WIDTH:
                 keep_roots(connection, frontier.size)
@@ -275,7 +280,7 @@ class AuditLog:
             connection.execute("INSERT INTO checkpoint VALUES (?, ?)", (frontier.size, note))
             if self._identity() != self._file:
                 raise unwritable(FileNotFoundError())
-        self._seen = frontier.size
+        self._seen, self._signed = frontier.size, note
         self._publish(note, wait=False)
         taken = iter(leaves)
         for ticket in batch:
@@ -297,7 +302,8 @@ class AuditLog:
         ).fetchone()
         # Nothing is signed on top of a frontier that the last signed root does not confirm.
         stated = Checkpoint(self.origin, frontier.size, frontier.root()).body()
-        confirmed = frontier.size == 0 or (signed and str(signed[0]).startswith(stated + "\n"))
+        note = signed[0] if signed else None
+        confirmed = not frontier.size or states(note, self._verifier, stated, known=self._signed)
         if (last if last is not None else -1) + 1 != frontier.size or not confirmed:
             raise AuditFault(
                 "FG-AUD-07",

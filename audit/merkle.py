@@ -35,6 +35,31 @@ class Frontier:
             size >>= 1
         return Frontier(self.size + 1, (*roots, node))
 
+    def extend(self, leaves: Sequence[bytes]) -> Frontier:
+        """Return the frontier after more leaf hashes, made a level at a time."""
+        sha256 = hashlib.sha256
+        row, left, count = list(leaves), list(self.roots), self.size
+        roots: list[bytes] = []
+        while row or count:
+            if count & 1:
+                row.insert(0, left.pop())
+            if len(row) & 1:
+                roots.append(row.pop())
+            pairs = zip(row[::2], row[1::2], strict=True)
+            row = [sha256(b"\x01" + one + other).digest() for one, other in pairs]
+            count >>= 1
+        return Frontier(self.size + len(leaves), tuple(roots[::-1]))
+
+    def extend_past(
+        self, leaves: Sequence[bytes], wanted: set[int], roots: dict[int, bytes]
+    ) -> Frontier:
+        """Return the frontier after more leaf hashes, and put the root of every wanted size into `roots`."""
+        grown, first = self, self.size
+        for size in sorted(wanted.intersection(range(first + 1, first + len(leaves) + 1))):
+            grown = grown.extend(leaves[grown.size - first : size - first])
+            roots[size] = grown.root()
+        return grown.extend(leaves[grown.size - first :])
+
     def root(self) -> bytes:
         """Return the root of the tree of this size."""
         if not self.roots:
@@ -62,10 +87,7 @@ EMPTY = Frontier(0, ())
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes."""
-    frontier = EMPTY
-    for leaf in leaves:
-        frontier = frontier.append(leaf)
-    return frontier.root()
+    return EMPTY.extend(leaves).root()
 
 
 def _split(size: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from audit.errors import AuditFault
 
 _ED25519 = b"\x01"
 _MAX_SIGNATURES = 100
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 def _unbase64(text: str) -> bytes:
@@ -61,7 +63,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise _bad_note("it has no signature block")
-    if any(char < " " and char != "\n" for char in note):
+    if _CONTROL.search(note):
         raise _bad_note("it holds a control character")
     lines = signatures[:-1].split("\n")
     if len(lines) > _MAX_SIGNATURES:
@@ -199,6 +201,23 @@ def plain_size(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 19:
         return None
     return int(text) if text == str(int(text)) else None
+
+
+def states(note: object, verifier: Verifier, body: str, *, known: str = "") -> bool:
+    """Say whether a stored note is signed by the log and states just this checkpoint.
+
+    Args:
+        note: What is stored.
+        verifier: The log's public key.
+        body: The checkpoint's text.
+        known: A note whose signature need not be checked again: the caller has just made it.
+    """
+    if not isinstance(note, str) or not note.startswith(body + "\n"):
+        return False
+    try:
+        return note == known or verifier.open(note) == body
+    except AuditFault:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 
 from audit.errors import AuditFault
@@ -25,6 +26,7 @@ WITNESSED = "witnessed.txt"
 CUT = "-- the lines above were cut short --"
 RECOVERED = "recovered"
 _TAIL = 262_144
+_AT_ONCE = 4_096
 _SETTLE = 16_384
 """Bytes of checkpoints, some sixty of them, that may be on their way to the disk."""
 _ENOUGH = 16
@@ -198,12 +200,12 @@ def incident_of(
         anchored: The last checkpoint of its anchor, read before the store.
     """
     # The files first: what was published before is in the database that is read after them.
-    for signed in (last_signed(folder, verifier), _last_witnessed(folder, verifier), anchored):
-        if signed is None:
-            continue
-        found = found_at(connection, verifier.name, signed.size)
-        if found != signed:
-            return Incident(signed, found)
+    known = [last_signed(folder, verifier), _last_witnessed(folder, verifier), anchored]
+    signed = [one for one in known if one is not None]
+    found = heads_at(connection, verifier.name, {one.size for one in signed})
+    for one in signed:
+        if found[one.size] != one:
+            return Incident(one, found[one.size])
     return None
 
 
@@ -297,25 +299,42 @@ def hold_against(
 def common_base(connection: Reader, folder: Path, verifier: Verifier) -> int:
     """Return the size of the largest checkpoint signed outside that the stored events still bear out."""
     text = (folder / CHECKPOINTS).read_text(encoding="utf-8", errors="replace")
-    base = 0
+    signed = []
     for note in notes(text):
-        try:
-            stated = Checkpoint.parse(verifier.open(note))
-        except AuditFault:
-            continue
-        if stated.size > base and found_at(connection, verifier.name, stated.size) == stated:
-            base = stated.size
-    return base
+        with suppress(AuditFault):
+            signed.append(Checkpoint.parse(verifier.open(note)))
+    found = heads_at(connection, verifier.name, {one.size for one in signed})
+    return max((one.size for one in signed if found[one.size] == one), default=0)
+
+
+def heads_at(connection: Reader, origin: str, sizes: set[int]) -> dict[int, Checkpoint]:
+    """Return the tree head of the stored leaves at each size, or at their own size when they are fewer.
+
+    It is computed from the hashes of all leaves up to there: what the store says of its own heads and of
+    its own size is what a changed store would say.
+    """
+    roots = {0: EMPTY.root()}
+    frontier: Frontier = EMPTY
+    rows = iter(
+        connection.execute(
+            "SELECT seq, hash FROM leaf ORDER BY seq LIMIT ?", (max(sizes, default=0),)
+        )
+    )
+    while batch := list(islice(rows, _AT_ONCE)):
+        first = frontier.size
+        places = takewhile(
+            lambda one: one[1][0] == one[0] and type(one[1][1]) is bytes, enumerate(batch, first)
+        )
+        hashes = [hashed for _, (_, hashed) in places]
+        frontier = frontier.extend_past(hashes, sizes, roots)
+        if len(hashes) < len(batch):  # What stands behind a gap is no part of the tree.
+            break
+    whole = Checkpoint(origin, frontier.size, frontier.root())
+    return {
+        size: Checkpoint(origin, size, roots[size]) if size in roots else whole for size in sizes
+    }
 
 
 def found_at(connection: Reader, origin: str, size: int) -> Checkpoint:
     """Return the tree head of the stored leaves at a size, or at their own when they are fewer."""
-    stored = connection.execute("SELECT note FROM checkpoint WHERE size = ?", (size,)).fetchone()
-    held = connection.execute("SELECT COUNT(*) FROM leaf").fetchone()[0]
-    if stored is not None and held >= size:
-        stated = Checkpoint.parse(str(stored[0]).rpartition("\n\n")[0] + "\n")
-        return Checkpoint(origin, stated.size, stated.root)
-    frontier: Frontier = EMPTY
-    for (hashed,) in connection.execute("SELECT hash FROM leaf ORDER BY seq LIMIT ?", (size,)):
-        frontier = frontier.append(bytes(hashed))
-    return Checkpoint(origin, frontier.size, frontier.root())
+    return heads_at(connection, origin, {size})[size]

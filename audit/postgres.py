@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +29,7 @@ from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import Computed
 from audit.log import Entry
-from audit.note import Checkpoint, Signer, Verifier
+from audit.note import Checkpoint, Signer, Verifier, states
 from audit.outside import (
     CHECKPOINTS,
     Incident,
@@ -40,10 +40,11 @@ from audit.outside import (
     incident_of,
     settle_notes,
 )
+from audit.postgres_insert import inserted
 from audit.postgres_tables import open_connection
 from audit.receipt import receipt_of
 from audit.sequence import Sequencer, compare
-from audit.write import WAIT_SECONDS, GroupCommit, Ticket, already_open, settled
+from audit.write import WAIT_SECONDS, GroupCommit, Ticket
 
 POOL = 32
 """Connections of one process: as many events may be inserted at the same moment."""
@@ -51,15 +52,6 @@ TICK = 0.002
 LOOK_SECONDS = 0.25
 """How long a process that saw the sequencer at work takes that for granted."""
 
-_INTENT = (
-    "WITH e AS (INSERT INTO event (intent, phase, body) VALUES (%s, 'intent', %s) RETURNING id), "
-    "p AS (INSERT INTO pending (id) SELECT id FROM e) SELECT id FROM e"
-)
-_OUTCOME = (
-    "WITH e AS (INSERT INTO event (intent, phase, body) SELECT %s, 'outcome', %s "
-    "WHERE EXISTS (SELECT 1 FROM event WHERE intent = %s AND phase = 'intent') RETURNING id), "
-    "p AS (INSERT INTO pending (id) SELECT id FROM e) SELECT id FROM e"
-)
 _PLACES = (
     "SELECT s.event, s.seq, s.hash, c.size, c.note FROM sequenced s, LATERAL (SELECT size, note "
     "FROM checkpoint WHERE size > s.seq ORDER BY size LIMIT 1) c WHERE s.event = ANY(%s)"
@@ -101,6 +93,10 @@ class Reading:
                 yield from cursor
         except psycopg.Error as error:
             raise unwritable(error) from error
+
+    def set_aside(self) -> list[int]:
+        """Return the numbers of the events that the sequencer set aside; the tree holds none of them."""
+        return [int(row[0]) for row in self.execute("SELECT id FROM refused ORDER BY id")]
 
     def close(self) -> None:
         """Close the connection."""
@@ -157,8 +153,11 @@ class PostgresLog:
         """Make what belongs to one process; neither a connection nor a held lock survives a fork."""
         self._pid = os.getpid()
         self._looked = -LOOK_SECONDS
-        self._idle: queue.LifoQueue[psycopg.Connection[Any]] = queue.LifoQueue()
-        self._places = threading.BoundedSemaphore(POOL)
+        # The connection that was used last is taken first: it has the statements prepared.
+        self._idle: deque[psycopg.Connection[Any]] = deque()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(POOL):
+            self._places.put(None)
         self._sequencer = (
             Sequencer(
                 self.folder,
@@ -173,30 +172,38 @@ class PostgresLog:
             self._await_places, unwritable, wait_seconds=self._wait_seconds + 1
         )
 
+    def _own(self) -> None:
+        """Leave what a parent had opened to it, and open for this process."""
+        if self._pid != os.getpid():
+            _LEFT_BY_FORK.append((self._idle, self._sequencer))
+            self._begin()
+
     @property
     def origin(self) -> str:
         """Name of the log."""
         return self._signer.name
 
     def close(self) -> None:
-        """Give the connections back and wait for the outside file."""
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
+        """Give the connections of this process back and wait for the outside file."""
+        self._own()
+        while self._idle:
+            self._idle.pop().close()
         if self._sequencer is not None:
             self._sequencer.close()
         settle_notes(self.folder / CHECKPOINTS)
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
-        if self._pid != os.getpid():
-            _LEFT_BY_FORK.append((self._idle, self._sequencer))
-            self._begin()
-        if not self._places.acquire(timeout=self._wait_seconds):
-            raise unwritable(TimeoutError())
+        self._own()
+        try:
+            self._places.get(timeout=self._wait_seconds)
+        except queue.Empty:
+            raise unwritable(TimeoutError()) from None
+        idle, places = self._idle, self._places
         try:
             try:
-                connection = self._idle.get_nowait()
-            except queue.Empty:
+                connection = idle.pop()
+            except IndexError:
                 connection = open_connection(self._url)
             try:
                 yield connection
@@ -206,9 +213,9 @@ class PostgresLog:
                 raise unwritable(error) from error
             finally:
                 if not connection.closed:
-                    self._idle.put(connection)
+                    idle.append(connection)
         finally:
-            self._places.release()
+            places.put(None)
 
     @contextmanager
     def _reading(self) -> Iterator[Reading]:
@@ -258,6 +265,7 @@ class PostgresLog:
         return self._group.submit(ids, len(ids))
 
     def _insert(self, events: Sequence[dict[str, Any]]) -> list[int]:
+        """Make events durable and return their numbers."""
         bodies = [canonical(event) for event in events]
         for event in events:
             problem = schema_problem(event)
@@ -265,10 +273,10 @@ class PostgresLog:
                 raise AuditFault("FG-AUD-01", problem, "Report this fault; nothing was disclosed.")
         with self._connection() as connection:
             if len(events) == 1:
-                return [_inserted(connection, events[0], bodies[0])]
+                return [inserted(connection, events[0], bodies[0])]
             with connection.transaction():
                 return [
-                    _inserted(connection, event, body)
+                    inserted(connection, event, body)
                     for event, body in zip(events, bodies, strict=True)
                 ]
 
@@ -318,14 +326,19 @@ class PostgresLog:
             raise unwritable(error) from error
 
     def declare_lost(self, lost: Lost) -> None:
-        """Sign, outside the database, that events are lost; see `audit.log.AuditLog.declare_lost`."""
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1"
+        """Sign, outside the database, that events are lost; see `audit.log.AuditLog.declare_lost`.
+
+        Raises:
+            AuditFault: ``FG-AUD-07`` the newest checkpoint is not signed, or is not that of the events.
+        """
+        with self._reading() as reading:
+            row = reading.execute(
+                "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
             ).fetchone()
-        if row is None:
+            head = found_at(reading, self.origin, int(row[0]) if row else 0)
+        body = head.body()
+        if row is None or not states(row[1], Verifier.from_vkey(self._signer.vkey()), body):
             raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
-        body = str(row[0]).rpartition("\n\n")[0] + "\n"
         try:
             append_lost(self.folder, self._signer.checkpoint(body + lost.line()))
             if self._anchor:
@@ -364,21 +377,6 @@ _LEFT_BY_FORK: list[Any] = []
 """What a parent had opened is never used or closed by its child, and so must not be collected either."""
 
 
-def _inserted(connection: psycopg.Connection[Any], event: dict[str, Any], body: bytes) -> int:
-    """Insert one event with the note that it waits; both or none."""
-    intent = event["intent"]
-    try:
-        if event["phase"] == "intent":
-            row = connection.execute(_INTENT, (intent, body)).fetchone()
-        else:
-            row = connection.execute(_OUTCOME, (intent, body, intent)).fetchone()
-    except psycopg.errors.UniqueViolation:
-        raise already_open() if event["phase"] == "intent" else settled() from None
-    if row is None:
-        raise settled()
-    return int(row[0])
-
-
 def _entry(row: Sequence[Any]) -> Entry:
     stated = Checkpoint.parse(str(row[4]).rpartition("\n\n")[0] + "\n")
     return Entry(int(row[1]), bytes(row[2]), stated.size, stated.root)
@@ -397,6 +395,6 @@ def refused_event() -> AuditFault:
     """Return the refusal of an event that the sequencer found not to be one."""
     return AuditFault(
         "FG-AUD-72",
-        "the sequencer refused an event whose stored bytes are not canonical",
+        "the sequencer set aside an event that is not fit to be signed",
         "Somebody writes to the trail past fieldgate. Look who has the role of the application.",
     )

@@ -50,7 +50,8 @@ def open_connection(url: str) -> psycopg.Connection[Any]:
             plain_url(url),
             autocommit=True,
             connect_timeout=2,
-            options="-c statement_timeout=5000 -c lock_timeout=1000 -c synchronous_commit=on",
+            options="-c statement_timeout=5000 -c lock_timeout=1000 -c synchronous_commit=on "
+            "-c plan_cache_mode=force_generic_plan -c jit=off",
         )
         found = connection.execute("SELECT current_setting('fsync')").fetchone()
     except psycopg.Error as error:

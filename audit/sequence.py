@@ -7,9 +7,11 @@ memory that the next step does not read again.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,20 @@ from audit.database import unwritable
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.merkle import Frontier, leaf_hash
-from audit.note import Checkpoint, Signer, Verifier
+from audit.note import Checkpoint, Signer, Verifier, states
 from audit.outside import CHECKPOINTS, append_note, hold_against
 from audit.source import Reader
+from audit.usual import usual
 from audit.write import MOST
 
+_LOG = logging.getLogger("fieldgate")
 LOCK = 0x6669656C64  # "field": one number for all sequencers of a database.
+# A note of waiting may name no event, or one that was placed or set aside before: whoever has the role of
+# the application can write it, and it holds nobody up.
 _WAITING = (
-    "SELECT p.id, e.intent, e.phase, e.body FROM pending p JOIN event e ON e.id = p.id "
-    "ORDER BY p.id LIMIT %s"
+    "SELECT p.id, e.intent, e.phase, e.body, EXISTS (SELECT 1 FROM sequenced s WHERE s.event = p.id) "
+    "OR EXISTS (SELECT 1 FROM refused r WHERE r.id = p.id) "
+    "FROM pending p LEFT JOIN event e ON e.id = p.id ORDER BY p.id LIMIT %s"
 )
 
 
@@ -70,8 +77,9 @@ class Sequencer:
         self._folder, self._connect, self._signer = folder, connect, signer
         self._anchor = anchor
         self._connection: psycopg.Connection[Any] | None = None
+        self._verifier = Verifier.from_vkey(signer.vkey())
         self._lock = threading.Lock()
-        self._seen = 0
+        self._seen, self._signed = 0, ""
 
     def close(self) -> None:
         """Give the connection back."""
@@ -139,11 +147,12 @@ class Sequencer:
                     f"the log holds {frontier.size} events and had {self._seen}",
                     "Stop everything and compare: fieldgate audit verify.",
                 )
-            good = [row for row in rows if _is_event(row)]
-            ids = {row[0] for row in rows}
-            bad = sorted(ids - {row[0] for row in good})
+            new = [row for row in rows if not row[4] and row[3] is not None]
+            good = self._fitting(connection, new)
+            ids = [row[0] for row in rows]
+            bad = sorted({row[0] for row in new}.difference(row[0] for row in good))
             connection.execute("INSERT INTO refused SELECT unnest(%s::bigint[])", (bad,))
-            connection.execute("DELETE FROM pending WHERE id = ANY(%s)", (sorted(ids),))
+            connection.execute("DELETE FROM pending WHERE id = ANY(%s)", (ids,))
             frontier = _place(connection, good, frontier)
             note = ""
             if good:
@@ -154,8 +163,35 @@ class Sequencer:
                     "UPDATE head SET size = %s, frontier = %s WHERE id = 1",
                     (frontier.size, frontier.pack()),
                 )
-        self._seen = frontier.size
+        self._seen, self._signed = frontier.size, note or self._signed
+        if bad:
+            _LOG.error("the sequencer set %d events aside, the first of them %d", len(bad), bad[0])
         return note, len(rows)
+
+    def _fitting(
+        self, connection: psycopg.Connection[Any], rows: Sequence[Sequence[Any]]
+    ) -> list[Sequence[Any]]:
+        """Return what may be signed; the rest is set aside, and nobody is answered for it (ADR 15).
+
+        What may be signed is an event of this log, and an outcome only behind its open intent: one bad row
+        would otherwise make the trail tampered for ever.
+        """
+        fit = _events_among(rows, self._signer.name)
+        ends = [row[1] for row in fit if row[2] != "intent"]
+        known = connection.execute(
+            "SELECT intent FROM open_intent WHERE intent = ANY(%s)", (ends,)
+        ).fetchall()
+        opened = {row[0] for row in known}
+        found = []
+        for row in fit:
+            if row[2] == "intent":
+                opened.add(row[1])
+            elif row[1] in opened:
+                opened.remove(row[1])
+            else:
+                continue
+            found.append(row)
+        return found
 
     def _head(self, connection: psycopg.Connection[Any]) -> Frontier:
         """Read the head row again; nothing is signed on one that the last signed root does not confirm."""
@@ -169,7 +205,7 @@ class Sequencer:
         except ValueError:
             frontier = Frontier(-1, ())
         stated = Checkpoint(self._signer.name, frontier.size, frontier.root()).body()
-        confirmed = frontier.size == 0 or str(note or "").startswith(stated + "\n")
+        confirmed = not frontier.size or states(note, self._verifier, stated, known=self._signed)
         ends = (last if last is not None else -1) + 1 == frontier.size == (newest or 0)
         if not ends or not confirmed:
             raise AuditFault(
@@ -180,37 +216,54 @@ class Sequencer:
         return frontier
 
 
-def _is_event(row: Sequence[Any]) -> bool:
-    """Say whether stored bytes are an event of ours; what is signed is read again before (AUD-4)."""
+def _events_among(rows: Sequence[Sequence[Any]], log: str) -> list[Sequence[Any]]:
+    """Return the rows whose stored bytes are an event of this log; what is signed is read again (AUD-4)."""
+    events = usual([bytes(row[3]) for row in rows])
+    if events is None:
+        return [row for row in rows if _is_event(row, log)]
+    pairs = zip(rows, events, strict=True)
+    return [row for row, one in pairs if _fits(row, log, (one.intent, one.phase, one.log), one.ts)]
+
+
+def _is_event(row: Sequence[Any], log: str) -> bool:
     try:
         event = parse(bytes(row[3]))
     except AuditFault:
         return False
-    same = not schema_problem(event) and (event["intent"], event["phase"]) == (row[1], row[2])
-    return bool(same)
+    if schema_problem(event):
+        return False
+    return _fits(row, log, (event["intent"], event["phase"], event["log"]), event["ts"])
+
+
+def _fits(row: Sequence[Any], log: str, told: tuple[str, str, str], moment: str) -> bool:
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        return False
+    return told == (row[1], row[2], log)
 
 
 def _place(
     connection: psycopg.Connection[Any], rows: Sequence[Sequence[Any]], frontier: Frontier
 ) -> Frontier:
-    seqs, hashes = [], []
+    seqs: list[int] = []
+    hashes: list[bytes] = []
     opened: dict[str, int] = {}
     closed: list[str] = []
-    for _, intent, phase, body in rows:
-        seqs.append(frontier.size)
+    for _, intent, phase, body, _ in rows:
+        seqs.append(frontier.size + len(seqs))
         hashes.append(leaf_hash(bytes(body)))
         if phase == "intent":
-            opened[intent] = frontier.size
+            opened[intent] = seqs[-1]
         elif opened.pop(intent, None) is None:
             closed.append(intent)
-        frontier = frontier.append(hashes[-1])
     connection.execute(
         "INSERT INTO sequenced SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[])",
         (seqs, [row[0] for row in rows], hashes),
     )
     connection.execute("DELETE FROM open_intent WHERE intent = ANY(%s)", (closed,))
     connection.execute(
-        "INSERT INTO open_intent SELECT * FROM unnest(%s::text[], %s::bigint[])",
+        "INSERT INTO open_intent SELECT * FROM unnest(%s::text[], %s::bigint[]) ON CONFLICT DO NOTHING",
         (list(opened), list(opened.values())),
     )
-    return frontier
+    return frontier.extend(hashes)

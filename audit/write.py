@@ -45,6 +45,8 @@ class Ticket(Generic[Item, Answer]):
     answer: Answer | None = None
     fault: AuditFault | None = None
     leads: bool = False
+    gone: bool = False
+    following: Ticket[Item, Answer] | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -92,6 +94,7 @@ class GroupCommit(Generic[Item, Answer]):
             # An interrupt may come anywhere; nobody may be left waiting for a leader that has gone.
             if ticket.leads or (ticket.answer is None and ticket.fault is None):
                 self._leave(ticket)
+            self._wake_next(ticket)
         if ticket.fault is not None:
             raise ticket.fault
         if ticket.answer is None:
@@ -122,8 +125,27 @@ class GroupCommit(Generic[Item, Answer]):
                     one.fault.__cause__ = error
         finally:
             self._leave(ticket)
+            self._link(batch)
+
+    def _link(self, batch: Sequence[Ticket[Item, Answer]]) -> None:
+        """Let each of a batch that was written wake the one behind it, as it goes.
+
+        Hundreds that are woken at once stand in line for the interpreter and wake again and again to look
+        whether it is free.
+        """
+        with self._mutex:
+            here = batch[0]
             for one in batch[1:]:
-                one.turn.release()
+                if not one.gone:
+                    here.following, here = one, one
+
+    def _wake_next(self, ticket: Ticket[Item, Answer]) -> None:
+        """Wake whoever is behind a ticket that goes; one that gave up earlier has done so itself."""
+        with self._mutex:
+            ticket.gone = True
+            following, ticket.following = ticket.following, None
+            if following is not None and not following.gone:
+                following.turn.release()
 
     def _leave(self, ticket: Ticket[Item, Answer]) -> None:
         """Take a ticket out of the queue, and hand on the lead when it has it."""

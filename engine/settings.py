@@ -26,7 +26,8 @@ class Settings(BaseSettings):
         audit_url: Database URL of the audit log, likewise, with the role that inserts events.
         audit_sequencer_url: The same database with the role that puts events into the tree; where it is not
             given, ``fieldgate audit sequence`` runs elsewhere.
-        audit_owner_url: The same database with the role that makes the tables; for ``init`` alone.
+        audit_owner_url: The same database with the role that makes the tables; for ``init``,
+            and to declare a loss where no sequencer's is given.
         linkage_model: Folder of a signed linkage model that takes the place of the shipped one.
         port: Port of ``serve`` on 127.0.0.1.
         witness_urls: Name of each witness of the audit trail to its submission address, as JSON.

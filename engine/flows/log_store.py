@@ -59,19 +59,32 @@ def open_log(
 ) -> Log:
     """Open the log for writing.
 
+    Who recovers a log signs the declaration by itself, since no sequencer works on such a log: with the
+    address of the sequencer or, where that is not given, with that of the owner.
+
     Raises:
         AuditFault: ``FG-AUD-02`` it cannot be used; ``FG-AUD-12`` it is not the log that it had signed.
+        ConfigError: ``FG-AUD-74`` a loss is to be declared on PostgreSQL, and neither address is given.
     """
     url = _text(settings.audit_url)
     if url is None:
         return AuditLog(folder, signer, recovering=recovering, anchor=anchor)
     from audit.postgres import PostgresLog
 
+    sequencer_url = _text(settings.audit_sequencer_url)
+    if recovering and sequencer_url is None:
+        sequencer_url = _text(settings.audit_owner_url)
+        if sequencer_url is None:
+            raise ConfigError(
+                "FG-AUD-74",
+                "a loss cannot be declared without the address of the sequencer or of the owner",
+                "Set FIELDGATE_AUDIT_SEQUENCER_URL or FIELDGATE_AUDIT_OWNER_URL for this command alone.",
+            )
     return PostgresLog(
         folder,
         url,
         signer,
-        sequencer_url=_text(settings.audit_sequencer_url),
+        sequencer_url=sequencer_url,
         recovering=recovering,
         anchor=anchor,
     )

@@ -10,15 +10,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 import policies.load
 from audit.database import DATABASE
+from audit.note import Signer
 from audit.verify import verify
 from engine.cli.doctor import check_all
 from engine.cli.main import app
 from engine.domain.errors import ConfigError, FieldgateError, GatewayError, RunError
 from engine.flows.home import Home
+from engine.flows.log_store import open_log
 from engine.flows.score import score
 from engine.flows.setup import init, operator
 from engine.flows.submit import submit
@@ -359,6 +362,14 @@ def test_a_log_in_a_file_needs_no_sequencer_and_says_so(home: Home) -> None:
     home.close()
     found, document, _ = _cli("audit", "sequence", "--once", "--home", str(home.path))
     assert (found, document["error"]["code"]) == (15, "FG-AUD-73")  # type: ignore[index]
+
+
+def test_a_loss_on_postgresql_is_declared_with_the_address_of_who_may_sign(tmp_path: Path) -> None:
+    settings = Settings(audit_url=SecretStr("postgresql://localhost/never-reached"))
+    signer = Signer.from_bytes("log.example/loss", bytes(range(32)))
+    with pytest.raises(ConfigError, match="FG-AUD-74") as caught:
+        open_log(tmp_path, signer, settings, recovering=True)
+    assert "FIELDGATE_AUDIT_OWNER_URL" in caught.value.next_step
 
 
 def test_an_edited_pack_is_a_draft_until_it_is_activated(home: Home, tmp_path: Path) -> None:

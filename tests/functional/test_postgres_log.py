@@ -16,18 +16,21 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from audit.canonical import canonical, parse
 from audit.errors import AuditFault
 from audit.event import make_event
 from audit.merkle import EMPTY, leaf_hash, root_of
-from audit.note import Signer
-from audit.outside import CHECKPOINTS, notes
+from audit.note import Checkpoint, Signer
+from audit.outside import CHECKPOINTS, Lost, notes
 from audit.postgres import PostgresLog, Reading, read_events
 from audit.postgres_tables import create, open_connection
 from audit.report import Report
 from audit.sequence import LOCK, Sequencer
 from audit.verify import verify
+from engine.flows.log_store import open_log
+from engine.settings import Settings
 
 pytestmark = pytest.mark.deep
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,16 +309,110 @@ def test_what_the_owner_of_the_server_changes_is_found_and_nothing_is_signed_on_
     log.close()
 
 
-def test_bytes_that_are_no_event_are_not_signed_and_hold_nobody_up(place: Place) -> None:
+BAD = {
+    "no JSON": ("x", "intent", b"{"),
+    "no event": ("x", "intent", b"{}"),
+    "not text": ("x", "intent", b"\xff\x00"),
+    "not canonical": ("x", "intent", canonical(event("x")) + b" "),
+    "of another name": ("x", "intent", canonical(event("y"))),
+    "of another log": ("x", "intent", canonical(event("x") | {"log": "log.example/other"})),
+    "of no time": ("x", "intent", canonical(event("x") | {"ts": "soon"})),
+    "an outcome of nothing": ("x", "outcome", canonical(event("x", "outcome"))),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_row_is_set_aside_told_and_holds_nobody_up(
+    place: Place, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     log = place.log(wait=0.5)
-    place.ask(
-        "WITH e AS (INSERT INTO event (intent, phase, body) VALUES ('x', 'intent', '{}') RETURNING id) "
-        "INSERT INTO pending (id) SELECT id FROM e",
-        url=place.app,
-    )
+    with psycopg.connect(place.app, autocommit=True) as connection:
+        connection.execute(
+            "WITH e AS (INSERT INTO event (intent, phase, body) VALUES (%s, %s, %s) RETURNING id) "
+            "INSERT INTO pending (id) SELECT id FROM e",
+            BAD[kind],
+        )
     assert log.append([event("a")])[0].seq == 0
     assert place.ask("SELECT COUNT(*) FROM refused") == [(1,)]
-    assert place.report().findings == []
+    assert "set 1 events aside" in caplog.text
+    # Whoever lets it wait again is not heard, and stops nobody either.
+    place.ask("INSERT INTO pending (id) SELECT id FROM refused", url=place.app)
+    assert log.append([event("a", "outcome")])[0].seq == 1
+    assert place.ask("SELECT (SELECT COUNT(*) FROM refused), COUNT(*) FROM pending") == [(1, 0)]
+    report = place.report()
+    assert (report.status, report.size, report.findings) == ("incomplete", 2, [])
+    assert "1 events were set aside" in report.missing[0]
+    log.close()
+
+
+def test_the_writer_of_a_bad_row_gets_no_receipt(place: Place) -> None:
+    log = place.log(wait=0.5)
+    log.append([event("a")])
+    other = event("b") | {"log": "log.example/other"}
+    refused("FG-AUD-72", lambda: log.append([other]))
+    assert log.append([event("a", "outcome")])[0].seq == 1
+    log.close()
+
+
+def test_a_note_of_waiting_that_names_no_event_or_a_placed_one_stops_nobody(place: Place) -> None:
+    log = place.log(wait=0.5)
+    log.append([event("a")])
+    placed = place.ask("SELECT event FROM sequenced")[0][0]
+    place.ask(f"INSERT INTO pending (id) VALUES ({placed}), (3), (999)", url=place.app)
+    assert [log.append([event(name)])[0].seq for name in ("b", "c", "d")] == [1, 2, 3]
+    for name in "abcd":
+        log.append([event(name, "outcome")])
+    report = place.report()
+    assert (report.status, report.size, report.missing) == ("verified", 8, [])
+    log.close()
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+from audit.postgres import PostgresLog
+from tests.functional.test_postgres_log import SIGNER, event
+log = PostgresLog(Path(sys.argv[1]), sys.argv[2], SIGNER, sequencer_url=sys.argv[3])
+log.append([event("before")])
+child = os.fork()
+if child == 0:
+    log.close()
+    log.append([event("child")])
+    log.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+for connection in (*log._idle, log._sequencer._connection):
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+log.append([event("parent")])
+log.close()
+"""
+
+
+def test_a_forked_process_closes_its_own_connections_and_not_those_of_its_parent(
+    place: Place,
+) -> None:
+    subprocess.run(
+        [sys.executable, "-c", FORK, str(place.folder), place.app, place.seq],
+        cwd=ROOT, check=True, timeout=60,
+    )  # fmt: skip
+    found = [parse(body)["intent"] for _, body in reversed(read_events(place.app))]
+    assert found == ["before", "child", "parent"]
+
+
+def test_a_head_is_computed_and_no_stored_checkpoint_is_taken_at_its_word(place: Place) -> None:
+    log = place.log()
+    for n in range(3):
+        log.append([event(f"i{n}")])
+    genuine = log.head_at(2)
+    forged = Signer.from_bytes(SIGNER.name, bytes(range(1, 33))).sign(
+        Checkpoint(SIGNER.name, 9, bytes(32)).body()
+    )
+    place.forced(f"INSERT INTO checkpoint VALUES (9, '{forged}')")
+    place.forced(f"UPDATE checkpoint SET note = '{forged}' WHERE size = 2")
+    assert log.head_at(2) == genuine
+    assert log.head_at(9).size == 3
+    refused("FG-AUD-07", lambda: log.declare_lost(Lost(3, 9, bytes(32))))
+    refused("FG-AUD-07", lambda: log.append([event("i3")]))
     log.close()
 
 
@@ -344,6 +441,14 @@ def test_a_database_put_back_from_a_backup_is_refused_until_the_loss_is_declared
     assert (found[0].signed.size, found[0].found.size, found[1]) == (4, 2, 2)
     recovering.close()
     assert any("cut off" in one for one in place.report().findings)
+    # The address of the owner is enough to declare it.
+    settings = Settings(audit_url=SecretStr(place.app), audit_owner_url=SecretStr(place.owner))
+    opened = open_log(place.folder, SIGNER, settings, recovering=True)
+    opened.append([event("declared"), event("declared", "outcome")])
+    opened.declare_lost(Lost(2, 4, found[0].signed.root))
+    opened.close()
+    assert place.report().findings == []
+    place.log().append([event("after")])
 
 
 @pytest.mark.finding("AUD-5")

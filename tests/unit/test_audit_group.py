@@ -280,6 +280,28 @@ def test_a_writer_that_raises_refuses_its_batch_and_hands_on_the_lead():
     assert not group._led
 
 
+def test_each_of_a_batch_wakes_the_next_and_one_that_gave_up_breaks_no_chain():
+    group = GroupCommit(lambda batch: None, unwritable)
+    leader, early, late, last = batch = [Ticket(n, 1, 0.0) for n in range(4)]
+    for one in batch:
+        one.turn.acquire()
+    group._wake_next(early)  # It gave up before the batch was written.
+    group._link(batch)
+    group._wake_next(leader)
+    assert [one.turn.locked() for one in batch] == [True, True, False, True]
+    group._wake_next(last)  # So did this one, in the moment between.
+    group._wake_next(late)
+    assert last.turn.locked()
+    first, second, third = batch = [Ticket(n, 1, 0.0) for n in range(3)]
+    for one in batch:
+        one.turn.acquire()
+    group._link(batch)
+    group._wake_next(second)
+    assert [one.turn.locked() for one in batch] == [True, True, False]
+    group._wake_next(first)
+    assert second.turn.locked()
+
+
 class Interrupted:
     """A turn that is interrupted, as the main thread is by Ctrl-C."""
 

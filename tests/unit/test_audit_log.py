@@ -17,7 +17,7 @@ from audit.database import DATABASE, connect
 from audit.errors import AuditFault
 from audit.event import commitment, event_id, make_event
 from audit.log import CHECKPOINTS, VKEY, AuditLog, read_events
-from audit.merkle import leaf_hash, root_of, verify_inclusion
+from audit.merkle import EMPTY, leaf_hash, root_of, verify_inclusion
 from audit.note import Checkpoint, Signer, Verifier
 from audit.outside import CUT, Lost
 from audit.verify import verify
@@ -441,6 +441,31 @@ def test_one_flipped_bit_of_the_frontier_stops_signing(log):
         refused("FG-AUD-07", log.append, [event(3)])
     log._connection.execute("UPDATE head SET frontier = ?", (good,))
     assert log.append([event(3)])[0].seq == 3
+
+
+@pytest.mark.finding("AUD-4")
+def test_nothing_is_signed_on_a_checkpoint_that_another_key_signed(log):
+    log.append([event(0)])
+    other = Signer.from_bytes(log.origin, bytes(range(1, 33)))
+    frontier = EMPTY.append(leaf_hash(b"another story"))
+    log._connection.execute("UPDATE head SET frontier = ?", (frontier.pack(),))
+    note = other.sign(Checkpoint(log.origin, 1, frontier.root()).body())
+    log._connection.execute("UPDATE checkpoint SET note = ?", (note,))
+    refused("FG-AUD-07", log.append, [event(1)])
+
+
+def test_a_head_is_computed_from_the_leaves_up_to_the_first_gap(log):
+    for number in range(4):
+        log.append([event(number)])
+    heads = [log.head_at(number) for number in range(5)]
+    hashes = [leaf_hash(canonical(event(number))) for number in range(4)]
+    assert heads == [Checkpoint(log.origin, n, root_of(hashes[:n])) for n in range(5)]
+    log._connection.execute("UPDATE checkpoint SET note = 'of no meaning' WHERE size = 3")
+    assert (log.head_at(3), log.head_at(9)) == (heads[3], heads[4])
+    for change in ("DELETE FROM leaf WHERE seq = 2", "INSERT INTO leaf VALUES (2, x'', 'text')"):
+        log._connection.execute("DROP TRIGGER IF EXISTS leaf_no_delete")
+        log._connection.execute(change)
+        assert log.head_at(4) == heads[2]
 
 
 # Intents and outcomes

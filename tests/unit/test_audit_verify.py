@@ -570,10 +570,50 @@ def test_the_verifier_does_not_read_the_index_of_open_intents(folder, database):
     assert check(folder).status == "verified"
 
 
+# A log of several batches
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long") / "audit"
+    AuditLog.create(folder, SIGNER.vkey())
+    log = AuditLog(folder, SIGNER)
+    for start, end in ((0, 350), (350, 1050)):
+        log.append([one for number in range(start, end) for one in settled(number)])
+    log.close()
+    return folder
+
+
+@pytest.mark.parametrize("index", [0, 511, 512, 700, 1023, 1024, 2099])
+def test_in_a_long_log_each_fault_is_found_at_its_index(long, tmp_path, index):
+    folder = shutil.copytree(long, tmp_path / "audit")
+    assert check(folder).status == "verified"
+    connection = sqlite3.connect(folder / DATABASE, isolation_level=None)
+    for trigger in ("leaf_no_update", "leaf_no_delete"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    body = connection.execute("SELECT body FROM leaf WHERE seq = ?", (index,)).fetchone()[0]
+    put = "UPDATE leaf SET body = ?, hash = ? WHERE seq = ?"
+    edited = body.replace(b"council", b"countil")
+    connection.execute(put, (edited, leaf_hash(body), index))
+    tampered(folder, f"event {index} was edited: its hash does not fit its bytes")
+    connection.execute(put, (edited, leaf_hash(edited), index))
+    size = next(one for one in (700, 2100) if one > index)
+    tampered(folder, f"the events before {size} are not those the checkpoint attests")
+    spaced = body + b" "
+    connection.execute(put, (spaced, leaf_hash(spaced), index))
+    tampered(folder, f"event {index}: the bytes are not canonical")
+    connection.execute("DELETE FROM leaf WHERE seq = ?", (index,))
+    tampered(
+        folder,
+        f"event {index} is missing" if index < 2099 else "the head row does not fit the events",
+    )
+    connection.close()
+
+
 # A log that is written to while it is read
 
 
-@pytest.mark.parametrize("moment", ["outside_notes", "_check_leaf", "_check_head"])
+@pytest.mark.parametrize("moment", ["outside_notes", "_check_leaves", "_check_head"])
 def test_an_append_during_the_verification_is_no_tampering(folder, monkeypatch, moment):
     log = AuditLog(folder, SIGNER)
     numbers = iter(range(10, 100))
