@@ -21,7 +21,16 @@ from typing import Any
 
 from audit.anchor import Anchor
 from audit.canonical import canonical, parse
-from audit.database import DATABASE, begin, connect, keep_leaves, keep_open, open_among, unwritable
+from audit.database import (
+    DATABASE,
+    SCHEMA,
+    begin,
+    connect,
+    keep_leaves,
+    keep_open,
+    open_among,
+    unwritable,
+)
 from audit.errors import AuditFault
 from audit.event import schema_problem
 from audit.levels import SCHEMA as LEVELS
@@ -44,23 +53,6 @@ from audit.receipt import receipt_of
 from audit.write import LOCK_SECONDS, GroupCommit, OpenIntents, Ticket
 
 VKEY = "log.vkey"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS leaf (
-    seq INTEGER PRIMARY KEY CHECK (seq >= 0), body BLOB NOT NULL, hash BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS head (
-    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
--- An index for recovery at start-up; it proves nothing and the verifier does not read it.
-CREATE TABLE IF NOT EXISTS open_intent (intent TEXT PRIMARY KEY, seq INTEGER NOT NULL);
-CREATE TRIGGER IF NOT EXISTS leaf_no_update BEFORE UPDATE ON leaf
-    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS leaf_no_delete BEFORE DELETE ON leaf
-    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS checkpoint_no_delete BEFORE DELETE ON checkpoint
-    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
-INSERT OR IGNORE INTO head VALUES (1, 0, x'');
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +179,7 @@ class AuditLog:
         connection = sqlite3.connect(path)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA + LEVELS)
+            connection.executescript(SCHEMA + LEVELS)
         finally:
             connection.close()
         (folder / VKEY).write_text(vkey + "\n", encoding="ascii")
