@@ -28,12 +28,15 @@ class Frontier:
 
     def append(self, leaf: bytes) -> Frontier:
         """Return the frontier after one more leaf hash."""
-        roots, size = list(self.roots), self.size
-        node = leaf
-        while size & 1:
-            node = node_hash(roots.pop(), node)
-            size >>= 1
-        return Frontier(self.size + 1, (*roots, node))
+        roots, size, node = self.roots, self.size, leaf
+        if not size & 1:
+            return Frontier(size + 1, (*roots, leaf))
+        ends = (
+            size ^ (size + 1)
+        ).bit_length() - 1  # How many perfect subtrees the leaf makes whole.
+        for left in roots[: -ends - 1 : -1]:
+            node = hashlib.sha256(b"\x01" + left + node).digest()
+        return Frontier(size + 1, (*roots[:-ends], node))
 
     def extend(self, leaves: Sequence[bytes]) -> Frontier:
         """Return the frontier after more leaf hashes, made a level at a time."""
