@@ -28,7 +28,7 @@ def trail_notices(home: Home, report: Report) -> list[Notice]:
         home: The home.
         report: What the verifier found just now.
     """
-    return [*_losses(home, report), *_late(report)]
+    return [*_losses(home, report), *_late(report), *_behind(report)]
 
 
 def _late(report: Report) -> list[Notice]:
@@ -51,6 +51,18 @@ def _late(report: Report) -> list[Notice]:
             "next": "Run fieldgate audit submit-checkpoint, and ask the partners whose witness is silent.",
         })  # fmt: skip
     return found
+
+
+def _behind(report: Report) -> list[Notice]:
+    """Return what should be mended of what is kept outside the home: the anchor, the second signature."""
+    return [
+        {
+            "title": "What is kept outside this house needs mending",
+            "text": f"{alarm[:1].upper()}{alarm[1:]}.",
+            "next": "Ask whoever runs this installation, then run fieldgate audit verify.",
+        }
+        for alarm in report.alarms
+    ]
 
 
 def _losses(home: Home, report: Report) -> list[Notice]:

@@ -28,6 +28,7 @@ from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
 from engine.flows.trail import verify_trail
 from engine.flows.trail_keep import set_anchor, set_second_signature
+from engine.flows.trail_notices import trail_notices
 from engine.flows.trail_out import export_trail
 from tests.builders.partnership import OPERATOR
 
@@ -124,6 +125,9 @@ def test_an_anchor_that_is_gone_is_an_alarm_blocks_nothing_and_catches_up(
     report = verify_trail(home)
     assert report.status == "verified"
     assert any("anchor" in one for one in report.alarms)
+    told = trail_notices(home, report)
+    assert [one["title"] for one in told] == ["What is kept outside this house needs mending"]
+    assert "anchor" in told[0]["text"]
     found = {one["name"]: one for one in check_all(home.path)}["audit trail"]
     assert (found["status"], "anchor" in found["detail"]) == ("warn", True)
     away.rename(disk)
