@@ -162,6 +162,9 @@ def schema_problem(event: Any) -> str | None:
 
 
 def _shape_problem(event: Mapping[str, Any]) -> str | None:
+    actor = event["actor"]
+    if not isinstance(actor, dict) or not all(isinstance(one, str) for one in actor.values()):
+        return "the event's actor is not an object of texts"
     for key in ("request_hash", "net"):
         found = event.get(key, "0" * 64)
         # Keyed hashes alone: an address or a request in clear has no place here.

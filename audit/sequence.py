@@ -8,13 +8,15 @@ memory that the next step does not read again.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 
 from audit.anchor import Anchor
@@ -30,6 +32,9 @@ from audit.usual import usual
 from audit.write import MOST
 
 _LOG = logging.getLogger("fieldgate")
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+_AHEAD = timedelta(minutes=5)
+"""How far the clock of a writer may be before that of the sequencer, as for the verifier."""
 LOCK = 0x6669656C64  # "field": one number for all sequencers of a database.
 # A note of waiting may name no event, or one that was placed or set aside before: whoever has the role of
 # the application can write it, and it holds nobody up.
@@ -148,7 +153,7 @@ class Sequencer:
                     "Stop everything and compare: fieldgate audit verify.",
                 )
             new = [row for row in rows if not row[4] and row[3] is not None]
-            good = self._fitting(connection, new)
+            good = self._fitting(connection, new, datetime.now(UTC))
             ids = [row[0] for row in rows]
             bad = sorted({row[0] for row in new}.difference(row[0] for row in good))
             connection.execute("INSERT INTO refused SELECT unnest(%s::bigint[])", (bad,))
@@ -169,25 +174,29 @@ class Sequencer:
         return note, len(rows)
 
     def _fitting(
-        self, connection: psycopg.Connection[Any], rows: Sequence[Sequence[Any]]
+        self, connection: psycopg.Connection[Any], rows: Sequence[Sequence[Any]], now: datetime
     ) -> list[Sequence[Any]]:
         """Return what may be signed; the rest is set aside, and nobody is answered for it (ADR 15).
 
-        What may be signed is an event of this log, and an outcome only behind its open intent: one bad row
-        would otherwise make the trail tampered for ever.
+        What may be signed is an event of this log, and an outcome only behind its open intent, of the same
+        flow and person: one bad row would otherwise make the trail tampered for ever.
         """
-        fit = _events_among(rows, self._signer.name)
-        ends = [row[1] for row in fit if row[2] != "intent"]
+        fit = _events_among(rows, self._signer.name, now)
+        ends = [row[1] for row, _ in fit if row[2] != "intent"]
         known = connection.execute(
-            "SELECT intent FROM open_intent WHERE intent = ANY(%s)", (ends,)
+            "SELECT o.intent, e.body FROM open_intent o JOIN sequenced s ON s.seq = o.seq "
+            "JOIN event e ON e.id = s.event WHERE o.intent = ANY(%s)",
+            (ends,),
         ).fetchall()
-        opened = {row[0] for row in known}
+        opened = {row[0]: _whose(parse(bytes(row[1]))) for row in known}
         found = []
-        for row in fit:
+        for row, event in fit:
             if row[2] == "intent":
-                opened.add(row[1])
-            elif row[1] in opened:
-                opened.remove(row[1])
+                opened[row[1]] = _whose(event)
+            elif row[1] in opened and (
+                event["kind"] == "recovery" or opened[row[1]] == _whose(event)
+            ):
+                del opened[row[1]]
             else:
                 continue
             found.append(row)
@@ -216,31 +225,45 @@ class Sequencer:
         return frontier
 
 
-def _events_among(rows: Sequence[Sequence[Any]], log: str) -> list[Sequence[Any]]:
+def _events_among(
+    rows: Sequence[Sequence[Any]], log: str, now: datetime
+) -> list[tuple[Sequence[Any], dict[str, Any]]]:
     """Return the rows whose stored bytes are an event of this log; what is signed is read again (AUD-4)."""
-    events = usual([bytes(row[3]) for row in rows])
-    if events is None:
-        return [row for row in rows if _is_event(row, log)]
-    pairs = zip(rows, events, strict=True)
-    return [row for row, one in pairs if _fits(row, log, (one.intent, one.phase, one.log), one.ts)]
+    bodies = [bytes(row[3]) for row in rows]
+    quick = usual(bodies)
+    events = map(_event_of, bodies) if quick is None else map(msgspec.to_builtins, quick)
+    return [
+        (row, event)
+        for row, event in zip(rows, events, strict=True)
+        if event is not None and _fits(row, log, event, now)
+    ]
 
 
-def _is_event(row: Sequence[Any], log: str) -> bool:
+def _event_of(body: bytes) -> dict[str, Any] | None:
     try:
-        event = parse(bytes(row[3]))
+        event: dict[str, Any] = parse(body)
     except AuditFault:
-        return False
-    if schema_problem(event):
-        return False
-    return _fits(row, log, (event["intent"], event["phase"], event["log"]), event["ts"])
+        return None
+    return None if schema_problem(event) else event
 
 
-def _fits(row: Sequence[Any], log: str, told: tuple[str, str, str], moment: str) -> bool:
+def _fits(row: Sequence[Any], log: str, event: Mapping[str, Any], now: datetime) -> bool:
+    """Say whether an event is what its row says, of a time that has come, by somebody, under a plain name.
+
+    Readers of the trail rely on all of it; the name of an intent is also that of what it stages.
+    """
     try:
-        datetime.fromisoformat(moment)
-    except ValueError:
+        moment = datetime.fromisoformat(event["ts"])
+        timely = moment.tzinfo is not None and moment <= now + _AHEAD
+    except (ValueError, OverflowError):
         return False
-    return told == (row[1], row[2], log)
+    told = (event["intent"], event["phase"], event["log"])
+    named = event["actor"].keys() >= {"id", "org", "role"}
+    return timely and named and bool(_NAME.fullmatch(row[1])) and told == (row[1], row[2], log)
+
+
+def _whose(event: Mapping[str, Any]) -> tuple[Any, Any]:
+    return event["flow"], event["actor"]
 
 
 def _place(

@@ -298,6 +298,9 @@ def check_shape(event: Any) -> None:
         raise Refused("the event has an unknown version, kind or type")
     if not set(event) <= KEYS_OF[version]:
         raise Refused("the event lacks a key or holds an unknown one")
+    actor = event["actor"]
+    if not isinstance(actor, dict) or not all(isinstance(one, str) for one in actor.values()):
+        raise Refused("the event's actor is not an object of texts")
     for key in ("request_hash", "net"):
         if not re.fullmatch("[0-9a-f]{64}", str(event.get(key, "0" * 64)), re.ASCII):
             raise Refused(f"the event's {key} is not a hash")

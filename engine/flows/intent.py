@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import importlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -271,6 +272,9 @@ def alone(home: Home, what: str, code: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+_MADE_HERE = re.compile(r"[0-9a-f]{32}")
+
+
 def make_intent_id(home: Home) -> str:
     """Return a fresh id: time first, so that ids sort by age."""
     millis = int(home.clock().timestamp() * 1000)
@@ -364,7 +368,8 @@ def recover(home: Home) -> list[str]:
     settled = []
     for begun in home.audit.open_intents():
         intent = str(begun["intent"])
-        if not _owner_is_gone(home, intent):
+        # The name of an intent is that of files and folders: one that no flow made touches none of them.
+        if not _MADE_HERE.fullmatch(intent) or not _owner_is_gone(home, intent):
             continue
         happened = _happened(home, intent)
         if happened:

@@ -87,7 +87,13 @@ class Warehouse:
         return self.folder / "merges" / f"{delivery}.parquet"
 
     def run(self, run: str) -> Path:
-        """Return the folder of a scoring run."""
+        """Return the folder of a scoring run.
+
+        Raises:
+            ValueError: That is the name of no run, but a way out of the folder.
+        """
+        if run in ("", ".", "..") or Path(run).name != run:
+            raise ValueError("not the name of a run")
         return self.folder / "runs" / run
 
     def write_delivery(

@@ -17,12 +17,14 @@ from sqlmodel import Session, select
 
 from audit.canonical import parse
 from audit.errors import AuditFault
+from audit.event import make_event
 from audit.log import read_events
 from audit.outside import CHECKPOINTS
 from audit.verify import verify
 from engine.domain.errors import PolicyRefused
 from engine.flows.decision import Ask
 from engine.flows.home import Home
+from engine.flows.intent import recover
 from engine.flows.link import link
 from engine.flows.reveal import reveal
 from engine.flows.submit import submit
@@ -238,6 +240,24 @@ def test_a_clock_that_is_moved_back_leaves_the_order_of_the_trail(one: tuple[Hom
     report = verify(home.path / "audit")
     assert (report.status, report.findings) == ("incomplete", [])
     assert any("seconds older than one before it" in one for one in report.missing)
+
+
+def test_an_intent_of_a_name_that_no_flow_made_takes_back_no_folder(home: Home) -> None:
+    victim = home.path / "victim"
+    victim.mkdir()
+    for name in ("../../victim", str(victim), "..", "victim"):
+        event = make_event(
+            log=home.audit.origin, kind="model_run", phase="intent", flow="score", intent=name,
+            actor=OPERATOR.as_event(), now=home.clock(), random=bytes(10), details={},
+        )  # fmt: skip
+        home.audit.append([event])
+    assert recover(home) == []
+    assert victim.is_dir()
+    for name in ("../../victim", "..", "", "a/b"):
+        with pytest.raises(ValueError, match="not the name of a run"):
+            home.warehouse.discard_run(name)
+    # It stays open, and whoever reads the trail is told.
+    assert len(verify(home.path / "audit").open_intents) == 4
 
 
 TYPED = (

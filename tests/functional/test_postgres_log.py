@@ -37,10 +37,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SIGNER = Signer.from_bytes("log.example/postgres", bytes(range(32)))
 
 
+WHO = {"id": "a1", "org": "council", "role": "social_worker"}
+
+
 def event(intent: str, phase: str = "intent", **details: Any) -> dict[str, Any]:
     return make_event(
         log=SIGNER.name, kind="consultation", phase=phase, flow="show", intent=intent,
-        actor={"id": "a1"}, now=datetime(2026, 3, 2, tzinfo=UTC), random=bytes(10), details=details,
+        actor=WHO, now=datetime(2026, 3, 2, tzinfo=UTC), random=bytes(10), details=details,
     )  # fmt: skip
 
 
@@ -299,7 +302,10 @@ def test_what_the_owner_of_the_server_changes_is_found_and_nothing_is_signed_on_
         ("UPDATE head SET frontier = ''", "UPDATE head SET frontier = '\\x" + kept.hex() + "'"),
     ):
         place.forced(change)
-        refused("FG-AUD-07", partial(log.append, [event(f"next {change[16:20]}")]))
+        refused(
+            "FG-AUD-07",
+            partial(log.append, [event("next-" + "".join(filter(str.isalnum, change))[:20])]),
+        )
         assert place.report().status == "tampered"
         place.forced(undo)
     place.forced("UPDATE event SET body = body || ' ' WHERE intent = 'i1'")
@@ -317,6 +323,15 @@ BAD = {
     "of another name": ("x", "intent", canonical(event("y"))),
     "of another log": ("x", "intent", canonical(event("x") | {"log": "log.example/other"})),
     "of no time": ("x", "intent", canonical(event("x") | {"ts": "soon"})),
+    "of no zone": ("x", "intent", canonical(event("x") | {"ts": "2026-03-02T00:00:00"})),
+    "of a time to come": (
+        "x",
+        "intent",
+        canonical(event("x") | {"ts": "9999-01-01T00:00:00+00:00"}),
+    ),
+    "by a text": ("x", "intent", canonical(event("x") | {"actor": "a1"})),
+    "by nobody of a role": ("x", "intent", canonical(event("x") | {"actor": {"id": "a1"}})),
+    "named as a way out": ("../../x", "intent", canonical(event("../../x"))),
     "an outcome of nothing": ("x", "outcome", canonical(event("x", "outcome"))),
 }
 
@@ -342,6 +357,19 @@ def test_a_bad_row_is_set_aside_told_and_holds_nobody_up(
     report = place.report()
     assert (report.status, report.size, report.findings) == ("incomplete", 2, [])
     assert "1 events were set aside" in report.missing[0]
+    log.close()
+
+
+@pytest.mark.parametrize(
+    "other", [{"actor": WHO | {"id": "a2"}}, {"flow": "score"}], ids=["person", "flow"]
+)
+def test_an_outcome_of_another_person_or_flow_is_set_aside(
+    place: Place, other: dict[str, Any]
+) -> None:
+    log = place.log(wait=0.5)
+    log.append([event("a")])
+    refused("FG-AUD-72", lambda: log.append([event("a", "outcome") | other]))
+    assert place.report().findings == []
     log.close()
 
 
