@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,7 @@ def review_list(
     tie_key: bytes,
     tables: Tables,
     around: Around = NOTHING_AROUND,
+    named: Collection[int] = frozenset(),
 ) -> Columns:
     """Choose who is looked at.
 
@@ -70,6 +71,8 @@ def review_list(
         tie_key: Key of the tie order, so that nobody can choose a pseudonym that wins.
         tables: The versioned tables.
         around: What else bears on a place: who rests, what is new, who is linked by events.
+        named: Who stands above the line of another list of the run. They have a name there, so that a place
+            without one would give itself away (T-GM5): nobody of them is drawn.
 
     Returns:
         int64 columns ``pid, rank, score, blind``. The emerging cohort is on no other list than its own
@@ -108,7 +111,7 @@ def review_list(
     # Rounded up: never none. Only the list by score has a line to be checked.
     blind_places = -(-rule.capacity * tables.blind_share // 1000) if rule.pick == "high" else 0
     chosen = above[: rule.capacity - blind_places]
-    rest = sorted(set(order) - set(chosen), key=lambda pid: key[pid])
+    rest = sorted(set(order) - set(chosen) - set(named), key=lambda pid: key[pid])
     blind = rest[:blind_places]
     return {
         "pid": np.array([*chosen, *blind], np.int64),

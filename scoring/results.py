@@ -16,7 +16,7 @@ from scoring.lists import Around, Decided, linked_by_events, review_list, still_
 from scoring.memory import rising_of
 from scoring.plt import Links
 from scoring.rfg import OwnEvidence
-from scoring.tables import TRACKS, Ints, Tables
+from scoring.tables import TRACKS, Ints, ListRule, Tables
 from scoring.visible import Columns
 
 
@@ -99,12 +99,17 @@ def result_tables(
         linked_by_events(links.rows, numbers.around.parts, tables),
     )
     tie_key = bytes.fromhex(job["tie_key"])
-    for rule in tables.lists:
-        if rule.theme in asked.scored:
-            results[f"list.{rule.id}"] = review_list(
-                numbers.scores, bands, pseudonyms, rule, job["run"], tie_key, tables, beside
-            )
-    return results
+    rules = [rule for rule in tables.lists if rule.theme in asked.scored]
+
+    def listed(rule: ListRule, named: frozenset[int] = frozenset()) -> Columns:
+        return review_list(
+            numbers.scores, bands, pseudonyms, rule, job["run"], tie_key, tables, beside, named
+        )
+
+    # Who is above a line is settled first, and nobody of them is drawn from below another one.
+    lists = [listed(rule) for rule in rules]
+    named = frozenset(pid for one in lists for pid in one["pid"][one["blind"] == 0].tolist())
+    return results | {f"list.{rule.id}": listed(rule, named) for rule in rules}
 
 
 def decided_of(job: Mapping[str, Any], pseudonyms: list[bytes]) -> dict[int, Decided]:

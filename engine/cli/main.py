@@ -141,7 +141,7 @@ def link(
                 f"{result['records']} records are {result['persons']} persons "
                 f"({result['not_enough_to_identify']} not enough to identify); "
                 f"{result['records_compared']} were compared anew, {result['pairs_for_review']} pairs "
-                "wait for a person."
+                "of records are left to people (pairs list has one for each two persons)."
             ),
         )
 

@@ -158,7 +158,7 @@ class NotReplayable(RunError):
 _TAMPERED = frozenset(
     {
         *("FG-AUD-05", "FG-AUD-06", "FG-AUD-07", "FG-AUD-12"),
-        *("FG-AUD-20", "FG-AUD-21", "FG-AUD-24", "FG-AUD-25", "FG-AUD-26", "FG-AUD-72"),
+        *("FG-AUD-20", "FG-AUD-21", "FG-AUD-24", "FG-AUD-26", "FG-AUD-72"),
     }
 )
 

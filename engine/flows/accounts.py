@@ -22,9 +22,10 @@ def open_account(home: Home, user: str, auth: str) -> Account:
         found = session.get(Account, user)
     if found is None or not found.active:
         record_denial(home, Actor("unknown", "", "", auth), "FG-REV-01")
-        error = PolicyRefused(
-            "FG-REV-01", "that user has no active account here", "Ask the operator to add one."
-        )
+        step = "Ask the operator to add one."
+        if home.is_demo:
+            step = "In a demo home name an identity: --as demo.social_worker."
+        error = PolicyRefused("FG-REV-01", "that user has no active account here", step)
         error.audited = True
         raise error
     return found

@@ -125,10 +125,11 @@ def _entries(
 ) -> list[dict[str, Any]]:
     """Return the places on lists of the run that are shown, also under a name from before a merge."""
     theme_of = {one.id: one.theme for one in home.tables.lists}
+    label = {one.id: one.label for one in home.tables.lists}
     with Session(reading(home.casework)) as session:
         return [
-            {"item": one.id, "list": one.list, "blind": one.blind, "outcome": one.outcome,
-             "decided_by": one.decided_by}
+            {"item": one.id, "list": one.list, "label": label.get(one.list, one.list),
+             "blind": one.blind, "outcome": one.outcome, "decided_by": one.decided_by}
             for one in places_of(home, session, person, run.purpose)
             if one.run == run.id and theme_of.get(one.list) not in closed
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 from audit.errors import AuditFault
 from audit.outside import Incident, Lost
-from engine.domain.errors import AuditError, PolicyRefused
+from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.accounts import actor_of, open_account
 from engine.flows.home import Home
 from engine.flows.intent import Flow, record_denial
@@ -42,7 +42,7 @@ def recover_log(home: Home, user: str, because: str, *, auth: str) -> dict[str, 
     Raises:
         PolicyRefused: ``FG-AUD-13`` the role declares nothing, or the cause is not one of three;
             ``FG-AUD-15`` the same person cannot confirm.
-        AuditError: ``FG-AUD-14`` the log is the one it had signed: nothing is lost.
+        ConfigError: ``FG-AUD-14`` the log is the one it had signed: nothing is lost.
 
     Audited as ``recovery`` with both people once it is confirmed; before that the trail takes nothing.
     """
@@ -63,9 +63,9 @@ def recover_log(home: Home, user: str, because: str, *, auth: str) -> dict[str, 
     found = log.incident()
     if found is None:
         log.close()
-        raise AuditError(
+        raise ConfigError(
             "FG-AUD-14",
-            "the log is the one that it had signed: nothing is lost",
+            "the trail is the one that it had signed, so nothing is lost and nothing is to be declared",
             "Go on; see fieldgate audit verify.",
         )
     incident, base = found

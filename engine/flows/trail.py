@@ -112,12 +112,17 @@ def may_read(home: Home, account: Account, use: str, route: str = ROUTE) -> None
     Raises:
         PolicyRefused: ``FG-AUD-10``.
     """
-    if account.role not in home.pack.routes.get(route, frozenset()) or use not in USES:
+    reasons = []
+    if account.role not in home.pack.routes.get(route, frozenset()):
+        reasons.append("E12 no grant on the trail for this role")
+    if use not in USES:
+        reasons.append("the use that was stated is not one of the four")
+    if reasons:
         raise PolicyRefused(
             "FG-AUD-10",
             "the trail is read by roles of oversight, for one of four uses",
             f"State one of {', '.join(USES)}.",
-            ["E12 no grant on the trail for this role"],
+            reasons,
         )
 
 

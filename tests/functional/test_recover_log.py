@@ -18,7 +18,7 @@ from audit.place import Folder
 from audit.stranger import arguments, check
 from audit.tiles import verify_tiles
 from audit.verify import verify
-from engine.domain.errors import AuditError, PolicyRefused
+from engine.domain.errors import ConfigError, PolicyRefused
 from engine.flows.deliveries import deliveries
 from engine.flows.home import Home
 from engine.flows.recover_log import recover_log
@@ -149,7 +149,7 @@ def test_two_people_declare_the_loss_and_the_gap_stays_for_ever(home: Home, tmp_
     assert (first["kind"], first["flow"], first["actor"]["id"]) == ("recovery", "recover_log", DPO)
     assert f"declared_by {LEAD}" in first["rules"]
     assert first["approvers"] == [LEAD]
-    with pytest.raises(AuditError, match="FG-AUD-14"):
+    with pytest.raises(ConfigError, match="FG-AUD-14"):
         recover_log(home, LEAD, "restored", **DEMO)
     home.close()
 

@@ -327,7 +327,7 @@ def test_a_checkpoint_goes_out_is_countersigned_and_comes_back(
     shown = done("witness", "show", "--folder", place)
     assert [one["size"] for one in shown["logs"]] == [sent["size"]]
     # The key of this witness is its own and not the one that the policy names.
-    told = done("audit", "witnessed", back, *at, code=14)
+    told = done("audit", "witnessed", back, *at, code=15)
     assert told["error"]["code"] == "FG-AUD-25"
     # A second file from nothing: the witness has seen more, and says from where to begin.
     done("audit", "checkpoint", *at, "--out", out)

@@ -82,6 +82,20 @@ def test_below_the_line_nobody_is_listed_but_by_the_blind_draw() -> None:
     assert [row[3] for row in at_the_line] == [0] * 5
 
 
+@pytest.mark.finding("T-GM5")
+def test_nobody_who_has_a_name_on_another_list_is_drawn_and_nobody_loses_a_place_for_it() -> None:
+    columns = scores([90_000 - pid for pid in range(40)])
+    ages, names = np.ones(40, np.int64), [name32("p", number) for number in range(40)]
+    below = set(range(18, 40))
+    for number in range(19):
+        named = frozenset({0, *sorted(below)[:number]})
+        found = review_list(columns, ages, names, RULE, "run-1", KEY, TABLES, named=named)
+        drawn = set(found["pid"][found["blind"] == 1].tolist())
+        assert len(drawn) == 2
+        assert drawn <= below - named
+        assert found["pid"][found["blind"] == 0].tolist() == list(range(18))
+
+
 @pytest.mark.parametrize("capacity", [1, 2, 19, 20, 60])
 def test_a_list_is_never_longer_than_its_capacity(capacity: int) -> None:
     found = chosen(scores([50_000] * 100), rule=replace(RULE, capacity=capacity))
