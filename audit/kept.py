@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.anchor import Anchor, losses
+from audit.anchor import Anchor, losses, read_bounded
 from audit.cosign import CosignerKey, unknown_lines
 from audit.errors import AuditFault
 from audit.note import Checkpoint, Verifier, plain_size
@@ -72,25 +72,32 @@ def anchored_notes(
     except OSError:
         beside = ""
     published = set(notes(beside))
+    # Not what was lost since: nobody can copy that any more.
+    newest = _newest(kept_notes(beside, "outside checkpoint", verifier, Report()))
     gaps = losses(folder, verifier) if verifier else []
     found: list[tuple[int, str]] = []
     for path, asked in files:
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            text = read_bounded(path)
+        except OSError as error:
             told = report.missing if asked else report.alarms
-            told.append("the checkpoints of the anchor are not there")
+            why = " (TimeoutError)" if isinstance(error, TimeoutError) else ""
+            told.append(f"the checkpoints of the anchor are not there{why}")
             continue
         held = kept_notes(text, "anchored checkpoint", verifier, report)
-        lag = _newest(published) - _newest({note for _, note in held})
+        if gaps:  # A copy from before a loss does not know of it; one that does holds both sides in order.
+            known = set(notes(text))
+            unknown = [lost for note, lost in gaps if note not in known]
+            held = [one for one in held if not any(lost.holds(one[0]) for lost in unknown)]
+        lag = newest - _newest(held)
         if not asked and lag > 0:
             report.alarms.append(f"the anchor lags: it does not know the last {lag} events")
         found += [one for one in held if one[1] not in published]
-    return sorted(one for one in found if not any(gap.base < one[0] <= gap.size for gap in gaps))
+    return sorted(found)
 
 
-def _newest(found: set[str]) -> int:
-    return max((plain_size(note.split("\n")[1]) or 0 for note in found), default=0)
+def _newest(found: list[tuple[int, str]]) -> int:
+    return max((size for size, _ in found), default=0)
 
 
 def check_lines(
@@ -169,7 +176,7 @@ def kept_notes(
             continue
         lost = _declared(note, verifier)
         if lost is not None:
-            found = [one for one in found if not lost.base < one[0] <= lost.size]
+            found = [one for one in found if not lost.holds(one[0])]
             sentence = gone(lost.base, lost.size, size - 1)
             if sentence not in report.missing:
                 report.missing.append(sentence)

@@ -703,11 +703,11 @@ def check(given: argparse.Namespace) -> Report:
             source = Tiles(Folder(place))
         else:
             report.lack("there is no log and no export of one")
-        saved = _saved(
+        saved, since = _saved(
             given, source.files if isinstance(source, Tiles) else Folder(folder), key, report
         )
         if source is not None:
-            _walk(source, saved, key, witnesses, given, report)
+            _walk(source, saved, since, key, witnesses, given, report)
         elif (receipt := _receipt(given, report)) is not None:
             _check_receipt(receipt, None, {}, key, report)
     except Unread as error:  # Nobody knows what the rest is.
@@ -732,11 +732,13 @@ def _key(given: argparse.Namespace, folder: Path, report: Report) -> Key | None:
 
 
 Saved = list[tuple[str, int, str]]
+Since = set[tuple[tuple[int, int], str]]
+"""A loss, and a note that stands behind it in a file of the log: it attests nothing that was lost."""
 
 
 def _saved(
     given: argparse.Namespace, beside: Folder | Web, key: Key | None, report: Report
-) -> Saved:
+) -> tuple[Saved, Since]:
     """Return what was kept outside the log: (what, size, note). What was declared lost is left out."""
     files: list[tuple[str, Folder | Web, str]] = [("witnessed checkpoint", beside, "witnessed.txt")]
     inside = isinstance(beside, Folder) and (beside.path / "log.db").is_file()
@@ -747,8 +749,10 @@ def _saved(
             (f"{what} checkpoint", Folder(Path(one).parent), Path(one).name) for one in chosen
         ]
     found: Saved = []
+    since: Since = set()
     lost: list[tuple[int, int]] = []
     for what, where, name in files:
+        here: list[tuple[int, int]] = []
         data = where.read(name, 1 << 32)
         text = (data or b"").decode("utf-8", "replace")
         if data is None:
@@ -775,22 +779,25 @@ def _saved(
                         f"and declared lost in event {size - 1}"
                     )
                 lost.append(gap)
+                here.append(gap)
                 # A witness may hold what was lost before: that is the gap, and no second history.
                 found = [
                     one
                     for one in found
                     if one[0] != what or one[2] == note or not gap[0] < one[1] <= gap[1]
                 ]
+            since |= {(gap, note) for gap in here}
 
-    return _left(found, lost)
+    return _left(found, lost, since), since
 
 
-def _left(found: Saved, lost: list[tuple[int, int]]) -> Saved:
-    """Leave out what attests events that were lost: who kept it does not know in which order."""
+def _left(found: Saved, lost: list[tuple[int, int]], since: Since) -> Saved:
+    """Leave out what attests events that were lost, and is not known to have been signed after that."""
     return [
         one
         for one in found
-        if one[0][0] not in "sa" or not any(base < one[1] <= size for base, size in lost)
+        if one[0][0] not in "sa"
+        or not any(gap[0] < one[1] <= gap[1] and (gap, one[2]) not in since for gap in lost)
     ]
 
 
@@ -809,6 +816,7 @@ def _declared(note: str, key: Key | None) -> tuple[int, int] | None:
 def _walk(
     source: Database | Tiles,
     saved: Saved,
+    since: Since,
     key: Key | None,
     witnesses: list[Key],
     given: argparse.Namespace,
@@ -840,7 +848,7 @@ def _walk(
         gone = f"events {base} to {size - 1} were lost"
         if not any(one.startswith(f"{gone},") for one in report.missing):
             report.lack(f"{gone}, and declared lost in event {seq}")
-    saved = _left(saved, [(base, size) for _, base, size in story.losses])
+    saved = _left(saved, [(base, size) for _, base, size in story.losses], since)
     _check_heads([*heads, *saved], roots, key, report)
     if tree.size and tree.size not in {size for _, size, _ in heads}:
         report.fail(f"{source.what}s", f"no checkpoint covers event {tree.size - 1}", tree.size - 1)
