@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import http.client
 import json
 import re
 import sqlite3
@@ -597,18 +598,21 @@ class Web:
         until, data = time.monotonic() + WAIT, b""
         try:
             with self.opener.open(f"{self.base}/{name}", timeout=WAIT) as answer:
+                stated = answer.length  # None where the body says itself where it ends.
                 while part := answer.read1(65_536):
                     data += part
                     if len(data) > most:
                         raise Unread(f"{name} is larger than it can be")
                     if time.monotonic() > until:
                         raise TimeoutError
+                if stated is not None and len(data) != stated:
+                    raise Unread(f"{name} came {len(data)} bytes long and not {stated}")
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in (404, 410):
                 return None
             raise Unread(f"{name} was answered with status {error.code}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Unread(f"{name} could not be read ({type(error).__name__})") from None
         return data
 
@@ -695,17 +699,15 @@ def check(given: argparse.Namespace) -> Report:
         raise Refused("it is one of the log itself")
     source: Database | Tiles | None = None
     try:
-        if web:
-            source = Tiles(Web(given.trail))
-        elif place.is_file() or (place / "log.db").is_file():
+        beside = Web(given.trail) if web else Folder(folder)
+        # First: a later export writes its checkpoint before it, so what it holds is no newer.
+        saved, since = _saved(given, beside, key, report)
+        if isinstance(beside, Folder) and (place.is_file() or (place / "log.db").is_file()):
             source = Database(place if place.is_file() else place / "log.db")
-        elif (place / "checkpoint").is_file():
-            source = Tiles(Folder(place))
+        elif isinstance(beside, Web) or (place / "checkpoint").is_file():
+            source = Tiles(beside)
         else:
             report.lack("there is no log and no export of one")
-        saved, since = _saved(
-            given, source.files if isinstance(source, Tiles) else Folder(folder), key, report
-        )
         if source is not None:
             _walk(source, saved, since, key, witnesses, given, report)
         elif (receipt := _receipt(given, report)) is not None:
