@@ -122,6 +122,10 @@ def test_the_command_reads_an_address_and_needs_no_home(address):
     assert (done.exit_code, json.loads(done.stdout)["size"]) == (0, SIZE), done.output
     done = CliRunner().invoke(cli, [*words[:3], "file:///etc", *words[4:]])
     assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (15, "FG-AUD-28")
+    # Nothing that was given is passed over in silence.
+    for more in (["--anchor", "anchor.txt"], ["--second-vkey", SIGNER.vkey()]):
+        done = CliRunner().invoke(cli, [*words, *more])
+        assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (15, "FG-AUD-31")
     done = CliRunner().invoke(cli, [*words[:4], "--json"])
     assert json.loads(done.stdout)["error"]["code"] == "FG-AUD-05"
 
