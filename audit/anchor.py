@@ -41,7 +41,7 @@ def bounded(path: Path, look: Callable[[Callable[[], None]], T], wait: float | N
         OSError: It cannot be reached.
     """
     found: list[T] = []
-    failed: list[OSError] = []
+    failed: list[Exception] = []
     steps = [0]
 
     def step() -> None:
@@ -50,7 +50,7 @@ def bounded(path: Path, look: Callable[[Callable[[], None]], T], wait: float | N
     def run() -> None:
         try:
             found.append(look(step))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # raised again by whoever waits for it
             failed.append(error)
 
     stuck = _STUCK.get(path)
@@ -72,16 +72,16 @@ def bounded(path: Path, look: Callable[[Callable[[], None]], T], wait: float | N
 
 def read_bounded(path: Path, wait: float | None = None) -> str:
     """Return the text of a file on another disk; see `bounded`."""
+    return bounded(path, lambda step: _read(path, step), wait)
 
-    def look(step: Callable[[], None]) -> bytes:
-        parts = []
-        with path.open("rb") as stream:
-            while part := stream.read(_PART):
-                parts.append(part)
-                step()
-        return b"".join(parts)
 
-    return bounded(path, look, wait).decode("utf-8", "replace")
+def _read(path: Path, step: Callable[[], None]) -> str:
+    parts = []
+    with path.open("rb") as stream:
+        while part := stream.read(_PART):
+            parts.append(part)
+            step()
+    return b"".join(parts).decode("utf-8", "replace")
 
 
 def device_of(path: Path) -> int:
@@ -222,11 +222,11 @@ class Anchor:
         """
         gaps = losses(self._folder, verifier)
 
-        def look(_: Callable[[], None]) -> Checkpoint | None:
+        def look(step: Callable[[], None]) -> Checkpoint | None:
             stated = last_signed_in(self.path, verifier)
             within = [note for note, lost in gaps if stated and lost.holds(stated.size)]
             if within:
-                known = set(notes(self.path.read_text(encoding="utf-8", errors="replace")))
+                known = set(notes(_read(self.path, step)))
                 return stated if known.issuperset(within) else None
             return stated
 

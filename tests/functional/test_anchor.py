@@ -130,6 +130,7 @@ def test_an_anchor_that_is_gone_is_an_alarm_blocks_nothing_and_catches_up(
     assert "anchor" in told[0]["text"]
     found = {one["name"]: one for one in check_all(home.path)}["audit trail"]
     assert (found["status"], "anchor" in found["detail"]) == ("warn", True)
+    assert found["fix"].startswith("Look at the anchor")
     away.rename(disk)
     report = verify_trail(home)
     assert any("lags" in one for one in report.alarms)
