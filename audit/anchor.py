@@ -13,14 +13,75 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from audit.errors import AuditFault
 from audit.note import Checkpoint, Verifier
 from audit.outside import CHECKPOINTS, CUT, Lost, declared_lost, last_signed_in, notes
 
+T = TypeVar("T")
 WAIT_SECONDS = 2.0
-"""Longest wait for an anchor: at start-up to compare with it, at the end for what is being copied."""
+"""Longest wait for an anchor: to compare with it, for its next part, at the end for what is being copied."""
 _TAIL = 262_144
+_PART = 1 << 20
+_STUCK: dict[Path, threading.Thread] = {}
+"""Who looks at a place that did not answer in time: while they wait, nobody else begins to."""
+
+
+def bounded(path: Path, look: Callable[[Callable[[], None]], T], wait: float | None = None) -> T:
+    """Look at a place that may not answer, such as a share that hangs.
+
+    Args:
+        path: The place.
+        look: What to do there; it calls what it is given whenever it got further.
+        wait: Seconds without getting further; `WAIT_SECONDS` by default.
+
+    Raises:
+        TimeoutError: It does not answer.
+        OSError: It cannot be reached.
+    """
+    found: list[T] = []
+    failed: list[Exception] = []
+    steps = [0]
+
+    def step() -> None:
+        steps[0] += 1
+
+    def run() -> None:
+        try:
+            found.append(look(step))
+        except Exception as error:  # noqa: BLE001  # raised again by whoever waits for it
+            failed.append(error)
+
+    stuck = _STUCK.get(path)
+    if stuck is not None and stuck.is_alive():
+        raise TimeoutError
+    thread = threading.Thread(target=run, name="anchor-look", daemon=True)
+    thread.start()
+    before = -1
+    while thread.is_alive() and steps[0] != before:
+        before = steps[0]
+        thread.join(WAIT_SECONDS if wait is None else wait)
+    if thread.is_alive():
+        _STUCK[path] = thread
+        raise TimeoutError
+    if failed:
+        raise failed[0]
+    return found[0]
+
+
+def read_bounded(path: Path, wait: float | None = None) -> str:
+    """Return the text of a file on another disk; see `bounded`."""
+    return bounded(path, lambda step: _read(path, step), wait)
+
+
+def _read(path: Path, step: Callable[[], None]) -> str:
+    parts = []
+    with path.open("rb") as stream:
+        while part := stream.read(_PART):
+            parts.append(part)
+            step()
+    return b"".join(parts).decode("utf-8", "replace")
 
 
 def device_of(path: Path) -> int:
@@ -57,13 +118,14 @@ class Anchor:
         self._asked = self._done = 0
         self._pid = -1
 
-    def alarm(self) -> str:
+    def alarm(self, wait: float | None = None) -> str:
         """Say what is wrong with the place of the anchor; empty when nothing is.
 
         Raises:
-            OSError: It cannot be reached.
+            OSError: It cannot be reached, or does not answer in time.
         """
-        if self._device(self.path) == self._device(self._folder):
+        there = bounded(self.path, lambda _: self._device(self.path), wait)
+        if there == self._device(self._folder):
             return (
                 f"the anchor is on the file system of the home, {mount_of(self.path)}: "
                 "whoever has that has both"
@@ -152,33 +214,33 @@ class Anchor:
             "Stop everything and compare: fieldgate audit verify.",
         )
 
-    def last(self, verifier: Verifier, wait: float = WAIT_SECONDS) -> Checkpoint | None:
+    def last(self, verifier: Verifier, wait: float | None = None) -> Checkpoint | None:
         """Return the largest checkpoint at the end of the anchor; None when it has none or does not answer.
 
-        One of events that were declared lost since is passed over.
+        One of events that were declared lost since is passed over. What was signed after the loss is not,
+        and stands behind it in the anchor.
         """
-        found: list[Checkpoint] = []
+        gaps = losses(self._folder, verifier)
 
-        def look() -> None:
-            with suppress(OSError):
-                stated = last_signed_in(self.path, verifier)
-                if stated is not None:
-                    found.append(stated)
+        def look(step: Callable[[], None]) -> Checkpoint | None:
+            stated = last_signed_in(self.path, verifier)
+            within = [note for note, lost in gaps if stated and lost.holds(stated.size)]
+            if within:
+                known = set(notes(_read(self.path, step)))
+                return stated if known.issuperset(within) else None
+            return stated
 
-        thread = threading.Thread(target=look, name="anchor-look", daemon=True)
-        thread.start()
-        thread.join(wait)  # A share that hangs is an alarm of the verifier, and stops no start.
-        if not found or any(
-            lost.base < found[0].size <= lost.size for lost in losses(self._folder, verifier)
-        ):
-            return None
-        return found[0]
+        with suppress(
+            OSError
+        ):  # A share that hangs is an alarm of the verifier, and stops no start.
+            return bounded(self.path, look, wait)
+        return None
 
 
-def losses(folder: Path, verifier: Verifier) -> list[Lost]:
-    """Return what was declared lost of a log, oldest first."""
+def losses(folder: Path, verifier: Verifier) -> list[tuple[str, Lost]]:
+    """Return what was declared lost of a log and the notes that declare it, oldest first."""
     try:
         declared = declared_lost(folder, verifier)
     except OSError:
         return []
-    return [lost for note in declared if (lost := Lost.of(verifier.open(note))) is not None]
+    return [(note, lost) for note in declared if (lost := Lost.of(verifier.open(note))) is not None]

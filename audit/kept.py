@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.anchor import Anchor, losses
+from audit.anchor import Anchor, losses, read_bounded
 from audit.cosign import CosignerKey, unknown_lines
 from audit.errors import AuditFault
 from audit.note import Checkpoint, Verifier, plain_size
@@ -15,6 +15,8 @@ from audit.report import Report
 from audit.witnessed import Quorum
 
 SECOND_VKEY = "log.second.vkey"
+SECOND = "second signature"
+"""What every sentence about one that is not there names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +74,32 @@ def anchored_notes(
     except OSError:
         beside = ""
     published = set(notes(beside))
+    # Not what was lost since: nobody can copy that any more.
+    newest = _newest(kept_notes(beside, "outside checkpoint", verifier, Report()))
     gaps = losses(folder, verifier) if verifier else []
     found: list[tuple[int, str]] = []
     for path, asked in files:
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            text = read_bounded(path)
+        except OSError as error:
             told = report.missing if asked else report.alarms
-            told.append("the checkpoints of the anchor are not there")
+            why = " (TimeoutError)" if isinstance(error, TimeoutError) else ""
+            told.append(f"the checkpoints of the anchor are not there{why}")
             continue
         held = kept_notes(text, "anchored checkpoint", verifier, report)
-        lag = _newest(published) - _newest({note for _, note in held})
+        if gaps:  # A copy from before a loss does not know of it; one that does holds both sides in order.
+            known = set(notes(text))
+            unknown = [lost for note, lost in gaps if note not in known]
+            held = [one for one in held if not any(lost.holds(one[0]) for lost in unknown)]
+        lag = newest - _newest(held)
         if not asked and lag > 0:
             report.alarms.append(f"the anchor lags: it does not know the last {lag} events")
         found += [one for one in held if one[1] not in published]
-    return sorted(one for one in found if not any(gap.base < one[0] <= gap.size for gap in gaps))
+    return sorted(found)
 
 
-def _newest(found: set[str]) -> int:
-    return max((plain_size(note.split("\n")[1]) or 0 for note in found), default=0)
+def _newest(found: list[tuple[int, str]]) -> int:
+    return max((size for size, _ in found), default=0)
 
 
 def check_lines(
@@ -134,10 +143,13 @@ def _check_second(
             report.findings.append(f"the second signature at size {size}: {error.message}")
     report.second = sum(bears.values())
     first = min((size for size, has in bears.items() if has), default=0)
-    bare = [size for size in bears if first and size > first and not bears[size]]
-    if bare:
-        report.alarms.append(
-            f"{len(bare)} checkpoints after size {first} bear no second signature, the last at {max(bare)}"
+    bare = [size for size in bears if size > first and not bears[size]]
+    # Whoever leaves the second line out could have broken the first key: it is not shown, and no mere alarm.
+    if not first:
+        report.missing.append(f"no checkpoint bears a {SECOND}")
+    elif bare:
+        report.missing.append(
+            f"{len(bare)} checkpoints after size {first} bear no {SECOND}, the last at {max(bare)}"
         )
     report.ran.append("second signatures")
 
@@ -169,7 +181,7 @@ def kept_notes(
             continue
         lost = _declared(note, verifier)
         if lost is not None:
-            found = [one for one in found if not lost.base < one[0] <= lost.size]
+            found = [one for one in found if not lost.holds(one[0])]
             sentence = gone(lost.base, lost.size, size - 1)
             if sentence not in report.missing:
                 report.missing.append(sentence)

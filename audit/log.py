@@ -360,6 +360,8 @@ class AuditLog:
         body = Checkpoint(self.origin, frontier.size, frontier.root()).body()
         try:
             append_lost(self.folder, self._signer.checkpoint(body + lost.line()))
+            if self._anchor:
+                self._anchor.nudge()
         except OSError as error:
             raise unwritable(error) from error
 

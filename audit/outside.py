@@ -52,6 +52,10 @@ class Lost:
         """Return the extension line of the checkpoint that declares it."""
         return f"{RECOVERED} {self.base} {self.size} {base64.b64encode(self.root).decode()}\n"
 
+    def holds(self, size: int) -> bool:
+        """Say whether a checkpoint of that size, signed before the loss, attests events that were lost."""
+        return self.base < size <= self.size
+
     @staticmethod
     def of(text: str) -> Lost | None:
         """Return what a checkpoint's text declares lost, if anything."""

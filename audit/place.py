@@ -6,6 +6,7 @@ no file may be larger than it can honestly be, no redirect is followed, and nobo
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.parse
@@ -101,18 +102,21 @@ class Web:
         data = b""
         try:
             with self._opener.open(f"{self._base}/{name}", timeout=self._wait) as answer:
+                stated = answer.length  # None where the body says itself where it ends.
                 while part := answer.read1(_MOST_PART):
                     data += part
                     if len(data) > most:
                         raise _unread(f"{name} is larger than it can be")
                     if time.monotonic() > until:
                         raise TimeoutError
+                if stated is not None and len(data) != stated:
+                    raise _unread(f"{name} came {len(data)} bytes long and not {stated}")
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in (404, 410):
                 return None
             raise _unread(f"{name} was answered with status {error.code}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise _unread(f"{name} could not be read ({type(error).__name__})") from None
         return data
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import http.client
 import json
 import re
 import sqlite3
@@ -600,18 +601,21 @@ class Web:
         until, data = time.monotonic() + WAIT, b""
         try:
             with self.opener.open(f"{self.base}/{name}", timeout=WAIT) as answer:
+                stated = answer.length  # None where the body says itself where it ends.
                 while part := answer.read1(65_536):
                     data += part
                     if len(data) > most:
                         raise Unread(f"{name} is larger than it can be")
                     if time.monotonic() > until:
                         raise TimeoutError
+                if stated is not None and len(data) != stated:
+                    raise Unread(f"{name} came {len(data)} bytes long and not {stated}")
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in (404, 410):
                 return None
             raise Unread(f"{name} was answered with status {error.code}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Unread(f"{name} could not be read ({type(error).__name__})") from None
         return data
 
@@ -698,19 +702,17 @@ def check(given: argparse.Namespace) -> Report:
         raise Refused("it is one of the log itself")
     source: Database | Tiles | None = None
     try:
-        if web:
-            source = Tiles(Web(given.trail))
-        elif place.is_file() or (place / "log.db").is_file():
+        beside = Web(given.trail) if web else Folder(folder)
+        # First: a later export writes its checkpoint before it, so what it holds is no newer.
+        saved, since = _saved(given, beside, key, report)
+        if isinstance(beside, Folder) and (place.is_file() or (place / "log.db").is_file()):
             source = Database(place if place.is_file() else place / "log.db")
-        elif (place / "checkpoint").is_file():
-            source = Tiles(Folder(place))
+        elif isinstance(beside, Web) or (place / "checkpoint").is_file():
+            source = Tiles(beside)
         else:
             report.lack("there is no log and no export of one")
-        saved = _saved(
-            given, source.files if isinstance(source, Tiles) else Folder(folder), key, report
-        )
         if source is not None:
-            _walk(source, saved, key, witnesses, given, report)
+            _walk(source, saved, since, key, witnesses, given, report)
         elif (receipt := _receipt(given, report)) is not None:
             _check_receipt(receipt, None, {}, key, report)
     except Unread as error:  # Nobody knows what the rest is.
@@ -735,11 +737,13 @@ def _key(given: argparse.Namespace, folder: Path, report: Report) -> Key | None:
 
 
 Saved = list[tuple[str, int, str]]
+Since = set[tuple[tuple[int, int], str]]
+"""A loss, and a note that stands behind it in a file of the log: it attests nothing that was lost."""
 
 
 def _saved(
     given: argparse.Namespace, beside: Folder | Web, key: Key | None, report: Report
-) -> Saved:
+) -> tuple[Saved, Since]:
     """Return what was kept outside the log: (what, size, note). What was declared lost is left out."""
     files: list[tuple[str, Folder | Web, str]] = [("witnessed checkpoint", beside, "witnessed.txt")]
     inside = isinstance(beside, Folder) and (beside.path / "log.db").is_file()
@@ -750,8 +754,10 @@ def _saved(
             (f"{what} checkpoint", Folder(Path(one).parent), Path(one).name) for one in chosen
         ]
     found: Saved = []
+    since: Since = set()
     lost: list[tuple[int, int]] = []
     for what, where, name in files:
+        here: list[tuple[int, int]] = []
         data = where.read(name, 1 << 32)
         text = (data or b"").decode("utf-8", "replace")
         if data is None:
@@ -778,22 +784,25 @@ def _saved(
                         f"and declared lost in event {size - 1}"
                     )
                 lost.append(gap)
+                here.append(gap)
                 # A witness may hold what was lost before: that is the gap, and no second history.
                 found = [
                     one
                     for one in found
                     if one[0] != what or one[2] == note or not gap[0] < one[1] <= gap[1]
                 ]
+            since |= {(gap, note) for gap in here}
 
-    return _left(found, lost)
+    return _left(found, lost, since), since
 
 
-def _left(found: Saved, lost: list[tuple[int, int]]) -> Saved:
-    """Leave out what attests events that were lost: who kept it does not know in which order."""
+def _left(found: Saved, lost: list[tuple[int, int]], since: Since) -> Saved:
+    """Leave out what attests events that were lost, and is not known to have been signed after that."""
     return [
         one
         for one in found
-        if one[0][0] not in "sa" or not any(base < one[1] <= size for base, size in lost)
+        if one[0][0] not in "sa"
+        or not any(gap[0] < one[1] <= gap[1] and (gap, one[2]) not in since for gap in lost)
     ]
 
 
@@ -812,6 +821,7 @@ def _declared(note: str, key: Key | None) -> tuple[int, int] | None:
 def _walk(
     source: Database | Tiles,
     saved: Saved,
+    since: Since,
     key: Key | None,
     witnesses: list[Key],
     given: argparse.Namespace,
@@ -843,7 +853,7 @@ def _walk(
         gone = f"events {base} to {size - 1} were lost"
         if not any(one.startswith(f"{gone},") for one in report.missing):
             report.lack(f"{gone}, and declared lost in event {seq}")
-    saved = _left(saved, [(base, size) for _, base, size in story.losses])
+    saved = _left(saved, [(base, size) for _, base, size in story.losses], since)
     _check_heads([*heads, *saved], roots, key, report)
     if tree.size and tree.size not in {size for _, size, _ in heads}:
         report.fail(f"{source.what}s", f"no checkpoint covers event {tree.size - 1}", tree.size - 1)

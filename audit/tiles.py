@@ -102,6 +102,8 @@ def export_tiles(
             ``FG-AUD-07`` the stored hashes do not come to the signed root, so nothing is exported.
     """
     try:
+        # Before the snapshot: what witnesses had signed by then is inside it.
+        told = _beside(log, verifier)
         with closing(reader_of(log, opening)) as connection:
             connection.execute("BEGIN")
             row = connection.execute(
@@ -120,7 +122,6 @@ def export_tiles(
             files = sum(_write(out, *one, connection, node) for one in tile_places(head.size))
             files += _put(out / CHECKPOINT, note.encode())
             # Not part of the layout; a verifier of ours reads it.
-            told = _beside(log, verifier)
             if told:
                 files += _put(out / WITNESSED, told)
     except (sqlite3.Error, OSError) as error:
@@ -202,11 +203,13 @@ def verify_tiles(place: Place, verifier: Verifier, *, ours: bool = True) -> Repo
     report = Report()
     story = Story(verifier.name) if ours else None
     try:
+        # Before the checkpoint, which a later export writes before it: what it holds is no newer.
+        told = _told(place)
         head = _head(place, verifier, report)
         if head is not None:
             _check_tiles(place, head, report)
             _check_entries(place, head, report, story)
-            _check_witnessed(place, head, verifier, report)
+            _check_witnessed(place, told, head, verifier, report)
             if story is not None:
                 tell_story(story, report, exported=True)
     except AuditFault as fault:  # Nobody knows what the rest is.
@@ -287,9 +290,24 @@ def _check_entries(place: Place, head: Checkpoint, report: Report, story: Story 
     report.ran.append("entries")
 
 
-def _check_witnessed(place: Place, head: Checkpoint, verifier: Verifier, report: Report) -> None:
+def _told(place: Place) -> bytes | AuditFault | None:
+    """Return what witnesses signed, or why nobody knows: the rest is checked all the same."""
+    try:
+        return place.read(WITNESSED, _MOST_WITNESSED)
+    except AuditFault as fault:
+        return fault
+
+
+def _check_witnessed(
+    place: Place,
+    data: bytes | AuditFault | None,
+    head: Checkpoint,
+    verifier: Verifier,
+    report: Report,
+) -> None:
     """Hold what witnesses signed against the tiles, and say what is declared lost there."""
-    data = place.read(WITNESSED, _MOST_WITNESSED)
+    if isinstance(data, AuditFault):
+        raise data
     if data is None:
         return
     node = _nodes(place, head.size, report)

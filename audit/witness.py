@@ -325,7 +325,8 @@ class Witness:
         """Return each watched log, what was last signed of it, and what contradicts it.
 
         ``evidence`` counts the contradictions that prove a fork, ``open`` the checkpoints that the log
-        signed and nobody has shown to continue what was signed before.
+        signed and nobody has shown to continue what was signed before. ``before`` counts the requests that an
+        earlier version kept as evidence, whatever they prove.
         """
         with closing(self._open()) as connection:
             rows: Sequence[tuple[str, str, int | None, bytes | None, int | None, int, int]] = (
@@ -336,6 +337,7 @@ class Witness:
                     "FROM log LEFT JOIN seen USING (origin) ORDER BY origin"
                 ).fetchall()
             )
+            before = self._kept_before(connection)
         return [
             {
                 "origin": origin,
@@ -345,9 +347,20 @@ class Witness:
                 "time": seconds,
                 "evidence": evidence,
                 "open": unclear,
+                "before": before.get(origin, 0),
             }
             for origin, vkey, size, root, seconds, evidence, unclear in rows
         ]
+
+    @staticmethod
+    def _kept_before(connection: sqlite3.Connection) -> dict[str, int]:
+        """Return how many requests of each log stand in the table of an earlier version, if it is there."""
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'evidence'").fetchone()
+        if known is None:
+            return {}
+        return dict(
+            connection.execute("SELECT origin, COUNT(*) FROM evidence GROUP BY origin").fetchall()
+        )
 
     def _open(self) -> sqlite3.Connection:
         path = self.folder / DATABASE

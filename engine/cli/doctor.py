@@ -176,16 +176,24 @@ def _trail(path: Path) -> Check:
     if settings().audit_url is None and not (path / "audit" / DATABASE).is_file():
         # Not merely unproven: whatever happened in this home, nothing is left that tells it.
         return "fail", "the log is missing", "Restore the audit folder from its backup."
+    from audit.kept import SECOND
+
     report = _verified(path)
     if report.status == "verified":
         if report.alarms:
-            return "warn", "; ".join(report.alarms), "Look at the anchor: fieldgate audit verify."
+            fix = "Run fieldgate audit verify and mend what it names."
+            if all("anchor" in alarm for alarm in report.alarms):
+                fix = "Look at the anchor: fieldgate audit verify."
+            return "warn", "; ".join(report.alarms), fix
         if report.standing is None:
             return "ok", f"{report.size} events verified, no witness named", ""
         told = f"{report.size} events verified, {report.standing.sentence()}"
         alarms = report.standing.alarms
         fix = "Ask them, then run fieldgate audit submit-checkpoint." if alarms else ""
         return "warn" if alarms else "ok", "; ".join([told, *alarms]), fix
+    bare = [one for one in report.missing if SECOND in one]
+    if report.status == "incomplete" and bare:
+        return "warn", "; ".join(bare), "Switch it on again: fieldgate audit second-signature."
     return (
         "fail" if report.status == "tampered" else "warn",
         report.status,

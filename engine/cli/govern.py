@@ -31,9 +31,15 @@ def audit_verify(
     """Prove the whole trail: exit 0 verified, 14 tampered, 17 incomplete."""
     with told(as_json):
         from audit.kept import Kept
-        from engine.domain.errors import Exit
+        from engine.domain.errors import ConfigError, Exit
         from engine.flows.trail import verify_export, verify_trail
 
+        if tiles and (anchor or second_vkey):
+            raise ConfigError(
+                "FG-AUD-31",
+                "an export is not held against an anchor or a second key",
+                "Give a home in place of the export, or leave --anchor and --second-vkey out.",
+            )
         kept = Kept(tuple(anchor or ()), second_vkey=second_vkey)
         report = (
             verify_export(tiles, vkey or "")

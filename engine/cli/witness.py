@@ -87,9 +87,11 @@ def show(folder: FolderOption, as_json: JsonOption = False) -> None:
             as_json,
             lambda: table(
                 f"{made.name}\n{made.vkey()}",
-                ("log", "events", "root", "evidence", "unclear"),
+                ("log", "events", "root", "evidence", "unclear", "kept before"),
                 [
-                    (one["origin"], one["size"], one["root"], one["evidence"], one["open"])
+                    tuple(
+                        one[key] for key in ("origin", "size", "root", "evidence", "open", "before")
+                    )
                     for one in logs
                 ],
             ),

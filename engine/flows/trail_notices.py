@@ -10,6 +10,7 @@ import json
 import re
 
 from audit.errors import AuditFault
+from audit.kept import SECOND
 from audit.note import Verifier
 from audit.outside import INCIDENTS, notes
 from audit.report import Report
@@ -58,10 +59,10 @@ def _behind(report: Report) -> list[Notice]:
     return [
         {
             "title": "What is kept outside this house needs mending",
-            "text": f"{alarm[:1].upper()}{alarm[1:]}.",
+            "text": f"{told[:1].upper()}{told[1:]}.",
             "next": "Ask whoever runs this installation, then run fieldgate audit verify.",
         }
-        for alarm in report.alarms
+        for told in (*report.alarms, *(one for one in report.missing if SECOND in one))
     ]
 
 

@@ -130,6 +130,7 @@ def test_an_anchor_that_is_gone_is_an_alarm_blocks_nothing_and_catches_up(
     assert "anchor" in told[0]["text"]
     found = {one["name"]: one for one in check_all(home.path)}["audit trail"]
     assert (found["status"], "anchor" in found["detail"]) == ("warn", True)
+    assert found["fix"].startswith("Look at the anchor")
     away.rename(disk)
     report = verify_trail(home)
     assert any("lags" in one for one in report.alarms)
@@ -245,9 +246,30 @@ def test_a_second_signature_stands_on_every_checkpoint_and_is_verified(
     home = again(home)
     deliveries(home, OPERATOR)
     report = verify_trail(home)
-    assert report.status == "verified"
-    assert "bear no second signature" in report.alarms[0]
+    assert (report.status, report.alarms) == ("incomplete", [])
+    assert "2 checkpoints after size 55 bear no second signature, the last at" in report.missing[0]
+    assert "second signature" in trail_notices(home, report)[0]["text"]
     home.close()
+    found = {one["name"]: one for one in check_all(home.path)}["audit trail"]
+    assert found["status"] == "warn"
+    assert "anchor" not in found["fix"]
+    done_by_script = CliRunner().invoke(cli, ["audit", "verify", "--home", str(home.path)])
+    assert done_by_script.exit_code == 17
+
+
+def test_a_second_key_that_signed_nothing_leaves_it_incomplete(home: Home) -> None:
+    """Whoever broke the first key alone can leave the second line out, from the newest or from all."""
+    deliveries(home, OPERATOR)
+    home.close()
+    assert verify(home.path / "audit").status == "verified"
+    second = Cosigner.from_seed(home.manifest["log_name"], bytes(32), 6).vkey()
+    words = ["audit", "verify", "--home", str(home.path), "--second-vkey", second, "--json"]
+    done = CliRunner().invoke(cli, words)
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["second_signatures"]) == (17, 0)
+    assert told["missing"] == ["no checkpoint bears a second signature"]
+    (home.path / "audit" / SECOND_VKEY).write_text(second + "\n", encoding="ascii")
+    assert verify(home.path / "audit").status == "incomplete"
 
 
 def test_a_second_signature_that_does_not_verify_is_found(home: Home) -> None:

@@ -39,7 +39,21 @@ class Server(http.server.SimpleHTTPRequestHandler):
         if status is None:
             super().do_GET()
             return
+        if status == 0:  # No HTTP at all.
+            self.wfile.write(b"good day\r\n\r\n")
+            return
         self.send_response(status)
+        if status == 206:  # The line went dead on the way.
+            whole = (Path(self.directory) / self.path[1:]).read_bytes()
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) // 2])
+            return
+        if status == 203:  # As before, in parts of which the last never came.
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"ff\r\nabc")
+            return
         if status == 302:
             self.send_header("Location", "/elsewhere")
         self.end_headers()
@@ -108,6 +122,10 @@ def test_the_command_reads_an_address_and_needs_no_home(address):
     assert (done.exit_code, json.loads(done.stdout)["size"]) == (0, SIZE), done.output
     done = CliRunner().invoke(cli, [*words[:3], "file:///etc", *words[4:]])
     assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (15, "FG-AUD-28")
+    # Nothing that was given is passed over in silence.
+    for more in (["--anchor", "anchor.txt"], ["--second-vkey", SIGNER.vkey()]):
+        done = CliRunner().invoke(cli, [*words, *more])
+        assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (15, "FG-AUD-31")
     done = CliRunner().invoke(cli, [*words[:4], "--json"])
     assert json.loads(done.stdout)["error"]["code"] == "FG-AUD-05"
 
@@ -126,9 +144,14 @@ def test_another_key_than_the_one_you_have_is_found_over_http(address):
         ("/tile/0/000", 200, "tile/0/000 is larger than it can be"),
         ("/checkpoint", 200, "checkpoint is larger than it can be"),
         ("/tile/0/000", 404, "tile/0/000 is not there"),
+        ("/tile/0/000", 206, "tile/0/000 came 4096 bytes long and not 8192"),
+        ("/tile/0/000", 203, "tile/0/000 could not be read (IncompleteRead)"),
+        ("/tile/entries/000", 0, "tile/entries/000 could not be read (BadStatusLine)"),
     ],
 )
-def test_a_redirect_an_error_and_a_file_without_end_leave_it_incomplete(address, name, status, why):
+def test_a_redirect_an_error_and_a_file_without_or_before_its_end_leave_it_incomplete(
+    address, name, status, why
+):
     Server.odd = {name: status}
     report = verify_tiles(Web(address), KEY)
     assert (report.status, report.findings) == ("incomplete", [])
@@ -145,7 +168,7 @@ def test_an_address_that_nobody_answers_is_incomplete(monkeypatch):
     told = stranger("http://127.0.0.1:9")
     assert (told["status"], told["missing"]) == (
         "incomplete",
-        ["checkpoint could not be read (URLError)"],
+        ["witnessed.txt could not be read (URLError)"],
     )
 
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+import audit.stranger
+import audit.tiles
 from audit.canonical import canonical
 from audit.errors import AuditFault
 from audit.event import make_event
 from audit.log import AuditLog
 from audit.merkle import leaf_hash, root_of
 from audit.note import Checkpoint, Signer, Verifier
+from audit.outside import CHECKPOINTS, WITNESSED, notes
 from audit.place import Folder
-from audit.stranger import Story
+from audit.stranger import Story, arguments, check
 from audit.tiles import (
     bundle,
     entries_of,
@@ -215,3 +218,67 @@ def test_a_partial_tile_may_have_been_replaced_by_its_full_one(exported):
     (exported / "tile/1/000.p/1").write_bytes(upper[:32])
     report = verify_tiles(Folder(exported), KEY)
     assert (report.status, report.size) == ("verified", 300)
+
+
+# What goes on meanwhile
+
+
+def witnessed_now(folder: Path) -> None:
+    """Put the newest checkpoint where those that came back from witnesses stand."""
+    text = (folder / CHECKPOINTS).read_text(encoding="utf-8")
+    (folder / WITNESSED).write_text(list(notes(text))[-1] + "\n", encoding="utf-8")
+
+
+def opened(tmp_path: Path) -> AuditLog:
+    AuditLog.create(tmp_path / "audit", SIGNER.vkey())
+    log = AuditLog(tmp_path / "audit", SIGNER)
+    grow(log, 0, 4)
+    witnessed_now(log.folder)
+    return log
+
+
+def status(folder: Path) -> tuple[str, str]:
+    told = check(arguments([str(folder), "--vkey", SIGNER.vkey()])).as_dict()
+    return verify_tiles(Folder(folder), KEY).status, str(told["status"])
+
+
+def test_an_export_while_a_witness_signs_something_newer_is_no_tampering(tmp_path, monkeypatch):
+    log = opened(tmp_path)
+    real = audit.tiles.node_of
+
+    def node_of(connection):  # The checkpoint was chosen; somebody works on.
+        grow(log, 4, 8)
+        witnessed_now(log.folder)
+        return real(connection)
+
+    monkeypatch.setattr(audit.tiles, "node_of", node_of)
+    assert export_tiles(log.folder, tmp_path / "out", KEY)["size"] == 4
+    log.close()
+    assert status(tmp_path / "out") == ("verified", "verified")
+
+
+@pytest.mark.parametrize("reader", ["ours", "the stranger's"])
+def test_an_export_that_is_renewed_while_it_is_read_is_no_tampering(tmp_path, monkeypatch, reader):
+    log = opened(tmp_path)
+    out = tmp_path / "out"
+    export_tiles(log.folder, out, KEY)
+    base = Folder if reader == "ours" else audit.stranger.Folder
+
+    class Renewed(base):  # type: ignore[misc, valid-type]
+        def read(self, name: str, most: int) -> bytes | None:
+            data = super().read(name, most)
+            if name == "checkpoint":
+                grow(log, 4, 8)
+                witnessed_now(log.folder)
+                export_tiles(log.folder, out, KEY)
+            return data
+
+    if reader == "ours":
+        assert verify_tiles(Renewed(out), KEY).status == "verified"
+    else:
+        monkeypatch.setattr(audit.stranger, "Folder", Renewed)
+        told = check(arguments([str(out), "--vkey", SIGNER.vkey()])).as_dict()
+        assert told["status"] == "verified", told
+        monkeypatch.undo()
+    log.close()
+    assert status(out) == ("verified", "verified")

@@ -212,6 +212,22 @@ def test_a_witness_from_before_keeps_contradictions_too(witness):
     assert witness.standing()[0]["evidence"] == 1
 
 
+def test_what_a_witness_kept_as_evidence_before_is_counted_still(witness):
+    assert witness.standing()[0]["before"] == 0
+    with closing(sqlite3.connect(witness.folder / DATABASE)) as base:
+        base.execute(
+            "CREATE TABLE evidence (id INTEGER PRIMARY KEY, origin TEXT NOT NULL, status INTEGER NOT NULL, "
+            "request TEXT NOT NULL, seconds INTEGER NOT NULL, UNIQUE (origin, request))"
+        )
+        rows = [(LOG.name, 409, "one", NOW), (LOG.name, 422, "two", NOW), ("other", 409, "x", NOW)]
+        base.executemany(
+            "INSERT INTO evidence (origin, status, request, seconds) VALUES (?, ?, ?, ?)", rows
+        )
+        base.commit()
+    told = witness.standing()[0]
+    assert (told["before"], told["evidence"], told["open"]) == (2, 0, 0)
+
+
 def test_a_proof_from_nothing_is_422_and_a_wrong_root_of_nothing_is_409(witness):
     refused(422, witness, Submission(0, (bytes(32),), ask(0, 3).note))
     refused(409, witness, Submission(0, (), LOG.sign(Checkpoint(LOG.name, 0, bytes(32)).body())))
