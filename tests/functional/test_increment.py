@@ -21,6 +21,7 @@ from engine.flows.incoming import Options
 from engine.flows.link import link
 from engine.flows.replay import replay
 from engine.flows.score import score
+from engine.flows.score_base import delivery_of, score_base
 from engine.flows.setup import stop_agreement
 from engine.flows.submit import submit
 from engine.store.tables import ScoreRun
@@ -220,6 +221,25 @@ def test_a_stopped_agreement_closes_the_files_of_earlier_runs_as_well(small: Par
     }
     assert set(job["before"]["events"]) <= open_now
     assert score(home, TODAY, OPERATOR, purpose)["made"]["run"] == told["run"]
+
+
+def test_one_source_less_than_the_earlier_run_read_is_enough_to_open_nothing_of_it(
+    small: Partnership,
+) -> None:
+    home = small.home
+    run = score(home, TODAY, OPERATOR, "serious_violence_prevention")["run"]
+    with Session(home.casework) as session:
+        runs = [session.exec(select(ScoreRun).where(ScoreRun.id == run)).one()]
+        job = _job(home, run)
+        assert score_base(home, runs, job, full=False)["run"] == run
+        gone = delivery_of(job["events"][0])
+        less = {part: [one for one in job[part] if delivery_of(one) != gone]
+                for part in ("events", "states")}  # fmt: skip
+        told = score_base(home, runs, {**job, **less}, full=False)
+    assert told == {
+        "run": "",
+        "why": "the earlier run read a source that may not be read for the purpose any more",
+    }
 
 
 def _job(home: Home, run: str) -> dict[str, Any]:
