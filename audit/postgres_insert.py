@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from audit.errors import AuditFault
 from audit.write import already_open, settled
 
 _INTENT = (
@@ -21,13 +22,16 @@ _OUTCOME = (
     "WHERE EXISTS (SELECT 1 FROM event WHERE intent = %s AND phase = 'intent') RETURNING id), "
     "p AS (INSERT INTO pending (id) SELECT id FROM e) SELECT id FROM e"
 )
+ONCE = "event_intent_phase_key"
+"""The rule of the database that an intent has one event of each phase; see `audit.postgres_tables`."""
 
 
 def inserted(connection: psycopg.Connection[Any], event: dict[str, Any], body: bytes) -> int:
     """Insert one event and return its number.
 
     Raises:
-        AuditFault: ``FG-AUD-70`` the intent is there already; ``FG-AUD-09`` an outcome has no open intent.
+        AuditFault: ``FG-AUD-70`` the intent is there already; ``FG-AUD-09`` an outcome has no open intent;
+            ``FG-AUD-75`` the number that the event gets is taken, or it waits already.
     """
     intent = event["intent"]
     try:
@@ -35,8 +39,18 @@ def inserted(connection: psycopg.Connection[Any], event: dict[str, Any], body: b
             row = connection.execute(_INTENT, (intent, body)).fetchone()
         else:
             row = connection.execute(_OUTCOME, (intent, body, intent)).fetchone()
-    except psycopg.errors.UniqueViolation:
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name != ONCE:
+            raise _planted() from None
         raise already_open() if event["phase"] == "intent" else settled() from None
     if row is None:
         raise settled()
     return int(row[0])
+
+
+def _planted() -> AuditFault:
+    return AuditFault(
+        "FG-AUD-75",
+        "the database holds a row under the number of a new event",
+        "Nothing was shown. Look who wrote to the tables of the trail: fieldgate audit verify.",
+    )

@@ -31,6 +31,8 @@ from scoring.inputs import persons_of
 from scoring.tables import Tables
 from scoring.visible import Columns
 
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
+"""What reading something damaged raises; a refusal of the fence is none of these and goes on."""
 JOB = "job.json"
 """File of a run's folder that says what the run was asked for."""
 RESULTS = (
@@ -63,10 +65,22 @@ class Base:
 
 
 def base_of(job: dict[str, Any], asked: Asked, tables: Tables) -> tuple[Base | None, str]:
-    """Return the run to take over from, or none and why."""
+    """Return the run to take over from, or none and why.
+
+    A file that is cut short or cannot be opened stops no run: the earlier one is not taken over.
+    """
     named = job.get("base") or {}
     if not named.get("run"):
         return None, str(named.get("why", "no earlier run was named"))
+    try:
+        return _checked(named, job, asked, tables)
+    except DAMAGED as error:
+        return None, f"a file of the earlier run cannot be read ({type(error).__name__})"
+
+
+def _checked(
+    named: dict[str, Any], job: dict[str, Any], asked: Asked, tables: Tables
+) -> tuple[Base | None, str]:
     folder, manifest = Path(named["folder"]), named["manifest"]
     if (why := _other_ground(manifest, tables)) is not None:
         return None, why

@@ -236,7 +236,10 @@ def _emit_rows(
 
     if out is not None:
         out.write_text(csv_text(rows), encoding="utf-8")
-        out.with_name(f"{out.name}.tlog-proof").write_text(receipt["proof"], encoding="utf-8")
+        if receipt["proof"]:
+            out.with_name(f"{out.name}.tlog-proof").write_text(receipt["proof"], encoding="utf-8")
+        else:
+            typer.echo(f"Audit entry {receipt['entry']}: {receipt['why']}", err=True)
     emit(
         plain,
         as_json,

@@ -106,4 +106,5 @@ def _is_number(text: str) -> bool:
 
 def receipt_words(answer: Mapping[str, Any]) -> str:
     """Return where the receipt of what left stands; its proof is in the answer of ``--json``."""
-    return f"Receipt: audit entry {answer['receipt']['entry']} (its proof: --json)."
+    receipt = answer["receipt"]
+    return f"Receipt: audit entry {receipt['entry']} ({receipt.get('why', 'its proof: --json')})."

@@ -133,7 +133,8 @@ def tell_notices(home: Home, agency: str, actor: Actor) -> dict[str, Any]:
         actor: Who hands the notices over, outside fieldgate; nothing is sent from here.
 
     Returns:
-        ``notices``, and the receipt that goes with them: the agency can prove what it was told and when.
+        ``notices``, and the receipt that goes with them: the agency can prove what it was told and when. What
+        was marked is returned, also where no proof could be made (`Flow.receipt`).
 
     Raises:
         ConfigError: ``FG-ACC-07`` no such agency.

@@ -25,6 +25,7 @@ from audit.source import Log, Opening
 from audit.witnessed import Quorum
 from engine.domain.errors import ConfigError
 from engine.domain.ids import Clock, Randomness, system_clock, system_randomness
+from engine.flows.home_file import change
 from engine.flows.kinds import check_kinds
 from engine.flows.log_store import events_of, open_log, opening_of, sequence, verify_log
 from engine.flows.passphrase import passphrase
@@ -208,16 +209,12 @@ class Home:
         return Anchor(self.path / "audit", Path(place)) if place else None
 
     def configure(self, changes: Mapping[str, Any]) -> None:
-        """Change the home's own description, whole or not at all; None takes an entry away.
+        """Change the home's own description, whole or not at all; see `home_file.change`.
 
         Raises:
             OSError: It cannot be written.
         """
-        made = {**self.manifest, **changes}
-        text = json.dumps({key: one for key, one in made.items() if one is not None}, indent=1)
-        draft = self.path / f"{MANIFEST}.new"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self.path / MANIFEST)
+        change(self.path / MANIFEST, changes)
         for name in ("manifest", "anchor"):
             self.__dict__.pop(name, None)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -166,10 +167,22 @@ class Flow:
         return self.entry
 
     def receipt(self) -> dict[str, Any]:
-        """Return where the outcome stands and a proof of it that can be checked years later."""
+        """Return where the outcome stands and a proof of it that can be checked years later.
+
+        The outcome is durable and the trail says that this was answered, so a proof that fails does not take
+        the answer away: ``proof`` is empty then, and ``why`` tells it.
+        """
         if self.entry is None:
             raise AuditError("FG-AUD-08", "a flow ended without an outcome", "Report this.")
-        return {"entry": self.entry.seq, "proof": self.home.audit.proof(self.entry.seq)}
+        seq = self.entry.seq
+        try:
+            return {"entry": seq, "proof": self.home.audit.proof(seq)}
+        except Exception as error:  # noqa: BLE001  # whatever it is, what was marked as given is given
+            known = told(error)
+            code = known.code if known else type(error).__name__
+            logging.getLogger("fieldgate").error("no proof for %s: %s", self.name, code)  # noqa: TRY400
+            why = f"It is recorded, and its proof could not be made ({code}): verify the trail."
+            return {"entry": seq, "proof": "", "why": why}
 
     def _event(self, phase: str, details: Mapping[str, Any]) -> dict[str, Any]:
         request, session = asked_of(self.home)

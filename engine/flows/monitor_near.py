@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, select
 
 from engine.flows.home import Home
-from engine.flows.monitor_enrol import stale_users
+from engine.flows.monitor_enrol import recognised, stale_users
 from engine.flows.monitor_names import Names
 from engine.store.monitor_tables import MonitorMember, MonitorSubject
 from engine.store.session import reading
@@ -27,6 +27,7 @@ class Nearness:
     """
 
     def __init__(self, home: Home) -> None:
+        self._home = home
         self._names, version = Names(home), home.keyring("vault").current
         with Session(reading(home.casework)) as session:
             members = session.exec(select(MonitorMember)).all()
@@ -43,6 +44,10 @@ class Nearness:
                 self._staff[token].add(user)
         self.enrolled = frozenset(self._members)
         self.stale = len(stale_users(home))
+
+    def knows(self, user: str) -> bool:
+        """Say whether the monitor can tell somebody's own record; see `monitor_enrol.recognised`."""
+        return recognised(self._home, user)
 
     def of(self, user: str, subject: str) -> list[str] | None:
         """Return how near they are, in words; None where it cannot be compared.

@@ -28,6 +28,16 @@ ASKS_CASE = frozenset({"reveal", "show"})
 OWN = frozenset({"own record", "same address"})
 """How near somebody is of whom nobody is told who looked at them."""
 
+LEFT_OUT = (
+    "Your own look-ups, and those of your own record or household as far as the monitor can tell it by what "
+    "you declared, are not in it; another officer sees them."
+)
+NOT_LEFT_OUT = (
+    "Your own look-ups are not in it; another officer sees them. You are not enrolled with the monitor under "
+    "the key of today with name and birth date, so look-ups of your own record or household cannot all be "
+    "told and may be in it: fieldgate monitor enrol."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Staff:
@@ -93,6 +103,9 @@ class Near(Protocol):
     def of(self, user: str, subject: str) -> list[str] | None:
         """Return how near they are in words; None where it cannot be compared."""
 
+    def knows(self, user: str) -> bool:
+        """Say whether somebody's own record can be told: enrolled under the key of today, with a name."""
+
 
 def near_oneself(acts: Iterable[Act], near: Near, asking: str) -> Told:
     """2: own record, neighbours, colleagues, same surname.
@@ -114,9 +127,7 @@ def near_oneself(acts: Iterable[Act], near: Near, asking: str) -> Told:
         )
     rows, users, people = [], set[str](), set[str]()
     for act in lookups(acts):
-        if act.actor == asking or any(
-            OWN & set(near.of(asking, one) or ()) for one in act.subjects
-        ):
+        if _of_oneself(act, near, asking):
             continue
         found = [near.of(act.actor, subject) for subject in act.subjects]
         if act.actor not in near.enrolled:
@@ -135,18 +146,31 @@ def near_oneself(acts: Iterable[Act], near: Near, asking: str) -> Told:
         f"By what staff declared to the monitor. Users enrolled: {len(near.enrolled)}. Users who looked "
         f"somebody up and are not enrolled, or under a former key: {len(users)}. People of whom the monitor "
         f"has no tokens, as it has not run since or they were looked at long ago: {len(people)}. Of these "
-        "nothing is said. A protected address is compared with none. Your own look-ups, and those of your "
-        "own record or household, are not in it; another officer sees them. A shared surname is often "
-        "chance: the page Unusual access weighs it.",
+        f"nothing is said. A protected address is compared with none. {_left_out(near, asking)} A shared "
+        "surname is often chance: the page Unusual access weighs it.",
     )
 
 
-def kin(acts: Iterable[Act], names: Collection[str], *, declared: bool) -> Told:
+def _of_oneself(act: Act, near: Near, asking: str) -> bool:
+    """Say whether an act is by who asks, or about their own record or household."""
+    return act.actor == asking or any(OWN & set(near.of(asking, one) or ()) for one in act.subjects)
+
+
+def _left_out(near: Near, asking: str) -> str:
+    """Return what is left out for who asks, in words."""
+    return LEFT_OUT if near.knows(asking) else NOT_LEFT_OUT
+
+
+def kin(
+    acts: Iterable[Act], names: Collection[str], near: Near, asking: str, *, declared: bool
+) -> Told:
     """3: look-ups of people who are kin of staff.
 
     Args:
         acts: Acts of the period.
         names: Audit names of who bears the flag ``staff_kin``.
+        near: What the monitor knows by keyed token.
+        asking: Who asks. The flag is often about their own household, so it is left out here as well.
         declared: Whether the register of the flag was declared complete.
     """
     if not names and not declared:
@@ -156,14 +180,15 @@ def kin(acts: Iterable[Act], names: Collection[str], *, declared: bool) -> Told:
     rows = [
         (act.seq, _time(act.when), act.actor, act.role, act.agency, act.flow, act.outcome)
         for act in lookups(acts)
-        if not set(names).isdisjoint(act.subjects)
+        if not set(names).isdisjoint(act.subjects) and not _of_oneself(act, near, asking)
     ]
     return Told(
         len(rows),
         "look-ups of staff or their kin",
         ("entry", "when", "user", "role", "agency", "what", "outcome"),
         rows,
-        "The pack names no flag for people in public life; set staff_kin for them, or add one."
+        f"{_left_out(near, asking)} The pack names no flag for people in public life; set staff_kin for "
+        "them, or add one."
         + ("" if declared else " The register of the flag was not declared complete."),
     )
 

@@ -178,7 +178,7 @@ def _gateways(desk: Desk) -> Told:
 
 def _kin(desk: Desk) -> Told:
     names, declared = desk.kin()
-    return access.kin(desk.acts, names, declared=declared)
+    return access.kin(desk.acts, names, Nearness(desk.home), desk.user, declared=declared)
 
 
 REPORTS: dict[str, Kind] = {

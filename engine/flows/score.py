@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
@@ -29,7 +28,7 @@ from engine.flows.product_tables import (
     run_purposes,
     themes_of,
 )
-from engine.flows.score_base import score_base
+from engine.flows.score_base import delivery_of, job_kept, score_base
 from engine.flows.scoring_process import run_process
 from engine.flows.subjects import bulk_subjects
 from engine.identity.normalise import VERSION
@@ -92,7 +91,7 @@ def score(
         out.mkdir(parents=True)
         job = job_of(flow, out, as_of, purpose)
         (out / JOB).write_text(described(job), encoding="utf-8")
-        job["base"] = score_base(home, _runs_of(home, purpose), job["as_of"], full=full)
+        job["base"] = score_base(home, _runs_of(home, purpose), job, full=full)
         flow.arrow("process")
         with span("score.process"):
             manifest = run_process(job, out)
@@ -163,7 +162,7 @@ def job_of(flow: Flow, out: Path, as_of: date, purpose: str = PURPOSE) -> dict[s
         "sources": {str(numbers[source]): source for source in sorted(loaded)},
         "tie_key": tie_key(home),
         "out": str(out),
-        "before": _before(home, day_number(as_of), purpose),
+        "before": _before(home, day_number(as_of), purpose, None if whole else _sources(sent, order)),
         "groups_before": _groups_before(home, day_number(as_of), purpose),
         "decided": _decided(home, as_of, purpose),
     }  # fmt: skip
@@ -228,33 +227,57 @@ def _groups_before(home: Home, as_of: int, purpose: str) -> dict[str, str] | Non
     for one in _runs_of(home, purpose):
         folder = home.warehouse.run(one.id)
         paths = {"person": folder / "person.parquet", "members": folder / "group_member.parquet"}
-        if int(one.manifest["as_of"]) <= as_of and all(path.exists() for path in paths.values()):
+        if int(one.manifest["as_of"]) <= as_of and all(map(_readable, paths.values())):
             return {name: str(path) for name, path in paths.items()}
     return None
 
 
-def _before(home: Home, as_of: int, purpose: str) -> dict[str, Any] | None:
+def _readable(path: Path) -> bool:
+    """Say whether a table is there and was not cut short: its foot is read, which stands last."""
+    try:
+        pq.read_metadata(path)
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return True
+
+
+def _sources(sent: dict[str, str], order: dict[str, int]) -> set[str]:
+    return {sent[one] for one in order}
+
+
+def _before(
+    home: Home, as_of: int, purpose: str, open_to_it: set[str] | None
+) -> dict[str, Any] | None:
     """Return the run that the trend is held against: the newest that is old enough, if it is whole.
 
     A run over a delivery that was withdrawn or corrected since is no ground to compare with, and an older
-    one is taken.
+    one is taken. Of a source that may not be read for the purpose any more not even the file is handed over;
+    none of its rows would count.
+
+    Args:
+        home: The home.
+        as_of: Day of the new run.
+        purpose: What it is for.
+        open_to_it: Sources that may be read for it; None means any.
     """
     with Session(reading(home.casework)) as session:
-        stands = set(session.exec(select(Delivery.id).where(Delivery.state == "accepted")).all())
+        asked = select(Delivery.id, Delivery.source).where(Delivery.state == "accepted")
+        stands: dict[str, str] = dict(session.execute(asked).all())
     for one in _runs_of(home, purpose):
-        path = home.warehouse.run(one.id) / JOB
-        if int(one.manifest["as_of"]) > as_of - home.tables.increase_days or not path.exists():
+        if int(one.manifest["as_of"]) > as_of - home.tables.increase_days:
             continue
-        job = json.loads(path.read_text(encoding="utf-8"))
-        # A file is named after its delivery, a copy of a run's own after its kind as well.
-        from_those = {Path(name).stem.rpartition(".")[2] for name in job["events"]}
-        if from_those <= stands and all(Path(name).exists() for name in job["events"]):
+        job = job_kept(home.warehouse.run(one.id))
+        if job is None or not {delivery_of(name) for name in job["events"]} <= set(stands):
+            continue
+        events = [name for name in job["events"]
+                  if open_to_it is None or stands[delivery_of(name)] in open_to_it]  # fmt: skip
+        if all(Path(name).exists() for name in events):
             return {
                 "run": one.id,
                 "as_of": int(one.manifest["as_of"]),
                 "tables": one.manifest["tables"],
                 "code": one.manifest["code"],
-                "events": job["events"],
+                "events": events,
             }
     return None
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import urllib.parse
-from http.cookies import CookieError, SimpleCookie
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.flows.asked import ASKED, Asked
@@ -47,14 +47,7 @@ def _asked(scope: Scope) -> Asked:
         path=urllib.parse.quote(scope["path"]),
         query=scope.get("query_string", b"").decode("latin-1"),
         address=str(client[0]) if client else "",
-        session=_session(headers.get("cookie", "")),
+        # Read as the application reads it: what signs somebody in must not be missing from the trail.
+        session=HTTPConnection(scope).cookies.get(COOKIE, ""),
         kind=headers.get("content-type", "").partition(";")[0].strip().lower(),
     )
-
-
-def _session(text: str) -> str:
-    try:
-        found = SimpleCookie(text).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""

@@ -63,10 +63,10 @@ def download_headers(name: str, receipt: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         name: File name, without a person's value in it.
-        receipt: Entry and proof of the event that tells of it.
+        receipt: Entry and proof of the event that tells of it; without a proof the file says why in a header.
     """
+    saved = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if not receipt["proof"]:
+        return {**saved, "Fieldgate-No-Receipt": str(receipt["why"])}
     proof = base64.b64encode(str(receipt["proof"]).encode()).decode()
-    return {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Fieldgate-Receipt": proof,
-    }
+    return {**saved, "Fieldgate-Receipt": proof}

@@ -82,6 +82,20 @@ def test_another_session_and_another_address_are_told_apart(home: Home) -> None:
     assert len({one["request_hash"] for one in seen}) == 1
 
 
+@pytest.mark.parametrize("odd", ['prefs={"a":1}', "a[b]=1", "a b=1"])
+def test_an_odd_cookie_before_the_session_hides_it_from_no_trail(
+    home: Home, page: TestClient, odd: str
+) -> None:
+    enter(page)
+    session = page.cookies["fieldgate_session"]
+    page.cookies.clear()
+    sent = [("Cookie", f"{odd}; fieldgate_session={session}"), ("Cookie", "theme=dark")]
+    assert page.get("/trail?use=lawfulness", headers=sent).status_code == 200
+    seen = events(home, "read_trail") + events(home, "search_trail")
+    assert seen
+    assert all(len(one["actor"].get("session", "")) == 32 for one in seen)
+
+
 def test_a_command_answers_no_request_and_says_what_stands_behind_the_user(home: Home) -> None:
     deliveries(home, OPERATOR)
     (outcome, intent) = events(home, "deliveries")

@@ -193,5 +193,10 @@ def test_the_page_shows_it_and_names_nobody_in_its_file(partnership: Partnership
         assert told["disclosed"]
         wrong = client.get("/trail/disclosures", params={**query, "person": "Quokkalina"})
         assert (wrong.status_code, 'id="person-error"' in wrong.text) == (422, True)
+        for more in ({}, {"last": "Quokkalina"}, {"use": "none"}):
+            wrong = client.get(
+                "/trail/disclosures", params={**query, "person": "Quokkalina", **more}
+            )
+            assert (wrong.status_code, "Quokkalina" in wrong.text) == (422, False)
         wrong = client.get("/trail/disclosures", params={**query, "use": "none"})
         assert (wrong.status_code, 'id="use-error"' in wrong.text) == (422, True)

@@ -21,6 +21,8 @@ from engine.flows.incoming import Options
 from engine.flows.link import link
 from engine.flows.replay import replay
 from engine.flows.score import score
+from engine.flows.score_base import delivery_of, score_base
+from engine.flows.setup import stop_agreement
 from engine.flows.submit import submit
 from engine.store.tables import ScoreRun
 from tests.builders.partnership import OPERATOR, TODAY, Partnership, make_partnership
@@ -174,3 +176,72 @@ def test_a_run_over_what_was_withdrawn_is_never_taken_over(made: Partnership) ->
         "why": "a delivery of the earlier run was withdrawn",
     }
     assert score(home, TODAY, OPERATOR)["made"]["run"] == told["run"]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Partnership]:
+    world = make_partnership(tmp_path)
+    yield world
+    world.home.close()
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_damaged_earlier_run_stops_no_later_one(small: Partnership) -> None:
+    home = small.home
+    first = score(home, TODAY, OPERATOR)
+    _half(home.warehouse.run(first["run"]) / "link.parquet")
+    second = score(home, TODAY, OPERATOR)
+    assert second["made"]["how"] == "full"
+    assert "a file of the earlier run cannot be read" in second["made"]["why"]
+    for name in ("job.json", "group_member.parquet"):
+        _half(home.warehouse.run(second["run"]) / name)
+    third = score(home, TODAY, OPERATOR)
+    assert third["made"]["how"] == "full"
+    assert third["made"]["why"] == "the description of the earlier run cannot be read"
+    assert score(home, TODAY, OPERATOR)["made"]["run"] == third["run"]
+
+
+def test_a_stopped_agreement_closes_the_files_of_earlier_runs_as_well(small: Partnership) -> None:
+    home, purpose = small.home, "serious_violence_prevention"
+    long_ago = TODAY - timedelta(days=home.tables.increase_days)
+    score(home, long_ago, OPERATOR, purpose)
+    before = score(home, TODAY, OPERATOR, purpose)
+    assert _job(home, before["run"])["before"]["events"]
+    stop_agreement(home, "dsa_0008", "demo.lead", stopped=True)
+    told = score(home, TODAY, OPERATOR, purpose)
+    assert told["made"]["how"] == "full"
+    assert "may not be read for the purpose any more" in told["made"]["why"]
+    job = _job(home, told["run"])
+    open_now = {*job["events"], *job["states"]}
+    assert open_now < {
+        path for part in ("events", "states") for path in _job(home, before["run"])[part]
+    }
+    assert set(job["before"]["events"]) <= open_now
+    assert score(home, TODAY, OPERATOR, purpose)["made"]["run"] == told["run"]
+
+
+def test_one_source_less_than_the_earlier_run_read_is_enough_to_open_nothing_of_it(
+    small: Partnership,
+) -> None:
+    home = small.home
+    run = score(home, TODAY, OPERATOR, "serious_violence_prevention")["run"]
+    with Session(home.casework) as session:
+        runs = [session.exec(select(ScoreRun).where(ScoreRun.id == run)).one()]
+        job = _job(home, run)
+        assert score_base(home, runs, job, full=False)["run"] == run
+        gone = delivery_of(job["events"][0])
+        less = {part: [one for one in job[part] if delivery_of(one) != gone]
+                for part in ("events", "states")}  # fmt: skip
+        told = score_base(home, runs, {**job, **less}, full=False)
+    assert told == {
+        "run": "",
+        "why": "the earlier run read a source that may not be read for the purpose any more",
+    }
+
+
+def _job(home: Home, run: str) -> dict[str, Any]:
+    job: dict[str, Any] = json.loads((home.warehouse.run(run) / "job.json").read_text("utf-8"))
+    return job

@@ -27,6 +27,7 @@ from engine.flows.monitor_rates import monitor_rates
 from engine.flows.near import join, near
 from engine.flows.pair_view import open_records
 from engine.flows.part import part
+from engine.flows.report_access import LEFT_OUT, NOT_LEFT_OUT
 from engine.flows.reports import reports
 from engine.flows.reveal import reveal
 from engine.flows.setup import set_flag
@@ -398,3 +399,15 @@ def test_the_report_on_staff_and_their_kin_follows_a_merge(two: Two) -> None:
     set_flag(two.home, stays, "staff_kin", "y", "operator")
     (found,) = reports(two.home, LEAD, "self_monitoring", "staff_kin", auth="demo")["reports"]
     assert sum(row[2] == WORKER for row in found["rows"]) == 2
+    assert NOT_LEFT_OUT in found["note"]
+    # Whose own record it is, reads nothing of it; somebody else does.
+    for born in ("2012-03-04", "2012-03-05"):
+        _own(two, LEAD, born=born)
+    two.run()
+    (own,) = reports(two.home, LEAD, "self_monitoring", "staff_kin", auth="demo")["reports"]
+    assert (own["figure"], LEFT_OUT in own["note"]) == (0, True)
+    (other,) = reports(two.home, SECOND, "self_monitoring", "staff_kin", auth="demo")["reports"]
+    assert other["figure"] >= 2
+    # An enrolment without a birth date tells nobody's own record, and it is said.
+    enrol(two.home, LEAD, "surname: Otherborough\n", OPERATOR)
+    assert NOT_LEFT_OUT in _near(two)["note"]

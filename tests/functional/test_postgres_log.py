@@ -143,6 +143,20 @@ def test_outcomes_need_their_intent_once_and_an_intent_is_there_once(place: Plac
     log.close()
 
 
+@pytest.mark.parametrize("phase", ["intent", "outcome"])
+def test_a_planted_note_that_an_event_waits_is_told_apart_from_an_event_that_came_twice(
+    place: Place, phase: str
+) -> None:
+    log = place.log()
+    log.append([event("a")])
+    with psycopg.connect(place.owner, autocommit=True) as connection:
+        connection.execute("INSERT INTO pending (id) SELECT max(id) + 1 FROM event")
+    refused("FG-AUD-75", lambda: log.append([event("a" if phase == "outcome" else "b", phase)]))
+    log.append([event("a", "outcome")])
+    refused("FG-AUD-70", lambda: log.append([event("a")]))
+    log.close()
+
+
 def test_many_threads_and_two_logs_write_one_contiguous_log(place: Place) -> None:
     logs = [place.log(), place.log()]
     before = threading.active_count()

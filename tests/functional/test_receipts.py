@@ -7,15 +7,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from audit.canonical import parse
+from audit.errors import AuditFault
 from audit.log import read_events
+from audit.source import Log
 from audit.stranger import arguments, check
 from engine.cli.main import app
+from engine.cli.output import receipt_words
 from engine.flows.access import owed_notices, tell_notices
 from engine.flows.group import group_list
 from engine.flows.home import Home
@@ -23,12 +26,15 @@ from engine.flows.lists import review_list, review_lists
 from engine.flows.own_trail import own_trail
 from engine.flows.profile import profile
 from engine.flows.reports import reports
+from engine.flows.reveal import Ask, reveal
 from engine.flows.who_saw import who_saw
 from engine.web.app import create_app
+from engine.web.headers import download_headers
 from tests.builders.partnership import OPERATOR, Partnership
 
 DEMO: dict[str, Any] = {"auth": "demo"}
 LEAD, WORKER = "demo.ig_lead", "demo.social_worker"
+REASON = "The child is in danger now and must be found."
 LEAVES: dict[str, Callable[[Home], dict[str, Any]]] = {
     "review_list": lambda home: review_list(home, WORKER, "cse.harmed", **DEMO),
     "group_list": lambda home: group_list(home, WORKER, **DEMO),
@@ -64,6 +70,45 @@ def test_everything_that_leaves_in_bulk_gives_a_receipt_of_its_own_outcome(
         assert _holds(home, receipt["proof"], tmp_path), flow
     wrong = review_lists(home, WORKER, **DEMO)["receipt"]["proof"].replace("index ", "index 1", 1)
     assert not _holds(home, wrong, tmp_path)
+
+
+class _Unproved:
+    """A log that writes and proves nothing."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def proof(self, seq: int) -> str:
+        raise AuditFault("FG-AUD-07", "no checkpoint covers the event", "Verify the log.")
+
+
+def test_what_was_marked_as_given_is_given_also_without_a_proof_and_it_is_said(
+    partnership: Partnership,
+) -> None:
+    home = partnership.home
+    entries = review_list(home, WORKER, "cse.harmed", **DEMO)["lists"][0]["entries"]
+    person = next(one["person"] for one in entries if not one["blind"])
+    reveal(home, Ask("demo.front_door", "immediate_danger", "", REASON, person), **DEMO)
+    agency = next(one for one in sorted(home.pack.register.parties)
+                  if owed_notices(home, one, OPERATOR)["notices"])  # fmt: skip
+    owed = owed_notices(home, agency, OPERATOR)["notices"]
+    log = home.audit
+    home.use_log(cast("Log", _Unproved(log)))
+    try:
+        told = tell_notices(home, agency, OPERATOR)
+        for flow, leave in LEAVES.items():
+            receipt = leave(home)["receipt"]
+            assert (receipt["proof"], "FG-AUD-07" in receipt["why"]) == ("", True), flow
+            assert "Fieldgate-Receipt" not in download_headers("a.csv", receipt)
+            assert "FG-AUD-07" in download_headers("a.csv", receipt)["Fieldgate-No-Receipt"]
+            assert "FG-AUD-07" in receipt_words({"receipt": receipt})
+    finally:
+        home.use_log(log)
+    assert told["notices"] == owed
+    assert owed_notices(home, agency, OPERATOR)["notices"] == []
 
 
 def test_pages_calls_and_commands_hand_the_receipt_on(

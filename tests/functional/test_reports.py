@@ -292,6 +292,9 @@ def test_the_pages_show_a_figure_each_and_a_table_each(partnership: Partnership)
         assert client.get("/trail/reports/nothing?use=lawfulness").status_code == 404
         wrong = client.get("/trail/reports?use=lawfulness&first=soon")
         assert (wrong.status_code, 'id="first-error"' in wrong.text) == (422, True)
+        wrong = client.get("/trail/reports?use=lawfulness&last=Quokkalina")
+        assert (wrong.status_code, 'id="last-error"' in wrong.text) == (422, True)
+        assert "Quokkalina" not in wrong.text
         assert client.get("/trail/reports?use=none").status_code == 422
         assert len(client.get("/api/trail/reports?use=lawfulness").json()["reports"]) == 17
         assert client.get("/api/trail/reports/readers?use=lawfulness").json()["reports"]

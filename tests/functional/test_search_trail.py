@@ -292,7 +292,9 @@ def test_a_wrong_limit_on_the_page_is_one_reading_and_the_other_limits_stay(
     with TestClient(create_app(home), base_url="http://127.0.0.1") as client:
         client.post("/sign-in", data={"user": LEAD})
         for wrong, field in (
-            ("first=soon", "first"),
+            ("first=soon&case=" + "0" * 32, "first"),
+            ("last=Quokkalina", "last"),
+            ("first=soon&person=Quokkalina", "first"),
             ("first=2026-11-02&last=2026-11-01", "first"),
             ("person=Quokkalina", "person"),
             ("page=none", "first"),
@@ -305,6 +307,8 @@ def test_a_wrong_limit_on_the_page_is_one_reading_and_the_other_limits_stay(
                 ("search_trail", "outcome"), ("search_trail", "intent"),
             ]  # fmt: skip
             assert events[0]["decision"] in ("failed", "refuse")
+            assert "Quokkalina" not in page.text
+            assert ("0" * 32 in page.text) is ("0" * 32 in wrong)
             # Nothing is shown beside the error, and what was chosen goes into the next search.
             assert "Newest events first" not in page.text
             assert '<input type="hidden" name="outcome" value="permit">' in page.text
@@ -315,3 +319,7 @@ def test_a_wrong_limit_on_the_page_is_one_reading_and_the_other_limits_stay(
         assert len(read_events(home.path / "audit")) == before
         assert 'value="demo.social_worker"' not in page.text
         assert 'name="kind" value="export"' in page.text
+        page = client.get("/trail?use=lawfulness&case=Quokkalina&person=Quokkalina&last=Quokkalina")
+        assert (page.status_code, 'href="#case"' in page.text) == (422, True)
+        assert 'id="case-error"' in page.text
+        assert "Quokkalina" not in page.text

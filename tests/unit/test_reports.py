@@ -55,6 +55,9 @@ class _Near:
     def of(self, user: str, subject: str) -> list[str] | None:
         return self._known.get((user, subject))
 
+    def knows(self, user: str) -> bool:
+        return user in self.enrolled
+
 
 def test_2_somebody_near_is_found_and_nobody_reads_it_of_themselves() -> None:
     acts = [
@@ -73,8 +76,11 @@ def test_2_somebody_near_is_found_and_nobody_reads_it_of_themselves() -> None:
     assert "Users enrolled: 2." in told.note
     assert "under a former key: 1." in told.note  # Bob.
     assert "looked at long ago: 1." in told.note
+    assert access.LEFT_OUT in told.note
     others = access.near_oneself(acts, _Near(), "dpo")
     assert [row[0] for row in others.rows] == [0, 8, 10]
+    assert access.NOT_LEFT_OUT in others.note
+    assert access.LEFT_OUT not in others.note
 
 
 def test_2_is_skipped_while_nobody_is_enrolled_and_says_what_to_do() -> None:
@@ -119,10 +125,25 @@ def test_3_look_ups_of_kin_of_staff_are_found_also_among_several() -> None:
         _act(6, kind="alteration", flow="flag", subject="audit.1.kin"),
         _act(8, subject="audit.1.kin", outcome="refuse"),
     ]
-    told = access.kin(acts, {"audit.1.kin"}, declared=True)
+    told = access.kin(acts, {"audit.1.kin"}, _Near(), "dpo", declared=True)
     assert [row[0] for row in told.rows] == [0, 2, 8]
-    assert access.kin(acts, set(), declared=False).status == SKIPPED
-    assert access.kin(acts, set(), declared=True).figure == 0
+    assert access.NOT_LEFT_OUT in told.note
+    assert access.kin(acts, set(), _Near(), "dpo", declared=False).status == SKIPPED
+    assert access.kin(acts, set(), _Near(), "dpo", declared=True).figure == 0
+
+
+def test_3_nobody_reads_of_themselves_or_of_their_own_household() -> None:
+    acts = [
+        _act(0, subject="audit.1.lead"),
+        _act(2, subject="audit.1.a"),
+        _act(4, subject="audit.1.a", actor="lead"),
+    ]
+    flagged = {"audit.1.lead", "audit.1.a"}
+    told = access.kin(acts, flagged, _Near(), "lead", declared=True)
+    assert [row[0] for row in told.rows] == [2]
+    assert access.LEFT_OUT in told.note
+    others = access.kin(acts, flagged, _Near(), "dpo", declared=True)
+    assert [row[0] for row in others.rows] == [0, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES
 from engine.web.deps import gate, get_home, render
 from engine.web.headers import download_headers
+from engine.web.limits import WRONG_DAY, shown_again, wrong_day
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/trail")
@@ -35,6 +36,7 @@ def disclosed_page(
 ) -> Response:
     """Ask for a person, then show what was disclosed of them."""
     errors: dict[str, str] = {}
+    limits = {"person": person, "first": first, "last": last}
     found = None
     home = get_home(request)
     if use and use not in USES:
@@ -44,7 +46,7 @@ def disclosed_page(
             found = disclosures(home, user.user, use, person, first, last, auth=user.auth)
         except (ConfigError, PolicyRefused) as error:
             if error.code == "FG-AUD-41":
-                errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
+                errors[wrong_day(limits)] = WRONG_DAY
             elif error.code == "FG-REV-02":
                 errors["person"] = "Copy the reference of a person from a list"
             else:
@@ -52,7 +54,7 @@ def disclosed_page(
     labels = home.pack.register.vocabulary.purposes
     return render(
         request, "disclosures.html", user, status=422 if errors else 200, found=found, uses=USES,
-        use=use, limits={"person": person, "first": first, "last": last}, errors=errors,
+        use=use, limits=shown_again(limits, errors), errors=errors,
         purposes=labels, roles={name: one.label for name, one in home.pack.vocabulary.roles.items()},
         agencies={name: one.name for name, one in home.pack.register.parties.items()},
     )  # fmt: skip
@@ -99,6 +101,7 @@ def _reports(
     request: Request, user: SignedIn, name: str, use: str, first: str, last: str
 ) -> Response:
     errors: dict[str, str] = {}
+    limits = {"first": first, "last": last}
     found = None
     if use and use not in USES:
         errors["use"] = "Choose what you read the trail for"
@@ -108,15 +111,14 @@ def _reports(
         except ConfigError as error:
             if error.code not in ("FG-AUD-41", "FG-AUD-43"):
                 raise
-            errors["first"] = (
-                "Write each day as YYYY-MM-DD, the first one before the last"
-                if error.code == "FG-AUD-41"
-                else "Choose a shorter period"
-            )
+            if error.code == "FG-AUD-41":
+                errors[wrong_day(limits)] = WRONG_DAY
+            else:
+                errors["first"] = "Choose a shorter period"
     return render(
         request, "report.html" if name and found else "reports.html", user,
         status=422 if errors else 200, found=found, uses=USES, use=use, name=name, errors=errors,
-        limits={"first": first, "last": last},
+        limits=shown_again(limits, errors),
     )  # fmt: skip
 
 
@@ -148,6 +150,7 @@ def own_page(
 ) -> Response:
     """Ask for the use, then show the agency's own part of the trail."""
     errors: dict[str, str] = {}
+    limits = {"first": first, "last": last}
     found = None
     if use and use not in USES:
         errors["use"] = "Choose what you read the trail for"
@@ -157,10 +160,10 @@ def own_page(
         except ConfigError as error:
             if error.code != "FG-AUD-41":
                 raise
-            errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
+            errors[wrong_day(limits)] = WRONG_DAY
     return render(
         request, "own_trail.html", user, status=422 if errors else 200, found=found, uses=USES, use=use,
-        limits={"first": first, "last": last}, errors=errors,
+        limits=shown_again(limits, errors), errors=errors,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from engine.flows.part import part
 from engine.flows.person_history import person_history
 from engine.flows.sign_in import SignedIn, check_form
 from engine.web.deps import get_home, render
+from engine.web.limits import shown_again
 from engine.web.routes.pairs import SHOWN, Reviewer, reason_missing
 
 router = APIRouter(include_in_schema=False)
@@ -151,7 +152,8 @@ def history_page(
         except LinkageError as error:
             errors["known"] = f"{error.message[:1].upper()}{error.message[1:]}"
     return render(request, "person_history.html", user, status=422 if errors else 200, found=found,
-                  person=person, errors=errors, as_of=as_of, known=known)  # fmt: skip
+                  person=person, errors=errors,
+                  **shown_again({"as_of": as_of, "known": known}, errors))  # fmt: skip
 
 
 @router.get("/records/{person}/{record}")

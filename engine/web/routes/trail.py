@@ -15,6 +15,7 @@ from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES, verify_trail
 from engine.flows.trail_notices import trail_notices
 from engine.web.deps import gate, get_home, render
+from engine.web.limits import WRONG_DAY, shown_again, wrong_day
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/trail")
@@ -52,9 +53,9 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
         found = search_trail(home, user.user, use, search, auth=user.auth)
     except (ConfigError, PolicyRefused) as error:
         if _in_clear(request):
-            errors["first"] = error.next_step
+            errors[_where_in_clear(request)] = error.next_step
         elif error.code == "FG-AUD-41":
-            errors["first"] = "Write each day as YYYY-MM-DD, the first one before the last"
+            errors[wrong_day(limits)] = WRONG_DAY
         elif error.code == "FG-REV-02":
             errors["person"] = "Copy the reference of a person from a list"
         else:
@@ -62,7 +63,7 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
     # A limit that is wrong finds nothing: one request is one reading. The others stay chosen in the form.
     return render(
         request, "trail.html", user, status=422 if errors else 200, found=found, uses=USES, use=use,
-        titles=TITLES, most=MOST_VALUES, limits=limits, errors=errors,
+        titles=TITLES, most=MOST_VALUES, limits=shown_again(limits, errors), errors=errors,
         kept=_kept(request), links=_links(request, found) if found else {},
     )  # fmt: skip
 
@@ -115,6 +116,12 @@ def _in_clear(request: Request) -> bool:
     case = request.query_params.get("case", "").strip()
     actors = request.query_params.getlist("actor")
     return bool(case and not TOKEN.fullmatch(case)) or not all(map(HANDLE.fullmatch, actors))
+
+
+def _where_in_clear(request: Request) -> str:
+    """Return the field of what was in clear; users are no field of the form while it is refused."""
+    case = request.query_params.get("case", "").strip()
+    return "case" if case and not TOKEN.fullmatch(case) else "first"
 
 
 def _search(request: Request) -> Search:
