@@ -260,4 +260,4 @@ def test_a_request_without_an_outcome_may_have_shown_and_the_page_and_the_comman
         with TestClient(create_app(home), base_url="http://127.0.0.1") as client:
             client.post("/sign-in", data={"user": "demo.police_data"})
             assert "your data may have been shown" in client.get("/own-trail?use=lawfulness").text
-        flow.finish({})
+        flow.finish({"decision": "refuse"})  # A view that shows names its gateway.
