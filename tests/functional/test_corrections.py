@@ -130,7 +130,7 @@ def test_the_trend_is_not_held_against_a_run_over_what_was_corrected_since(tmp_p
     assert isinstance(clock, Clock)
     clock.advance(days=home.tables.increase_days + 1)
     later = day_number(TODAY + timedelta(days=home.tables.increase_days + 1))
-    found = _before(home, later, PURPOSE)
+    found = _before(home, later, PURPOSE, None)
     assert found is not None
     assert found["run"] == first["run"]
     with Session(home.casework) as session:
@@ -141,7 +141,7 @@ def test_the_trend_is_not_held_against_a_run_over_what_was_corrected_since(tmp_p
             used.state = state
             session.add(used)
             session.commit()
-            told = _before(home, later, PURPOSE)
+            told = _before(home, later, PURPOSE, None)
             assert (told["run"] if told else None) == compared
     home.close()
 
