@@ -126,8 +126,12 @@ def test_the_command_reads_an_address_and_needs_no_home(address):
     for more in (["--anchor", "anchor.txt"], ["--second-vkey", SIGNER.vkey()]):
         done = CliRunner().invoke(cli, [*words, *more])
         assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (15, "FG-AUD-31")
-    done = CliRunner().invoke(cli, [*words[:4], "--json"])
-    assert json.loads(done.stdout)["error"]["code"] == "FG-AUD-05"
+    # Without a key nothing is checked, and that is no sign of tampering.
+    for key in ([], ["--vkey", "garbage"]):
+        done = CliRunner().invoke(cli, [*words[:4], *key, "--json"])
+        told = json.loads(done.stdout)
+        assert (done.exit_code, told["status"], told["findings"]) == (17, "incomplete", [])
+        assert told["missing"][0].startswith("nothing was checked: ")
 
 
 def test_another_key_than_the_one_you_have_is_found_over_http(address):
