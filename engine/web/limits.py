@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from fastapi import Request
+
+from engine.flows.trail import USES
+
 FORMS = {
     "first": re.compile(r"\d{4}-\d{2}-\d{2}"),
     "last": re.compile(r"\d{4}-\d{2}-\d{2}"),
@@ -14,7 +18,13 @@ FORMS = {
     "case": re.compile(r"[0-9a-f]{32}"),
 }
 """What each limit looks like; a name, an address or a number of a person has none of these forms."""
+NOT_CHOSEN = "Choose what you read the trail for"
 WRONG_DAY = "Write each day as YYYY-MM-DD, the first one before the last"
+
+
+def not_chosen(request: Request, use: str) -> bool:
+    """Say whether a form was sent without one of the four uses of DPA 2018 s.62; none is preselected."""
+    return use not in USES and bool(use or request.query_params.get("asked"))
 
 
 def shown_again(limits: Mapping[str, str], refused: Collection[str]) -> dict[str, str]:

@@ -208,6 +208,7 @@ def test_the_trail_is_searched_without_javascript(browser: Any, site: str) -> No
     page = context.new_page()
     _sign_in(page, "demo.ig_lead")
     page.goto("/trail")
+    page.get_by_label("Verify that processing is lawful").check()
     page.get_by_role("button", name="Read the newest events").click()
     page.locator("summary", has_text="Outcome").click()
     page.get_by_label("Permitted").check()
@@ -216,6 +217,9 @@ def test_the_trail_is_searched_without_javascript(browser: Any, site: str) -> No
     assert "outcome=permit" in page.url
     page.goto("/trail")
     page.get_by_role("link", name="Reports").click()
+    page.get_by_role("button", name="Run the reports").click()
+    assert page.get_by_role("link", name="Choose what you read the trail for").is_visible()
+    page.get_by_label("Verify that processing is lawful").check()
     page.get_by_role("button", name="Run the reports").click()
     page.get_by_role("link", name="Who read the trail").click()
     assert page.get_by_role("heading", name="Who read the trail").is_visible()

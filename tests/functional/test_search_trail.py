@@ -323,3 +323,19 @@ def test_a_wrong_limit_on_the_page_is_one_reading_and_the_other_limits_stay(
         assert (page.status_code, 'href="#case"' in page.text) == (422, True)
         assert 'id="case-error"' in page.text
         assert "Quokkalina" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/trail", "/trail/reports", "/trail/disclosures"])
+def test_no_use_is_chosen_for_anybody_and_a_form_without_one_says_so(
+    partnership: Partnership, path: str
+) -> None:
+    with TestClient(create_app(partnership.home), base_url="http://127.0.0.1") as client:
+        client.post("/sign-in", data={"user": "demo.ig_lead"})
+        form = client.get(path)
+        assert form.status_code == 200
+        assert " checked" not in form.text
+        for query in ("asked=1", "asked=1&use=", "use=curiosity"):
+            sent = client.get(f"{path}?{query}")
+            assert sent.status_code == 422, query
+            assert "Choose what you read the trail for" in sent.text
+            assert 'name="use"' in sent.text

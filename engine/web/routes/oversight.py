@@ -16,7 +16,7 @@ from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES
 from engine.web.deps import gate, get_home, render
 from engine.web.headers import download_headers
-from engine.web.limits import WRONG_DAY, shown_again, wrong_day
+from engine.web.limits import NOT_CHOSEN, WRONG_DAY, not_chosen, shown_again, wrong_day
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/trail")
@@ -39,8 +39,8 @@ def disclosed_page(
     limits = {"person": person, "first": first, "last": last}
     found = None
     home = get_home(request)
-    if use and use not in USES:
-        errors["use"] = "Choose what you read the trail for"
+    if not_chosen(request, use):
+        errors["use"] = NOT_CHOSEN
     elif use:
         try:
             found = disclosures(home, user.user, use, person, first, last, auth=user.auth)
@@ -103,8 +103,8 @@ def _reports(
     errors: dict[str, str] = {}
     limits = {"first": first, "last": last}
     found = None
-    if use and use not in USES:
-        errors["use"] = "Choose what you read the trail for"
+    if not_chosen(request, use):
+        errors["use"] = NOT_CHOSEN
     elif use or (name and name not in REPORTS):
         try:
             found = reports(get_home(request), user.user, use, name, first, last, auth=user.auth)
@@ -152,8 +152,8 @@ def own_page(
     errors: dict[str, str] = {}
     limits = {"first": first, "last": last}
     found = None
-    if use and use not in USES:
-        errors["use"] = "Choose what you read the trail for"
+    if not_chosen(request, use):
+        errors["use"] = NOT_CHOSEN
     elif use:
         try:
             found = _own(request, user, use, first, last, page, below)

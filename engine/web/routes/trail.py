@@ -15,7 +15,7 @@ from engine.flows.sign_in import SignedIn
 from engine.flows.trail import USES, verify_trail
 from engine.flows.trail_notices import trail_notices
 from engine.web.deps import gate, get_home, render
-from engine.web.limits import WRONG_DAY, shown_again, wrong_day
+from engine.web.limits import NOT_CHOSEN, WRONG_DAY, not_chosen, shown_again, wrong_day
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/trail")
@@ -41,9 +41,10 @@ def trail(request: Request, user: Reader, use: str = "") -> Response:
     home = get_home(request)
     if use not in USES:
         report = verify_trail(home)
+        wrong = {"use": NOT_CHOSEN} if not_chosen(request, use) else {}
         return render(
-            request, "trail.html", user, found=None, uses=USES, use="", report=report,
-            notices=trail_notices(home, report),
+            request, "trail.html", user, status=422 if wrong else 200, found=None, uses=USES, use="",
+            report=report, notices=trail_notices(home, report), errors=wrong,
         )  # fmt: skip
     limits = limits_of(request)
     errors: dict[str, str] = {}
