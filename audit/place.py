@@ -59,7 +59,9 @@ class Folder:
         return data
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: an answer comes from the address that was given, or there is none."""
+
     def redirect_request(  # The signature is the library's.
         self,
         req: urllib.request.Request,
@@ -69,7 +71,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         headers: Message,
         newurl: str,
     ) -> None:
-        """Follow nothing: the address is the one that somebody gave."""
+        """Return no further request."""
 
 
 class Web:
@@ -94,7 +96,7 @@ class Web:
                 "the address is not one of http or https without user, query and fragment"
             )
         self._base, self._wait = address.rstrip("/"), wait
-        self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(NoRedirect, urllib.request.ProxyHandler({}))
 
     def read(self, name: str, most: int) -> bytes | None:
         """Return the bytes of a file; see `Place.read`."""

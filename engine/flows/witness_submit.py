@@ -10,12 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from email.message import Message
-from typing import IO, Any
+from typing import Any
 
 from audit.cosign import CosignerKey
 from audit.errors import AuditFault
 from audit.note import plain_size
+from audit.place import NoRedirect
 from audit.witnessed import last_sizes, submission_from
 from engine.domain.errors import ConfigError
 from engine.flows.home import Home
@@ -29,23 +29,10 @@ Post = Callable[[str, bytes], tuple[int, str]]
 """Sends a request to an address and returns status and text; an `OSError` says it was not reached."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(  # The signature is the library's.
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> None:
-        """Follow nothing: the address is that of the settings."""
-
-
 def post(url: str, body: bytes) -> tuple[int, str]:
     """Send a request with a bounded wait, following no redirect and no proxy."""
     request = urllib.request.Request(url, body, {"Content-Type": "text/plain"})  # noqa: S310
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(NoRedirect, urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + WAIT_SECONDS
     try:
         answer = opener.open(request, timeout=WAIT_SECONDS)
